@@ -1,0 +1,89 @@
+"""What one worker counts: plain numbers, raised on the hot path and read once a second.
+
+The engine and the driver raise these; router/runtime/metrics.py carries the differences to the
+metrics files. Nothing here knows of Prometheus, of a clock or of a lock: a worker's loop is the
+only writer and the only reader.
+
+A key holds a name from routes.cfg, a method, a status or an end reason: never a number that
+somebody dialled, an address or a Call-ID. What a peer can invent (methods) is bounded where the
+numbers leave the worker.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+
+CALL_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
+POST_DIAL_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
+ROUTE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)
+
+
+class Histogram:
+    """Observations in seconds, counted by the first bound that is not below them.
+
+    `counts` has one entry more than `bounds`: the last one is what exceeds every bound. The counts
+    are not cumulative.
+    """
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
+
+
+def _post_dial() -> Histogram:
+    return Histogram(POST_DIAL_SECONDS)
+
+
+def _route() -> Histogram:
+    return Histogram(ROUTE_SECONDS)
+
+
+class Tally:
+    """Everything a worker has counted since it started.
+
+    The dictionaries make a missing entry themselves, so that `tally.attempts[gateway] += 1` is
+    the whole of counting.
+    """
+
+    __slots__ = (
+        "attempts",
+        "call_duration",
+        "calls",
+        "parse_errors",
+        "pdd",
+        "requests",
+        "responses",
+        "retransmissions",
+        "route_duration",
+        "route_errors",
+        "strays",
+    )
+
+    def __init__(self) -> None:
+        self.attempts: dict[str, int] = defaultdict(int)
+        """gateway → attempts to place a call through it"""
+        self.calls: dict[tuple[str, str], int] = defaultdict(int)
+        """(gateway or "", end reason) → calls that have ended"""
+        self.requests: dict[tuple[str, str], int] = defaultdict(int)
+        """(method, "in" or "out") → SIP requests, resends not counted"""
+        self.responses: dict[tuple[str, int, str], int] = defaultdict(int)
+        """(method, status, "in" or "out") → SIP responses, resends not counted"""
+        self.retransmissions = 0
+        self.parse_errors = 0
+        self.route_errors = 0
+        self.strays = 0
+        self.call_duration = Histogram(CALL_SECONDS)
+        """answer to end, of answered calls"""
+        self.pdd: dict[str, Histogram] = defaultdict(_post_dial)
+        """gateway → our INVITE to its first ringing or answer"""
+        self.route_duration: dict[str, Histogram] = defaultdict(_route)
+        """route name → time its handler ran"""
