@@ -1,0 +1,105 @@
+"""The Store interface: what Trunkline asks of live state and of the ledger, and nothing more.
+
+LMDB implements it for one machine. A second backend must pass the same tests
+(tests/store/live_suite.py and ledger_suite.py) and need not resemble LMDB in anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from router.store.ops import Admission, Op
+from router.store.query import CdrQuery
+from router.store.records import CallRecord, Cdr, GatewayState
+
+OutboxEntry = tuple[bytes, bytes]
+"""Key and value of one entry of the outbox; only the store knows what is in them."""
+
+
+class Usage(NamedTuple):
+    """Calls in progress on a key, and calls handed to it so far (counted for gateways)."""
+
+    in_use: int
+    handed: int
+
+
+class LiveStore(Protocol):
+    """State of the calls in progress, shared by the workers; lives for one boot of the machine."""
+
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+        """Do all operations in order in one transaction, one answer for each.
+
+        StoreError: nothing of the turn is stored and no record was changed.
+        """
+
+    def usage(self, key: str) -> Usage:
+        """In-use and handed of one key; zeros for a key never used."""
+
+    def usages(self, prefix: str) -> dict[str, Usage]:
+        """In-use and handed of every key that begins with the prefix, in key order."""
+
+    def gateway_states(self) -> dict[str, GatewayState]:
+        """Passive health of every gateway that has some, by key."""
+
+    def calls(self) -> Iterator[CallRecord]:
+        """Every call in progress, oldest first; never holds a transaction while suspended."""
+
+    def calls_of_slot(self, slot: int) -> Iterator[CallRecord]:
+        """The calls in progress that a worker slot admitted, oldest first."""
+
+    def active_calls(self) -> int:
+        """How many calls are in progress."""
+
+    def outbox(self, limit: int) -> list[OutboxEntry]:
+        """The oldest entries that wait for the ledger, at most `limit`."""
+
+    def outbox_delete(self, keys: Sequence[bytes]) -> None:
+        """Remove entries the ledger has stored, in transactions short enough for the workers."""
+
+    def backlog(self) -> int:
+        """How many entries wait for the ledger."""
+
+    def heartbeat(self, slot: int, now_ms: int) -> None:
+        """Note that a worker slot was alive at `now_ms`."""
+
+    def heartbeats(self) -> dict[int, int]:
+        """The last heartbeat of every slot, epoch ms."""
+
+    def verify(self) -> list[str]:
+        """One sentence for each key whose in-use is not the sum over the records; [] when sound."""
+
+    def recount(self) -> list[str]:
+        """Set every in-use to the sum over the records; what was wrong, as `verify` says it."""
+
+    def stat(self) -> dict[str, int]:
+        """Sizes for the metrics: bytes mapped and used, readers, entries of each part."""
+
+    def close(self) -> None:
+        """Release what the store holds open."""
+
+
+class Ledger(Protocol):
+    """Durable records of what happened; one process writes, any number read."""
+
+    def store(self, batch: Sequence[OutboxEntry], heartbeat_ms: int = 0) -> int:
+        """Store outbox entries durably in one transaction; how many CDRs were new.
+
+        Idempotent by call id, and in any order: the first CDR of a call stays, an opening that
+        comes after its CDR is dropped.
+        """
+
+    def cdrs(self, query: CdrQuery | None = None) -> Iterator[Cdr]:
+        """The CDRs that match, newest first; never holds a transaction while suspended."""
+
+    def cdr(self, call_id: str) -> Cdr | None:
+        """The CDR of this id."""
+
+    def open_calls(self) -> Iterator[Cdr]:
+        """The answered calls whose CDR has not come yet, as they were at their opening."""
+
+    def close_open(self, ended_ms: int) -> int:
+        """Close every open call as SystemRestart at `ended_ms`; how many."""
+
+    def close(self) -> None:
+        """Release what the ledger holds open."""

@@ -1,0 +1,110 @@
+"""The operations a worker asks of the live store, and what it is told back.
+
+A turn of the engine makes a list of operations. All of them are committed in one write
+transaction, in order, each seeing what the earlier ones did. `Admit` and `Rehunt` are answered
+with an `Admission`, every other operation with None.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from router.store.records import CallRecord, Cdr, GatewayState
+
+UNLIMITED = -1
+
+
+class Hold(msgspec.Struct, frozen=True, gc=False):
+    """Lines of an account, trunk or server that the call must find free; limit -1: unlimited."""
+
+    key: str
+    limit: int = UNLIMITED
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """A gateway the call may use, with its number of lines; limit -1: unlimited."""
+
+    key: str
+    limit: int = UNLIMITED
+
+
+class Admit(msgspec.Struct, gc=False):
+    """Take every hold and the first usable gateway and store the record, or take nothing.
+
+    Tiers are walked in order; inside a tier the gateway with the smallest in_use/limit (0 when
+    unlimited), then the fewest calls handed so far, then the smallest key comes first. Full ones
+    and those down at `now_ms` are skipped. On success `record.holds` and `record.gateway` are
+    filled in.
+    """
+
+    record: CallRecord
+    holds: tuple[Hold, ...] = ()
+    tiers: tuple[tuple[Candidate, ...], ...] = ()
+
+
+class Rehunt(msgspec.Struct, gc=False):
+    """Give the record's gateway back and take the next, chosen as in `Admit`; holds stay.
+
+    Without a usable gateway the record is stored with `gateway = ""`. A record that is no longer
+    in the store takes nothing.
+    """
+
+    record: CallRecord
+    tiers: tuple[tuple[Candidate, ...], ...] = ()
+
+
+class Save(msgspec.Struct, gc=False):
+    """Store an admitted record again (answered, dialog changed); nothing when it is gone."""
+
+    record: CallRecord
+
+
+class Finish(msgspec.Struct, gc=False):
+    """Delete the record if there is one, give back all it holds, put the CDR in the outbox.
+
+    Doing it twice releases once and leaves one CDR, the first.
+    """
+
+    id: str
+    cdr: Cdr
+
+
+class Opened(msgspec.Struct, gc=False):
+    """Put the opening of an answered call in the outbox, so that the ledger can close it.
+
+    For calls that outlive a heartbeat: after a power cut the ledger closes what it knows as open.
+    """
+
+    record: CallRecord
+
+
+class Admission(msgspec.Struct, gc=False):
+    """What `Admit` and `Rehunt` came to.
+
+    `gateway` is the key taken, or None. `dropped` are the candidates seen and not usable, in the
+    order given, with "full" or "down". `refused` is the key of the hold that was at its limit;
+    then no candidate was looked at.
+    """
+
+    gateway: str | None = None
+    dropped: list[tuple[str, str]] = []
+    refused: str | None = None
+
+
+Op: TypeAlias = Admit | Rehunt | Save | Finish | Opened | GatewayState
+
+__all__ = [
+    "UNLIMITED",
+    "Admission",
+    "Admit",
+    "Candidate",
+    "Finish",
+    "GatewayState",
+    "Hold",
+    "Op",
+    "Opened",
+    "Rehunt",
+    "Save",
+]

@@ -1,0 +1,51 @@
+"""Which CDRs somebody wants to see: the filters, kept apart from where the CDRs are."""
+
+from __future__ import annotations
+
+import msgspec
+
+from router.store.records import Cdr
+
+
+class CdrQuery(msgspec.Struct, frozen=True):
+    """Filters over CDRs; an empty one keeps everything.
+
+    Times are epoch ms of the call's arrival as its id has it, `since_ms` inclusive, `until_ms` exclusive, 0 for no
+    bound. `end_reason` matches with or without the code in brackets, so "GatewayRejected" finds
+    "GatewayRejected(503)". `limit` 0 is no limit.
+    """
+
+    since_ms: int = 0
+    until_ms: int = 0
+    gateway: str = ""
+    account: str = ""
+    callee_prefix: str = ""
+    end_reason: str = ""
+    limit: int = 0
+
+    def matches(self, cdr: Cdr) -> bool:
+        """Whether the CDR passes every filter (the limit is the reader's business)."""
+        return (
+            self.first_id() <= cdr.id
+            and (not self.until_ms or cdr.id < self.end_id())
+            and (not self.account or cdr.account == self.account)
+            and (not self.callee_prefix or cdr.callee_in.startswith(self.callee_prefix))
+            and (not self.gateway or self._tried_gateway(cdr))
+            and (not self.end_reason or self._ended_so(cdr.end_reason))
+        )
+
+    def first_id(self) -> str:
+        """The smallest id a call that arrived at `since_ms` can have."""
+        return f"{max(self.since_ms, 0):012x}"
+
+    def end_id(self) -> str:
+        """The smallest id a call that arrived at `until_ms` can have; no bound when that is 0."""
+        return f"{max(self.until_ms, 0):012x}"
+
+    def _tried_gateway(self, cdr: Cdr) -> bool:
+        return cdr.gateway == self.gateway or any(
+            attempt.gateway == self.gateway for attempt in cdr.attempts
+        )
+
+    def _ended_so(self, reason: str) -> bool:
+        return reason == self.end_reason or reason.partition("(")[0] == self.end_reason

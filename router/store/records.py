@@ -1,0 +1,199 @@
+"""What the store keeps, as plain data: calls in progress and call detail records.
+
+Every stored value is one schema byte followed by a msgpack array of the struct's fields in
+order. A field may be added at the end, with a default, without a new schema byte: older readers
+skip it and older values take the default. Anything else (removing, moving, retyping) needs a new
+byte, and a byte we do not know is a `StoreError` and never a guess.
+
+Times are epoch milliseconds, 0 for "never happened". Durations are milliseconds. Amounts are
+integers in millionths of the account's currency unit.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from router.store.errors import StoreError
+
+CALL_SCHEMA = 1
+CDR_SCHEMA = 1
+GATEWAY_STATE_SCHEMA = 1
+
+
+class Attempt(msgspec.Struct, array_like=True, gc=False):
+    """One B leg of a call: to which gateway, with which numbers, when, and how it ended."""
+
+    gateway: str = ""
+    b_call_id: str = ""
+    callee_out: str = ""
+    caller_out: str = ""
+    started: int = 0
+    ringing: int = 0
+    answered: int = 0
+    ended: int = 0
+    sip_code: int = 0
+    reason: str = ""
+
+
+class Cdr(msgspec.Struct, array_like=True, gc=False):
+    """The call detail record: one for each call, with all its attempts.
+
+    `id` sorts by time of arrival: 12 hex digits of epoch ms, 2 hex digits of the worker slot, and
+    random hex digits. `attempt` is the 1-based index of the last (or answering) attempt, 0 for
+    none. `pdd_ms` is -1 when nothing rang. `end_side` is caller, callee or server.
+    """
+
+    id: str = ""
+    call_id: str = ""
+    b_call_id: str = ""
+    account: str = ""
+    agent_path: str = ""
+    trunk: str = ""
+    phone: str = ""
+    source: str = ""
+    caller_in: str = ""
+    callee_in: str = ""
+    caller_out: str = ""
+    callee_out: str = ""
+    gateway: str = ""
+    attempt: int = 0
+    attempts: list[Attempt] = []
+    started: int = 0
+    ringing: int = 0
+    answered: int = 0
+    ended: int = 0
+    pdd_ms: int = -1
+    duration_ms: int = 0
+    billed_s: int = 0
+    rate_prefix: str = ""
+    rate: int = 0
+    charge: int = 0
+    cost: int = 0
+    end_reason: str = ""
+    end_side: str = ""
+    sip_code: int = 0
+    q850: int = 0
+    codec: str = ""
+    config: str = ""
+    worker: int = 0
+    variables: dict[str, str] = {}
+    decision: list[str] = []
+
+
+class CallRecord(msgspec.Struct, array_like=True, gc=False):
+    """A call in progress and the leases it holds; what a successor needs to adopt it.
+
+    `holds` are the keys of the lines it occupies ("account:acme", "trunk:acme/office",
+    "server:"), `gateway` the key of the gateway it occupies ("gateway:cn_mobile", or "").
+    Both are written by the store when it admits the call, and by nothing else. `cdr` is the
+    record so far, `dialog` the core's own snapshot, opaque here.
+    """
+
+    id: str = ""
+    slot: int = 0
+    generation: int = 0
+    call_id: str = ""
+    b_call_id: str = ""
+    answered: bool = False
+    holds: list[str] = []
+    gateway: str = ""
+    cdr: Cdr = msgspec.field(default_factory=Cdr)
+    dialog: bytes = b""
+
+
+class Lease(msgspec.Struct, array_like=True, gc=False):
+    """The leading fields of a `CallRecord`: what it holds, read without building its CDR."""
+
+    id: str = ""
+    slot: int = 0
+    generation: int = 0
+    call_id: str = ""
+    b_call_id: str = ""
+    answered: bool = False
+    holds: list[str] = []
+    gateway: str = ""
+
+
+class GatewayState(msgspec.Struct, array_like=True, gc=False):
+    """Passive health of one gateway: no candidate before `down_until_ms`; misses in a row."""
+
+    key: str
+    down_until_ms: int = 0
+    misses: int = 0
+
+
+_encoder = msgspec.msgpack.Encoder()
+_call_decoder = msgspec.msgpack.Decoder(CallRecord)
+_lease_decoder = msgspec.msgpack.Decoder(Lease)
+_cdr_decoder = msgspec.msgpack.Decoder(Cdr)
+_gateway_state_decoder = msgspec.msgpack.Decoder(GatewayState)
+_CALL_BYTE = bytes((CALL_SCHEMA,))
+_CDR_BYTE = bytes((CDR_SCHEMA,))
+_GATEWAY_STATE_BYTE = bytes((GATEWAY_STATE_SCHEMA,))
+
+
+def encode_call(record: CallRecord) -> bytes:
+    """The stored form of a call in progress."""
+    return _CALL_BYTE + _encoder.encode(record)
+
+
+def decode_call(value: bytes | memoryview) -> CallRecord:
+    """The call in progress of a stored value; StoreError when it cannot be read."""
+    if not value or value[0] != CALL_SCHEMA:
+        raise _unknown_schema("call record", value, CALL_SCHEMA)
+    try:
+        return _call_decoder.decode(memoryview(value)[1:])
+    except msgspec.DecodeError as error:
+        raise _broken("call record", error) from error
+
+
+def decode_lease(value: bytes | memoryview) -> Lease:
+    """What a stored call in progress holds; StoreError when it cannot be read."""
+    if not value or value[0] != CALL_SCHEMA:
+        raise _unknown_schema("call record", value, CALL_SCHEMA)
+    try:
+        return _lease_decoder.decode(memoryview(value)[1:])
+    except msgspec.DecodeError as error:
+        raise _broken("call record", error) from error
+
+
+def encode_cdr(cdr: Cdr) -> bytes:
+    """The stored form of a CDR, the same in the outbox and in the ledger."""
+    return _CDR_BYTE + _encoder.encode(cdr)
+
+
+def decode_cdr(value: bytes | memoryview) -> Cdr:
+    """The CDR of a stored value; StoreError when it cannot be read."""
+    if not value or value[0] != CDR_SCHEMA:
+        raise _unknown_schema("CDR", value, CDR_SCHEMA)
+    try:
+        return _cdr_decoder.decode(memoryview(value)[1:])
+    except msgspec.DecodeError as error:
+        raise _broken("CDR", error) from error
+
+
+def encode_gateway_state(state: GatewayState) -> bytes:
+    """The stored form of a gateway's health."""
+    return _GATEWAY_STATE_BYTE + _encoder.encode(state)
+
+
+def decode_gateway_state(value: bytes | memoryview) -> GatewayState:
+    """The gateway's health of a stored value; StoreError when it cannot be read."""
+    if not value or value[0] != GATEWAY_STATE_SCHEMA:
+        raise _unknown_schema("gateway state", value, GATEWAY_STATE_SCHEMA)
+    try:
+        return _gateway_state_decoder.decode(memoryview(value)[1:])
+    except msgspec.DecodeError as error:
+        raise _broken("gateway state", error) from error
+
+
+def _unknown_schema(what: str, value: bytes | memoryview, known: int) -> StoreError:
+    found = f"schema {value[0]}" if value else "an empty value"
+    return StoreError(
+        f"a stored {what} has {found}, this version of Trunkline reads schema {known}: "
+        "run the version that wrote it, or move the state folder away"
+    )
+
+
+def _broken(what: str, error: msgspec.DecodeError) -> StoreError:
+    return StoreError(f"a stored {what} cannot be decoded ({error}): the state folder is damaged")
