@@ -1,0 +1,331 @@
+"""From a worker's tally to the metrics files that the metrics process reads.
+
+Once a second the worker's loop calls `MetricsFlusher.flush`: what the tally has gained since the
+last time is added to prometheus_client's memory-mapped values. The files are named by worker
+slot, not by process: the successor of a dead worker opens its predecessor's files and counts on,
+and the number of files stays the number of slots (client_python #367, #568).
+
+This module does not know HTTP, and it reads no live state: gauges of state are read at scrape
+time by router/admin/metrics_process.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.utils import floatToGoString
+
+from router.core.tally import Histogram, Tally
+from router.runtime.metrics_catalogue import (
+    BY_NAME,
+    NO_GATEWAY,
+    OTHER,
+    PREFIX,
+    Labels,
+    Metric,
+)
+
+MAX_GATEWAYS: Final = 1000
+MAX_NAMES: Final = 200
+"""Most end reasons, and most route names, that get a label value of their own."""
+
+METHODS: Final = frozenset(
+    (
+        *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS"),
+        *("PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
+    )
+)
+
+
+def prepare_metrics(directory: Path) -> None:
+    """Make the directory of the metrics files, and empty it of an earlier run's.
+
+    Called once by the supervisor before it starts workers: the counters of a router that has just
+    been started begin at 0.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for file in directory.glob("*.db"):
+        file.unlink()
+
+
+class _Value:
+    """One number in a metrics file."""
+
+    __slots__ = ("_key", "_number", "_write")
+
+    def __init__(self, file: _File, key: str) -> None:
+        self._key = key
+        self._number: float = file.read(key)
+        self._write = file.write
+
+    def add(self, gain: float) -> None:
+        self._number += gain
+        self._write(self._key, self._number, 0.0)
+
+
+class _File:
+    """The metrics file of one slot and one kind of metric, with its disk space taken in advance.
+
+    prometheus_client makes its files sparse and writes them through a memory map: on a full disk
+    such a write is no error but a SIGBUS, which would kill the worker and its calls. So every
+    block is taken here first, where a full disk is an OSError. The sizes are those that MmapedDict
+    comes to by itself: 64 KiB, then doubled.
+    """
+
+    _FIRST_SIZE = 1 << 16
+
+    def __init__(self, directory: Path, kind: str, slot: int) -> None:
+        path = directory / f"{kind}_{slot}.db"
+        self._keys = self._read_keys(path)
+        self._used = 8 + sum(self._room(key) for key in self._keys)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._size = max(os.fstat(self._descriptor).st_size, self._FIRST_SIZE)
+        os.posix_fallocate(self._descriptor, 0, self._size)
+        self._mapped: Any = MmapedDict(str(path))  # type: ignore[no-untyped-call]
+        self.write: Callable[[str, float, float], None] = self._mapped.write_value
+
+    @staticmethod
+    def _read_keys(path: Path) -> set[str]:
+        if not path.exists():
+            return set()
+        entries = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
+        return {key for key, *_ in entries}
+
+    @staticmethod
+    def _room(key: str) -> int:
+        encoded = len(key.encode())
+        return 4 + encoded + (8 - (encoded + 4) % 8) + 16
+
+    def value(self, metric: Metric, suffix: str, names: Labels, labels: Labels) -> _Value:
+        """The value under these labels: what a predecessor left there, or 0."""
+        name = PREFIX + metric.name
+        # The help text stays out of the key: the metrics process knows it, and the files stay
+        # small (a key is repeated for every set of labels).
+        return _Value(self, mmap_key(name, name + suffix, list(names), list(labels), ""))
+
+    def read(self, key: str) -> float:
+        """The number under a key, made as 0 if need be; OSError when the disk is full."""
+        if key not in self._keys:
+            self._take_room(key)
+        number: float = self._mapped.read_value(key)[0]
+        return number
+
+    def _take_room(self, key: str) -> None:
+        used = self._used + self._room(key)
+        size = self._size
+        while used > size:
+            size *= 2
+        if size != self._size:
+            os.posix_fallocate(self._descriptor, 0, size)
+            self._size = size
+        self._used = used
+        self._keys.add(key)
+
+    def close(self) -> None:
+        self._mapped.close()
+        os.close(self._descriptor)
+
+
+class _Counter:
+    """A counter family: carries what a dictionary of counts has gained."""
+
+    def __init__(self, file: _File, name: str, labels_of: Callable[[Any], Labels]) -> None:
+        self._file = file
+        self._metric = BY_NAME[name]
+        self._labels_of = labels_of
+        self._by_labels: dict[Labels, _Value] = {}
+        self._values: dict[Hashable, _Value] = {}
+        self._carried: dict[Hashable, int] = {}
+
+    def _value(self, key: Hashable) -> _Value:
+        value = self._values.get(key)
+        if value is None:
+            labels = self._labels_of(key)
+            # Keys that share their labels ("other") share the value too: a value keeps its own
+            # copy of the number, so two of them would overwrite each other.
+            value = self._by_labels.get(labels)
+            if value is None:
+                value = self._file.value(self._metric, "_total", self._metric.labels, labels)
+                self._by_labels[labels] = value
+            self._values[key] = value
+        return value
+
+    def carry(self, counts: Mapping[Any, int]) -> None:
+        carried = self._carried
+        for key, count in counts.items():
+            before = carried.get(key)
+            if count != before:
+                self._value(key).add(count - (before or 0))
+                carried[key] = count
+
+
+class _HistogramValues:
+    """The values of one histogram: one for each bucket, not cumulative, and the sum."""
+
+    __slots__ = ("buckets", "sum")
+
+    def __init__(
+        self, file: _File, metric: Metric, labels: Labels, bounds: tuple[float, ...]
+    ) -> None:
+        names = (*metric.labels, "le")
+        self.sum = file.value(metric, "_sum", metric.labels, labels)
+        self.buckets = [
+            file.value(metric, "_bucket", names, (*labels, _bound(le)))
+            for le in (*bounds, float("inf"))
+        ]
+
+
+def _bound(le: float) -> str:
+    text: str = floatToGoString(le)  # type: ignore[no-untyped-call]
+    return text
+
+
+class _Carried:
+    """A histogram's values, and how much of the histogram is in them already."""
+
+    __slots__ = ("counts", "sum", "values")
+
+    def __init__(self, values: _HistogramValues) -> None:
+        self.values = values
+        self.counts = [0] * len(values.buckets)
+        self.sum = 0.0
+
+    def carry(self, histogram: Histogram) -> None:
+        carried = self.counts
+        for index, count in enumerate(histogram.counts):
+            before = carried[index]
+            if count != before:
+                self.values.buckets[index].add(count - before)
+                carried[index] = count
+        if histogram.sum != self.sum:
+            self.values.sum.add(histogram.sum - self.sum)
+            self.sum = histogram.sum
+
+
+class _HistogramFamily:
+    """A histogram family: carries what its histograms have gained."""
+
+    def __init__(self, file: _File, name: str, labels_of: Callable[[Any], Labels]) -> None:
+        self._file = file
+        self._metric = BY_NAME[name]
+        self._labels_of = labels_of
+        self._by_labels: dict[Labels, _HistogramValues] = {}
+        self._carried: dict[str, _Carried] = {}
+
+    def _open(self, key: str, bounds: tuple[float, ...]) -> _Carried:
+        labels = self._labels_of(key)
+        values = self._by_labels.get(labels)
+        if values is None:
+            values = _HistogramValues(self._file, self._metric, labels, bounds)
+            self._by_labels[labels] = values
+        carried = self._carried[key] = _Carried(values)
+        return carried
+
+    def carry(self, histograms: Mapping[str, Histogram]) -> None:
+        for key, histogram in histograms.items():
+            carried = self._carried.get(key) or self._open(key, histogram.bounds)
+            if carried.counts != histogram.counts:
+                carried.carry(histogram)
+
+
+def _bounded(limit: int) -> Callable[[str], str]:
+    """A function that gives the first `limit` different names back and OTHER for all further."""
+    known: set[str] = set()
+
+    def name_or_other(name: str) -> str:
+        if name not in known:
+            if len(known) >= limit:
+                return OTHER
+            known.add(name)
+        return name
+
+    return name_or_other
+
+
+def _method(name: str) -> str:
+    return name if name in METHODS else OTHER
+
+
+def _code(status: int) -> str:
+    return str(status) if 100 <= status <= 699 else OTHER
+
+
+def _unlabelled(_: Any) -> Labels:
+    return ()
+
+
+class MetricsFlusher:
+    """Carries one worker's tally into the metrics files of its slot.
+
+    Made after the fork. Raises OSError when the directory cannot be written or the disk is full.
+    """
+
+    RETRY_MS: Final = 10_000
+    """How long carrying rests after the files could not be made larger."""
+
+    def __init__(self, directory: Path, slot: int) -> None:
+        self._resting_until_ms = 0
+        gateway = _bounded(MAX_GATEWAYS)
+        reason = _bounded(MAX_NAMES)
+        route = _bounded(MAX_NAMES)
+        counters = _File(directory, "counter", slot)
+        histograms = _File(directory, "histogram", slot)
+        self._files = (counters, histograms)
+        self._retransmissions = _Counter(counters, "sip_retransmissions", _unlabelled)
+        self._parse_errors = _Counter(counters, "sip_parse_errors", _unlabelled)
+        self._route_errors = _Counter(counters, "route_errors", _unlabelled)
+        self._strays = _Counter(counters, "worker_strays", _unlabelled)
+        self._attempts = _Counter(counters, "call_attempts", lambda key: (gateway(key),))
+        self._calls = _Counter(
+            counters,
+            "calls",
+            lambda key: (gateway(key[0]) if key[0] else NO_GATEWAY, reason(key[1])),
+        )
+        self._requests = _Counter(counters, "sip_requests", lambda key: (_method(key[0]), key[1]))
+        self._responses = _Counter(
+            counters, "sip_responses", lambda key: (_method(key[0]), _code(key[1]), key[2])
+        )
+        self._call_duration = _HistogramFamily(histograms, "call_duration_seconds", _unlabelled)
+        self._pdd = _HistogramFamily(
+            histograms, "post_dial_delay_seconds", lambda key: (gateway(key),)
+        )
+        self._route_duration = _HistogramFamily(
+            histograms, "route_duration_seconds", lambda key: (route(key),)
+        )
+        # What has no labels is there from the start, with 0: a rate needs a first value.
+        self._carry(Tally())
+
+    def flush(self, tally: Tally, now_ms: int) -> None:
+        """Add what the tally has gained since the last call; always the same tally.
+
+        Never raises for a full disk: what could not be carried stays in the tally, and is tried
+        again RETRY_MS later.
+        """
+        if now_ms < self._resting_until_ms:
+            return
+        try:
+            self._carry(tally)
+        except OSError:
+            self._resting_until_ms = now_ms + self.RETRY_MS
+
+    def _carry(self, tally: Tally) -> None:
+        self._retransmissions.carry({"": tally.retransmissions})
+        self._parse_errors.carry({"": tally.parse_errors})
+        self._route_errors.carry({"": tally.route_errors})
+        self._strays.carry({"": tally.strays})
+        self._call_duration.carry({"": tally.call_duration})
+        self._attempts.carry(tally.attempts)
+        self._calls.carry(tally.calls)
+        self._requests.carry(tally.requests)
+        self._responses.carry(tally.responses)
+        self._pdd.carry(tally.pdd)
+        self._route_duration.carry(tally.route_duration)
+
+    def close(self) -> None:
+        """Let go of the files; what was counted stays in them."""
+        for file in self._files:
+            file.close()

@@ -1,0 +1,149 @@
+"""Every metric that Trunkline exports: name, kind, labels and what to do with it.
+
+The one list of names: the workers' flusher, the metrics process, docs/metrics.md and the tests
+all follow it. Nothing here knows how a metric is counted or read.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+PREFIX: Final = "trunkline_"
+OTHER: Final = "other"
+"""The label value for everything beyond a cap, or unknown."""
+NO_GATEWAY: Final = "none"
+"""The gateway label of calls that ended before a gateway was chosen."""
+Labels = tuple[str, ...]
+
+
+class Metric(NamedTuple):
+    """One metric family: its name without the prefix and without `_total`, and its labels."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: Labels
+    help: str
+
+
+CATALOGUE: Final[tuple[Metric, ...]] = (
+    Metric(
+        "call_attempts",
+        "counter",
+        ("gateway",),
+        "Attempts to place a call through a gateway. Compare gateways: one that gets none is down, "
+        "full, or its prefixes match nothing.",
+    ),
+    Metric(
+        "calls",
+        "counter",
+        ("gateway", "reason"),
+        "Calls that have ended, by last gateway and end reason. A reason that rises tells where to "
+        "look: trunkline cdr --reason NAME.",
+    ),
+    Metric(
+        "call_duration_seconds",
+        "histogram",
+        (),
+        "Answer to end of answered calls (ACD is sum / count). A sudden fall means calls are cut "
+        "or carry no audio.",
+    ),
+    Metric(
+        "post_dial_delay_seconds",
+        "histogram",
+        ("gateway",),
+        "INVITE sent to a gateway until it rang or answered (PDD). If one gateway is slow, lower "
+        "its priority or ask its carrier.",
+    ),
+    Metric(
+        "active_calls",
+        "gauge",
+        ("gateway",),
+        "Lines in use on a gateway now. Near gateway_lines, calls overflow to the next gateway: "
+        "raise lines or add a gateway.",
+    ),
+    Metric(
+        "gateway_lines",
+        "gauge",
+        ("gateway",),
+        "Lines a gateway may use, +Inf when routes.cfg sets no limit. Alert on active_calls / "
+        "gateway_lines.",
+    ),
+    Metric(
+        "gateway_up",
+        "gauge",
+        ("gateway",),
+        "1 when the gateway is a candidate, 0 while it is set aside for not answering. At 0 check "
+        "its address and the network.",
+    ),
+    Metric(
+        "sip_requests",
+        "counter",
+        ("method", "direction"),
+        "SIP requests, resends not counted. Many of a method you do not serve come from scanners.",
+    ),
+    Metric(
+        "sip_responses",
+        "counter",
+        ("method", "code", "direction"),
+        "SIP responses, resends not counted. Codes in are the gateways' answers, codes out are "
+        "what callers hear.",
+    ),
+    Metric(
+        "sip_retransmissions",
+        "counter",
+        (),
+        "Messages that had to be sent or answered again. If it rises, packets are lost or a peer "
+        "or this machine is overloaded.",
+    ),
+    Metric(
+        "sip_parse_errors",
+        "counter",
+        (),
+        "Datagrams and stream messages that are not SIP. If it rises, find the sender in the log: "
+        "a scanner, or a broken peer.",
+    ),
+    Metric(
+        "route_duration_seconds",
+        "histogram",
+        ("route",),
+        "Time a route of routes.cfg ran. A slow route holds up every call of its worker: look at "
+        "its regexes and Python functions.",
+    ),
+    Metric(
+        "route_errors",
+        "counter",
+        (),
+        "Requests that ended with 500 because a route raised an error. The log names the line of "
+        "routes.cfg: correct it.",
+    ),
+    Metric(
+        "worker_up",
+        "gauge",
+        ("slot",),
+        "1 when the worker's last heartbeat is younger than 5 seconds. At 0 it hangs or is being "
+        "restarted: read the log.",
+    ),
+    Metric(
+        "worker_strays",
+        "counter",
+        (),
+        "Messages that reached a worker other than their call's and were handed over. Some are "
+        "normal; all of them mean that kernel steering is off.",
+    ),
+    Metric(
+        "cdr_backlog",
+        "gauge",
+        (),
+        "CDRs that wait for the ledger. If it only grows, the ledger process is down or its disk "
+        "is full or slow; no CDR is lost.",
+    ),
+    Metric(
+        "config_info",
+        "gauge",
+        ("hash",),
+        "Always 1; the label is the hash of the routes.cfg that decides. The same hash stands in "
+        "every CDR.",
+    ),
+)
+
+BY_NAME: Final = {metric.name: metric for metric in CATALOGUE}
