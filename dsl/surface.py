@@ -1,0 +1,227 @@
+"""The shape of the one table that says what a configuration may contain.
+
+The table itself is router/routing/surface.py. It feeds the checker, the generator, the reference
+and the editor, so that these cannot drift apart. Entries with `ready=False` are part of the
+language that this version cannot carry out yet: they are checked in full, and then refused in one
+sentence.
+
+How generated code reaches what the table names, `c` being the context that routing hands in:
+
+    function   target str            c.<target>(positional …, keyword=…)
+               target callable       <name>(…), the callable put into the module under its name
+    fact       $rU, $callee          c.callee                read
+               $rU = "86" + $rU;     c.callee = …            assigned, where `assignable` allows it
+    object     $account.id           c.account.id
+    header     $hdr(User-Agent)      c.header("User-Agent")
+    variable   $call.tier            c.variables["tier"]     read and assigned
+    gateway    cn_mobile             c.gateway_named("cn_mobile")
+    word       warning, IllegalCall  a str as a constant, any other value under its name
+
+Arguments that were not written are not passed, so that the target's own defaults hold; they have
+to be those of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsl.types import STRING, Type
+
+
+class Required:
+    """The default of a parameter that has none."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = Required()
+
+REQUEST = "request_route"
+DIALOG = "dialog_route"
+NAMED = "route"
+BRANCH = "branch_route"
+REPLY = "reply_route"
+FAILURE = "failure_route"
+END = "end_route"
+EVENT = "event_route"
+
+ROUTE_KINDS = (REQUEST, DIALOG, NAMED, BRANCH, REPLY, FAILURE, END, EVENT)
+ENTRY_KINDS = frozenset(ROUTE_KINDS) - {NAMED}
+"""The kinds that the core runs by itself; a named route runs inside one of these."""
+UNNAMED_KINDS = frozenset({REQUEST, DIALOG, END})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter; `types` are the alternatives that it takes."""
+
+    name: str
+    types: tuple[Type, ...]
+    default: object = REQUIRED
+    keyword_only: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether a call has to give it."""
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function or action of routes.
+
+    `kinds` are the entry kinds in which it is legal. `terminal` says that it ends the route.
+    `bare_kinds`, where given, narrows the kinds for a call without arguments (`end()`).
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    returns: Type
+    kinds: frozenset[str]
+    target: str | Callable[..., Any]
+    doc: str
+    terminal: bool = False
+    bare_kinds: frozenset[str] | None = None
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A `$` fact of the message or the call: Kamailio's name and ours.
+
+    `assignable` are the kinds in which it can be set. `number` marks telephone numbers, whose
+    regexes ought to be anchored.
+    """
+
+    name: str
+    alias: str
+    type: Type
+    kinds: frozenset[str]
+    doc: str
+    assignable: frozenset[str] = frozenset()
+    number: bool = False
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """What `$account.id` names behind the dot."""
+
+    name: str
+    type: Type
+    doc: str
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectType:
+    """An object with attributes; `$<name>` is the one of the call in these kinds of route."""
+
+    name: str
+    type: Type
+    attributes: Mapping[str, Attribute]
+    kinds: frozenset[str]
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enumeration:
+    """A closed list of bare words; a word's value is what the generated code passes on."""
+
+    name: str
+    type: Type
+    values: Mapping[str, object]
+    noun: str
+    """how a message names one: "end reason", "log level" """
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """The type of a setting's value.
+
+    `name` is one of: string, name, int, bool, decimal, duration, ip, network, address, listener,
+    codes, prefix, rules, lengths, date, word, reference, count.
+    A `word` is one of `choices`; a `reference` is the name of a block of the kind `refers`; `count`
+    is an int of at least 1 or one of `choices`. Where `many` is set the value is a list, written
+    with commas.
+    """
+
+    name: str
+    many: bool = False
+    choices: tuple[str, ...] = ()
+    refers: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+    seconds: bool = False
+    """VOS3000's spelling of this setting takes bare seconds"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting of a block, or a global one.
+
+    `aliases` are VOS3000's names of it. `default` is for the reference; routing merges defaults.
+    """
+
+    name: str
+    type: ValueType
+    doc: str
+    default: str = ""
+    aliases: tuple[str, ...] = ()
+    required: bool = False
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSchema:
+    """A kind of block: its settings and the kinds of block that stand inside it.
+
+    `expression` is the type that the block's name has in an expression, if it has one there.
+    `top` says whether the block stands at the top level.
+    """
+
+    kind: str
+    settings: Mapping[str, Setting]
+    doc: str
+    children: tuple[str, ...] = ()
+    top: bool = True
+    expression: Type | None = None
+    unused: bool = False
+    """whether one that nothing refers to deserves a warning"""
+    ready: bool = True
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Everything a configuration may contain."""
+
+    settings: Mapping[str, Setting]
+    blocks: Mapping[str, BlockSchema]
+    functions: Mapping[str, Function]
+    facts: tuple[Fact, ...]
+    objects: Mapping[str, ObjectType]
+    enumerations: Mapping[Type, Enumeration]
+    ready_kinds: frozenset[str] = frozenset(ROUTE_KINDS)
+    """the kinds of route that this version runs"""
+    by_dollar: Mapping[str, Fact] = field(init=False)
+    """facts by Kamailio's name and by ours, without the `$`"""
+
+    def __post_init__(self) -> None:
+        names = {fact.name: fact for fact in self.facts}
+        names.update((fact.alias, fact) for fact in self.facts)
+        object.__setattr__(self, "by_dollar", names)
+
+
+def parameter(
+    name: str, *types: Type, default: object = REQUIRED, keyword_only: bool = False
+) -> Parameter:
+    """A parameter that takes any of the types; a string if none is named."""
+    return Parameter(name, types or (STRING,), default, keyword_only)
+
+
+def by_name(*entries: Any) -> dict[str, Any]:
+    """Index entries of the table by their name."""
+    return {entry.name: entry for entry in entries}
