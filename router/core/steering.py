@@ -1,4 +1,4 @@
-"""Which worker owns a call: arithmetic on the Call-ID, so simple that a kernel filter can do it too.
+"""Which worker owns a call: arithmetic on the Call-ID, so simple that the kernel can do it too.
 
 A call lives in one worker. Its owner follows from the sum of the first 48 bytes of the A leg's
 Call-ID; the B leg's Call-ID ends in four characters that make its sum agree with the A leg's, so
