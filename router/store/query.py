@@ -10,7 +10,7 @@ from router.store.records import Cdr
 class CdrQuery(msgspec.Struct, frozen=True):
     """Filters over CDRs; an empty one keeps everything.
 
-    Times are epoch ms of the call's arrival as its id has it, `since_ms` inclusive, `until_ms` exclusive, 0 for no
+    Times are epoch ms of arrival, as the id has it: from `since_ms` to before `until_ms`, 0 for no
     bound. `end_reason` matches with or without the code in brackets, so "GatewayRejected" finds
     "GatewayRejected(503)". `limit` 0 is no limit.
     """

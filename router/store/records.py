@@ -134,7 +134,12 @@ _GATEWAY_STATE_BYTE = bytes((GATEWAY_STATE_SCHEMA,))
 
 def encode_call(record: CallRecord) -> bytes:
     """The stored form of a call in progress."""
-    return _CALL_BYTE + _encoder.encode(record)
+    try:
+        return _CALL_BYTE + _encoder.encode(record)
+    except UnicodeEncodeError:
+        return _CALL_BYTE + _encoder.encode(
+            _readable(msgspec.to_builtins(record, builtin_types=(bytes,)))
+        )
 
 
 def decode_call(value: bytes | memoryview) -> CallRecord:
@@ -159,7 +164,12 @@ def decode_lease(value: bytes | memoryview) -> Lease:
 
 def encode_cdr(cdr: Cdr) -> bytes:
     """The stored form of a CDR, the same in the outbox and in the ledger."""
-    return _CDR_BYTE + _encoder.encode(cdr)
+    try:
+        return _CDR_BYTE + _encoder.encode(cdr)
+    except UnicodeEncodeError:
+        return _CDR_BYTE + _encoder.encode(
+            _readable(msgspec.to_builtins(cdr, builtin_types=(bytes,)))
+        )
 
 
 def decode_cdr(value: bytes | memoryview) -> Cdr:
@@ -185,6 +195,24 @@ def decode_gateway_state(value: bytes | memoryview) -> GatewayState:
         return _gateway_state_decoder.decode(memoryview(value)[1:])
     except msgspec.DecodeError as error:
         raise _broken("gateway state", error) from error
+
+
+def _readable(value: object) -> object:
+    """The value with every byte that peers sent and that is no UTF-8 spelled out, as in \\xff.
+
+    Inside, such bytes are lone surrogates, so that messages render losslessly; msgpack text has
+    no room for them.
+    """
+    if isinstance(value, str):
+        try:
+            return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        except UnicodeEncodeError:  # a surrogate that stands for no byte: a script made it
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, (list, tuple)):
+        return [_readable(item) for item in value]
+    if isinstance(value, dict):
+        return {_readable(key): _readable(item) for key, item in value.items()}
+    return value
 
 
 def _unknown_schema(what: str, value: bytes | memoryview, known: int) -> StoreError:

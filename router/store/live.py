@@ -1,0 +1,250 @@
+"""Live state in LMDB: calls in progress, lines in use, gateway health and the outbox.
+
+No fsync: a commit survives the death of every process, and a restart of the machine throws the
+environment away (`router.store.boot`). One writer at a time, so everything that can be done
+before the transaction is, and nothing waits inside it.
+
+    calls          id                  CallRecord: the leases, the one truth about what is in use
+    usage          key                 in_use, handed (two int64): a cache of the leases, changed
+                                       in the transaction that changes them
+    gateway_state  key                 GatewayState
+    outbox         id                  the CDR as the ledger will store it
+                   id + "+"            the call's opening, a CDR so far
+    heartbeat      slot, decimal       epoch ms (int64)
+    meta           "schema"            layout of all this
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import lmdb
+
+from router.store.boot import ensure_current_live, live_is_current
+from router.store.environment import GIB, fault, open_environment, page_forward
+from router.store.errors import StoreError
+from router.store.interface import OutboxEntry, Usage
+from router.store.ops import Admission, Op
+from router.store.records import (
+    CallRecord,
+    GatewayState,
+    decode_call,
+    decode_gateway_state,
+    decode_lease,
+)
+from router.store.turn import USAGE, LiveDatabases, Turn
+
+LIVE_MAP_BYTES = 4 * GIB
+LIVE_SCHEMA = b"1"
+DELETE_CHUNK = 256
+
+_INSTANT = struct.Struct("<q")
+
+
+class LmdbLive:
+    """The `LiveStore` of one machine, open in one process; open it after fork.
+
+    `path` is the environment's folder (STATE/live.lmdb). `slot` is the worker's, -1 for a process
+    that admits no calls. StoreError when it cannot be opened, and, read-only, when it belongs to
+    an earlier boot.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        slot: int = -1,
+        map_bytes: int = LIVE_MAP_BYTES,
+        readonly: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.slot = slot
+        if not readonly:
+            ensure_current_live(self.path)
+        elif not live_is_current(self.path):
+            raise StoreError(f"{self.path} holds no live state of this boot of the machine")
+        self._env, handles = open_environment(
+            self.path, LiveDatabases._fields, map_bytes=map_bytes, durable=False, readonly=readonly
+        )
+        self._databases = LiveDatabases(*handles)
+        self._check_schema(readonly)
+
+    def _check_schema(self, readonly: bool) -> None:
+        with self._env.begin() as txn:
+            found = txn.get(b"schema", db=self._databases.meta)
+        if found is None and not readonly:
+            with self._env.begin(write=True) as txn:
+                txn.put(b"schema", LIVE_SCHEMA, db=self._databases.meta)
+        elif found is not None and found != LIVE_SCHEMA:
+            self._env.close()
+            raise StoreError(
+                f"{self.path} has layout {found.decode('ascii', 'replace')}, this version of "
+                f"Trunkline reads layout {LIVE_SCHEMA.decode()}: run the version that wrote it, "
+                "or remove the folder while the router is stopped"
+            )
+
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+        """Do all operations in order in one write transaction; see `LiveStore.commit`."""
+        if not ops:
+            return []
+        try:
+            txn = self._env.begin(None, None, True)
+        except lmdb.Error as error:
+            raise fault(error, self.path) from error
+        turn = Turn(txn, self._databases, now_ms)
+        try:
+            results = [turn.do(op) for op in ops]
+            turn.write_usage()
+            txn.commit()
+        except BaseException as error:
+            txn.abort()
+            turn.restore_records()
+            if isinstance(error, lmdb.Error):
+                raise fault(error, self.path) from error
+            raise
+        return results
+
+    def usage(self, key: str) -> Usage:
+        """In-use and handed of one key; zeros for a key never used."""
+        with self._env.begin() as txn:
+            value = txn.get(key.encode(), db=self._databases.usage)
+        return Usage(*USAGE.unpack(value)) if value else Usage(0, 0)
+
+    def usages(self, prefix: str) -> dict[str, Usage]:
+        """In-use and handed of every key that begins with the prefix, in key order."""
+        found: dict[str, Usage] = {}
+        start = prefix.encode()
+        for page in page_forward(self._env, self._databases.usage, start):
+            for key, value in page:
+                if not key.startswith(start):
+                    return found
+                found[key.decode()] = Usage(*USAGE.unpack(value))
+        return found
+
+    def gateway_states(self) -> dict[str, GatewayState]:
+        """Passive health of every gateway that has some, by key."""
+        states = (
+            decode_gateway_state(value)
+            for page in page_forward(self._env, self._databases.gateway_state)
+            for _, value in page
+        )
+        return {state.key: state for state in states}
+
+    def calls(self) -> Iterator[CallRecord]:
+        """Every call in progress, oldest first."""
+        for page in page_forward(self._env, self._databases.calls):
+            for _, value in page:
+                yield decode_call(value)
+
+    def calls_of_slot(self, slot: int) -> Iterator[CallRecord]:
+        """The calls in progress that a worker slot admitted, oldest first."""
+        for page in page_forward(self._env, self._databases.calls):
+            for _, value in page:
+                if decode_lease(value).slot == slot:
+                    yield decode_call(value)
+
+    def active_calls(self) -> int:
+        """How many calls are in progress."""
+        with self._env.begin() as txn:
+            return txn.stat(self._databases.calls)["entries"]
+
+    def outbox(self, limit: int) -> list[OutboxEntry]:
+        """The oldest entries that wait for the ledger, at most `limit`."""
+        entries: list[OutboxEntry] = []
+        with self._env.begin() as txn, txn.cursor(self._databases.outbox) as cursor:
+            for entry in cursor:
+                if len(entries) >= limit:
+                    break
+                entries.append(entry)
+        return entries
+
+    def outbox_delete(self, keys: Sequence[bytes]) -> None:
+        """Remove entries the ledger has stored, a few hundred in each transaction."""
+        outbox = self._databases.outbox
+        try:
+            for start in range(0, len(keys), DELETE_CHUNK):
+                with self._env.begin(write=True) as txn:
+                    for key in keys[start : start + DELETE_CHUNK]:
+                        txn.delete(key, db=outbox)
+        except lmdb.Error as error:
+            raise fault(error, self.path) from error
+
+    def backlog(self) -> int:
+        """How many entries wait for the ledger."""
+        with self._env.begin() as txn:
+            return txn.stat(self._databases.outbox)["entries"]
+
+    def heartbeat(self, slot: int, now_ms: int) -> None:
+        """Note that a worker slot was alive at `now_ms`."""
+        try:
+            with self._env.begin(write=True) as txn:
+                txn.put(b"%d" % slot, _INSTANT.pack(now_ms), db=self._databases.heartbeat)
+        except lmdb.Error as error:
+            raise fault(error, self.path) from error
+
+    def heartbeats(self) -> dict[int, int]:
+        """The last heartbeat of every slot, epoch ms."""
+        return {
+            int(key): _INSTANT.unpack(value)[0]
+            for page in page_forward(self._env, self._databases.heartbeat)
+            for key, value in page
+        }
+
+    def verify(self) -> list[str]:
+        """One sentence for each key whose in-use is not the sum over the records."""
+        with self._env.begin() as txn:
+            return [text for _, text, _ in self._differences(txn)]
+
+    def recount(self) -> list[str]:
+        """Set every in-use to the sum over the records; what was wrong."""
+        found: list[str] = []
+        try:
+            with self._env.begin(write=True) as txn:
+                for key, text, value in self._differences(txn):
+                    txn.put(key, value, db=self._databases.usage)
+                    found.append(text)
+        except lmdb.Error as error:
+            raise fault(error, self.path) from error
+        return found
+
+    def _differences(self, txn: lmdb.Transaction[bytes]) -> list[tuple[bytes, str, bytes]]:
+        """Key, sentence and right value of every usage entry that the leases contradict."""
+        held: dict[str, int] = {}
+        with txn.cursor(self._databases.calls) as cursor:
+            for _, record in cursor:
+                lease = decode_lease(record)
+                for key in (*lease.holds, lease.gateway) if lease.gateway else lease.holds:
+                    held[key] = held.get(key, 0) + 1
+        cached: dict[str, tuple[int, int]] = {}
+        with txn.cursor(self._databases.usage) as cursor:
+            for raw_key, value in cursor:
+                in_use, handed = USAGE.unpack(value)
+                cached[raw_key.decode()] = (in_use, handed)
+        differences = []
+        for key in sorted(held.keys() | cached.keys()):
+            in_use, handed = cached.get(key, (0, 0))
+            right = held.get(key, 0)
+            if in_use != right:
+                text = f"{key}: in-use is {in_use}, the calls in progress hold {right}"
+                differences.append((key.encode(), text, USAGE.pack(right, handed)))
+        return differences
+
+    def stat(self) -> dict[str, int]:
+        """map_bytes, used_bytes (high-water mark), readers, and entries of calls and outbox."""
+        info = self._env.info()
+        with self._env.begin() as txn:
+            calls = txn.stat(self._databases.calls)
+            outbox = txn.stat(self._databases.outbox)["entries"]
+        return {
+            "map_bytes": info["map_size"],
+            "used_bytes": (info["last_pgno"] + 1) * calls["psize"],
+            "readers": info["num_readers"],
+            "calls": calls["entries"],
+            "outbox": outbox,
+        }
+
+    def close(self) -> None:
+        """Close the environment; the store is of no use afterwards."""
+        self._env.close()

@@ -1,0 +1,200 @@
+"""One turn's operations inside one write transaction of live state."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import lmdb
+
+from router.store.admission import choose_gateway
+from router.store.errors import StoreError
+from router.store.ops import Admission, Admit, Candidate, Finish, Op, Opened, Rehunt, Save
+from router.store.records import (
+    CallRecord,
+    GatewayState,
+    decode_gateway_state,
+    decode_lease,
+    encode_call,
+    encode_cdr,
+    encode_gateway_state,
+)
+
+OPENING_SUFFIX = b"+"
+USAGE = struct.Struct("<qq")
+
+
+class LiveDatabases(NamedTuple):
+    """The databases of live.lmdb, in the order they are opened; what each holds: `live`."""
+
+    calls: lmdb._Database
+    usage: lmdb._Database
+    gateway_state: lmdb._Database
+    outbox: lmdb._Database
+    heartbeat: lmdb._Database
+    meta: lmdb._Database
+
+
+class Turn:
+    """One write transaction: usage is read once for each key, changed here, written at the end."""
+
+    __slots__ = ("_databases", "_down_until", "_now_ms", "_touched", "_txn", "_usage")
+
+    def __init__(self, txn: lmdb.Transaction[bytes], databases: LiveDatabases, now_ms: int) -> None:
+        self._databases = databases
+        self._txn = txn
+        self._now_ms = now_ms
+        self._usage: dict[str, list[int]] = {}
+        self._down_until: dict[str, int] = {}
+        self._touched: list[tuple[CallRecord, list[str], str]] = []
+
+    def do(self, op: Op) -> Admission | None:
+        """Do one operation in the transaction; Admit and Rehunt are answered."""
+        if isinstance(op, Admit):
+            return self._admit(op)
+        if isinstance(op, Rehunt):
+            return self._rehunt(op)
+        if isinstance(op, Save):
+            self._save(op)
+        elif isinstance(op, Finish):
+            self._finish(op)
+        elif isinstance(op, Opened):
+            self._opened(op)
+        else:
+            self._gateway_state(op)
+        return None
+
+    def _admit(self, op: Admit) -> Admission:
+        """All of it or nothing."""
+        record = op.record
+        taken: list[list[int]] = []
+        for hold in op.holds:
+            usage = self._usage_of(hold.key)
+            if usage[0] >= hold.limit >= 0:
+                for earlier in taken:
+                    earlier[0] -= 1
+                return Admission(refused=hold.key)
+            # Taken at once, so that a key named twice counts twice against its limit.
+            usage[0] += 1
+            taken.append(usage)
+        admission = self._take_gateway(op.tiers)
+        if admission.gateway is None:
+            for usage in taken:
+                usage[0] -= 1
+            return admission
+        self._touched.append((record, record.holds, record.gateway))
+        record.holds = [hold.key for hold in op.holds]
+        record.gateway = admission.gateway
+        if not self._txn.put(
+            record.id.encode(), encode_call(record), True, False, False, self._databases.calls
+        ):
+            raise StoreError(f"call {record.id} is admitted already")
+        return admission
+
+    def _rehunt(self, op: Rehunt) -> Admission:
+        """The old gateway first, so that it may be taken again when it is the only one."""
+        record = op.record
+        key = record.id.encode()
+        stored = self._txn.get(key, None, self._databases.calls)
+        if stored is None:
+            return Admission()
+        lease = decode_lease(stored)
+        if lease.gateway:
+            self._give_back(lease.gateway)
+        admission = self._take_gateway(op.tiers)
+        self._touched.append((record, record.holds, record.gateway))
+        record.holds = lease.holds
+        record.gateway = admission.gateway or ""
+        self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
+        return admission
+
+    def _save(self, op: Save) -> None:
+        """What the call holds stays as stored: a record can neither gain nor lose a lease here."""
+        record = op.record
+        key = record.id.encode()
+        stored = self._txn.get(key, None, self._databases.calls)
+        if stored is None:
+            return
+        lease = decode_lease(stored)
+        self._touched.append((record, record.holds, record.gateway))
+        record.holds = lease.holds
+        record.gateway = lease.gateway
+        self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
+
+    def _finish(self, op: Finish) -> None:
+        """What was held is read from the stored record, so a second Finish releases nothing."""
+        key = op.id.encode()
+        stored = self._txn.pop(key, self._databases.calls)
+        if stored is not None:
+            lease = decode_lease(stored)
+            for hold in lease.holds:
+                self._give_back(hold)
+            if lease.gateway:
+                self._give_back(lease.gateway)
+        self._txn.put(key, encode_cdr(op.cdr), True, False, False, self._databases.outbox)
+
+    def _opened(self, op: Opened) -> None:
+        """Under a key of its own: the ledger may be deleting it while the CDR arrives."""
+        cdr = op.record.cdr
+        key = op.record.id.encode() + OPENING_SUFFIX
+        self._txn.put(key, encode_cdr(cdr), True, True, False, self._databases.outbox)
+
+    def _gateway_state(self, state: GatewayState) -> None:
+        """The newest word about a gateway's health stands."""
+        self._txn.put(
+            state.key.encode(),
+            encode_gateway_state(state),
+            True,
+            True,
+            False,
+            self._databases.gateway_state,
+        )
+        self._down_until[state.key] = state.down_until_ms
+
+    def write_usage(self) -> None:
+        """Write what the operations changed; same size, so LMDB overwrites in place."""
+        put = self._txn.put
+        database = self._databases.usage
+        pack = USAGE.pack
+        for key, usage in self._usage.items():
+            in_use, handed, was_in_use, was_handed = usage
+            if in_use != was_in_use or handed != was_handed:
+                put(key.encode(), pack(in_use, handed), True, True, False, database)
+
+    def restore_records(self) -> None:
+        """After an abort the records must not claim leases that nobody took."""
+        for record, holds, gateway in reversed(self._touched):
+            record.holds = holds
+            record.gateway = gateway
+
+    def _take_gateway(self, tiers: Sequence[Sequence[Candidate]]) -> Admission:
+        dropped: list[tuple[str, str]] = []
+        key = choose_gateway(tiers, self._usage_of, self._down_until_of, self._now_ms, dropped)
+        if key is not None:
+            usage = self._usage_of(key)
+            usage[0] += 1
+            usage[1] += 1
+        return Admission(key, dropped)
+
+    def _give_back(self, key: str) -> None:
+        usage = self._usage_of(key)
+        if usage[0] > 0:
+            usage[0] -= 1
+
+    def _usage_of(self, key: str) -> list[int]:
+        """in_use and handed now, in_use and handed as stored."""
+        usage = self._usage.get(key)
+        if usage is None:
+            value = self._txn.get(key.encode(), None, self._databases.usage)
+            in_use, handed = USAGE.unpack(value) if value else (0, 0)
+            usage = self._usage[key] = [in_use, handed, in_use, handed]
+        return usage
+
+    def _down_until_of(self, key: str) -> int:
+        until = self._down_until.get(key)
+        if until is None:
+            value = self._txn.get(key.encode(), None, self._databases.gateway_state)
+            until = decode_gateway_state(value).down_until_ms if value else 0
+            self._down_until[key] = until
+        return until
