@@ -1,0 +1,149 @@
+"""One scrape: what the workers counted, and what live state says at this moment.
+
+Counters and histograms come from the workers' metrics files; gauges (calls in progress, gateways
+up, workers alive, CDRs waiting) are read from the live store when somebody asks, so that a gauge
+can neither drift nor survive the worker that set it. Nothing here knows HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from router.runtime.metrics import MAX_GATEWAYS
+from router.runtime.metrics_catalogue import CATALOGUE, OTHER, PREFIX
+from router.store.errors import StoreError
+from router.store.interface import Usage
+from router.store.ops import UNLIMITED
+from router.store.records import GatewayState
+
+GATEWAY_KEY: Final = "gateway:"
+HEARTBEAT_MAX_AGE_MS: Final = 5_000
+
+
+class LiveReader(Protocol):
+    """What a scrape asks of the live store."""
+
+    def usages(self, prefix: str) -> Mapping[str, Usage]: ...
+    def gateway_states(self) -> Mapping[str, GatewayState]: ...
+    def heartbeats(self) -> Mapping[int, int]: ...
+    def backlog(self) -> int: ...
+
+
+class Log(Protocol):
+    """A structured logger: an event and its fields."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...
+    def warning(self, event: str, **fields: Any) -> Any: ...
+
+
+class Scrape:
+    """A prometheus_client collector: every metric of the catalogue, in its order.
+
+    `gateways` are (name, lines) with -1 lines for no limit; `open_live` gives the live store, and
+    is asked again after it failed. A live store that cannot be read costs the gauges, not the
+    scrape.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        gateways: Sequence[tuple[str, int]],
+        config_hash: str,
+        slots: int,
+        open_live: Callable[[], LiveReader],
+        now_ms: Callable[[], int],
+        log: Log,
+    ) -> None:
+        self._directory = directory
+        self._gateways = gateways
+        self._config_hash = config_hash
+        self._slots = slots
+        self._open_live = open_live
+        self._now_ms = now_ms
+        self._log = log
+        self._live: LiveReader | None = None
+        self._live_fault = ""
+
+    def collect(self) -> Iterator[Family]:
+        """Every family of the catalogue, with samples where there are any."""
+        collector = MultiProcessCollector(None, str(self._directory))  # type: ignore[no-untyped-call]
+        families: dict[str, Family] = {
+            family.name: family
+            for family in collector.collect()  # type: ignore[no-untyped-call]
+        }
+        for metric in CATALOGUE:
+            name = PREFIX + metric.name
+            family = families.setdefault(name, Family(name, metric.help, metric.kind))
+            family.documentation = metric.help
+        self._add_unused_gateways(families[PREFIX + "call_attempts"])
+        families[PREFIX + "config_info"].add_sample(
+            PREFIX + "config_info", {"hash": self._config_hash}, 1
+        )
+        self._add_lines(families)
+        self._add_live(families)
+        for metric in CATALOGUE:
+            yield families[PREFIX + metric.name]
+
+    def _add_unused_gateways(self, attempts: Family) -> None:
+        """A gateway without attempts counts 0: a rate needs a value before the first attempt."""
+        counted = {sample.labels["gateway"] for sample in attempts.samples}
+        for name, _ in self._gateways[:MAX_GATEWAYS]:
+            if name not in counted:
+                attempts.add_sample(attempts.name + "_total", {"gateway": name}, 0)
+
+    def _add_lines(self, families: Mapping[str, Family]) -> None:
+        lines: dict[str, float] = {}
+        for label, limit in self._labelled():
+            allowed = float("inf") if limit == UNLIMITED else limit
+            lines[label] = lines.get(label, 0) + allowed
+        _add_by_gateway(families[PREFIX + "gateway_lines"], lines)
+
+    def _labelled(self) -> Iterator[tuple[str, int]]:
+        for index, (name, limit) in enumerate(self._gateways):
+            yield (name if index < MAX_GATEWAYS else OTHER), limit
+
+    def _add_live(self, families: Mapping[str, Family]) -> None:
+        try:
+            if self._live is None:
+                self._live = self._open_live()
+            usages = self._live.usages(GATEWAY_KEY)
+            states = self._live.gateway_states()
+            heartbeats = self._live.heartbeats()
+            backlog = self._live.backlog()
+        except StoreError as error:
+            self._live = None
+            if str(error) != self._live_fault:
+                self._live_fault = str(error)
+                self._log.warning("live_state_unreadable", error=self._live_fault)
+            return
+        if self._live_fault:
+            self._live_fault = ""
+            self._log.info("live_state_readable")
+        now_ms = self._now_ms()
+        active: dict[str, float] = {}
+        up: dict[str, float] = {}
+        for (name, _), (label, _) in zip(self._gateways, self._labelled(), strict=True):
+            usage = usages.get(GATEWAY_KEY + name)
+            state = states.get(GATEWAY_KEY + name)
+            active[label] = active.get(label, 0) + (usage.in_use if usage else 0)
+            answers = 0 if state and state.down_until_ms > now_ms else 1
+            up[label] = min(up.get(label, 1), answers)
+        _add_by_gateway(families[PREFIX + "active_calls"], active)
+        _add_by_gateway(families[PREFIX + "gateway_up"], up)
+        for slot in range(self._slots):
+            age_ms = abs(now_ms - heartbeats.get(slot, 0))
+            families[PREFIX + "worker_up"].add_sample(
+                PREFIX + "worker_up", {"slot": str(slot)}, int(age_ms < HEARTBEAT_MAX_AGE_MS)
+            )
+        families[PREFIX + "cdr_backlog"].add_sample(PREFIX + "cdr_backlog", {}, backlog)
+
+
+def _add_by_gateway(family: Family, values: Mapping[str, float]) -> None:
+    for gateway, value in values.items():
+        family.add_sample(family.name, {"gateway": gateway}, value)

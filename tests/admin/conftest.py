@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router.admin.scrape import Scrape
+from router.core.tally import Tally
+from router.runtime.metrics import MetricsFlusher, prepare_metrics
+from router.store.live import LmdbLive
+from router.store.ops import Admit, Candidate, Finish, GatewayState
+from router.store.records import CallRecord, Cdr
+
+NOW_MS = 1_000_000_000_000
+GATEWAYS = (("cn_mobile", 30), ("backup", -1), ("down_town", 5))
+
+
+class MemoryLog:
+    """A structured log that a test can read."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.events.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self.events.append(("warning", event, fields))
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    return MemoryLog()
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LmdbLive]:
+    """Two calls on cn_mobile, one ended and waiting for the ledger; down_town is set aside."""
+    store = LmdbLive(tmp_path / "live.lmdb", slot=0, map_bytes=1 << 24)
+    tiers = ((Candidate("gateway:cn_mobile", 30),),)
+    calls = [CallRecord(id=f"{number:012x}00aa", call_id=f"call-{number}") for number in range(3)]
+    store.commit([Admit(call, (), tiers) for call in calls], NOW_MS)
+    store.commit([Finish(calls[0].id, Cdr(id=calls[0].id))], NOW_MS)
+    store.commit([GatewayState("gateway:down_town", NOW_MS + 60_000, 5)], NOW_MS)
+    store.heartbeat(0, NOW_MS - 900)
+    store.heartbeat(1, NOW_MS - 5_000)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Metrics files of two workers with every family in them."""
+    directory = tmp_path / "metrics"
+    prepare_metrics(directory)
+    for slot in range(2):
+        flusher, tally = MetricsFlusher(directory, slot), Tally()
+        tally.attempts["cn_mobile"] += 3
+        tally.calls["cn_mobile", "Normal"] += 2
+        tally.calls["", "NotFound"] += 1
+        tally.requests["INVITE", "in"] += 3
+        tally.responses["INVITE", 404, "out"] += 1
+        tally.call_duration.observe(12.5)
+        tally.pdd["cn_mobile"].observe(0.4)
+        tally.route_duration["request_route"].observe(0.00003)
+        flusher.flush(tally, NOW_MS)
+        flusher.close()
+    return directory
+
+
+@pytest.fixture
+def scrape(directory: Path, live: LmdbLive, log: MemoryLog) -> Scrape:
+    return Scrape(
+        directory=directory,
+        gateways=GATEWAYS,
+        config_hash="0123456789ab",
+        slots=2,
+        open_live=lambda: live,
+        now_ms=lambda: NOW_MS,
+        log=log,
+    )

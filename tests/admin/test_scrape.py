@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from router.admin import scrape as scrape_module
+from router.admin.scrape import Scrape
+from router.runtime.metrics_catalogue import CATALOGUE, PREFIX
+from router.store.errors import StoreError
+
+
+def values(text: str) -> dict[str, float]:
+    """Every sample of an exposition, as it is written there."""
+    return {
+        sample.name + str(sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(scrape: Scrape, name: str, **labels: str) -> float:
+    text = generate_latest(scrape).decode()
+    return values(text)[PREFIX + name + str(sorted(labels.items()))]
+
+
+def test_workers_are_added_up(scrape: Scrape) -> None:
+    assert value(scrape, "call_attempts_total", gateway="cn_mobile") == 6
+    assert value(scrape, "calls_total", gateway="none", reason="NotFound") == 2
+    assert value(scrape, "call_duration_seconds_bucket", le="30.0") == 2
+    assert value(scrape, "call_duration_seconds_sum") == 25.0
+
+
+def test_gauges_say_what_the_live_store_holds_now(scrape: Scrape) -> None:
+    assert value(scrape, "active_calls", gateway="cn_mobile") == 2
+    assert value(scrape, "cdr_backlog") == 1
+    assert value(scrape, "config_info", hash="0123456789ab") == 1
+
+
+def test_every_configured_gateway_is_there_also_with_nothing_to_show(scrape: Scrape) -> None:
+    assert value(scrape, "active_calls", gateway="backup") == 0
+    assert value(scrape, "call_attempts_total", gateway="backup") == 0
+    assert value(scrape, "gateway_lines", gateway="cn_mobile") == 30
+    assert value(scrape, "gateway_lines", gateway="backup") == math.inf
+
+
+def test_a_gateway_set_aside_is_down_until_its_time_is_over(scrape: Scrape) -> None:
+    assert value(scrape, "gateway_up", gateway="down_town") == 0
+    assert value(scrape, "gateway_up", gateway="cn_mobile") == 1
+    later = scrape._now_ms() + 60_000
+    scrape._now_ms = lambda: later
+    assert value(scrape, "gateway_up", gateway="down_town") == 1
+
+
+def test_a_worker_is_up_while_its_heartbeat_is_young(scrape: Scrape) -> None:
+    assert value(scrape, "worker_up", slot="0") == 1
+    assert value(scrape, "worker_up", slot="1") == 0
+
+
+def test_gateways_beyond_the_cap_share_one_label(
+    scrape: Scrape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrape_module, "MAX_GATEWAYS", 1)
+    assert value(scrape, "gateway_lines", gateway="cn_mobile") == 30
+    assert value(scrape, "gateway_lines", gateway="other") == math.inf
+    assert value(scrape, "gateway_up", gateway="other") == 0
+    assert value(scrape, "active_calls", gateway="other") == 0
+
+
+def test_a_live_store_that_cannot_be_read_costs_only_the_gauges(
+    scrape: Scrape, live: Any, log: Any
+) -> None:
+    def broken() -> Any:
+        raise StoreError("state is away")
+
+    scrape._open_live = broken
+    for _ in range(2):
+        text = generate_latest(scrape).decode()
+        assert PREFIX + "call_attempts_total" + str([("gateway", "cn_mobile")]) in values(text)
+        assert not re.search(r"^trunkline_(active_calls|worker_up|gateway_up)", text, re.M)
+    assert log.events == [("warning", "live_state_unreadable", {"error": "state is away"})]
+
+    scrape._open_live = lambda: live
+    assert value(scrape, "cdr_backlog") == 1
+    assert log.events[-1][:2] == ("info", "live_state_readable")
+
+
+def test_before_any_worker_has_counted_every_family_is_announced(
+    scrape: Scrape, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    scrape._directory = empty
+    text = generate_latest(scrape).decode()
+    assert text.count("# TYPE ") == len(CATALOGUE)
+    assert value(scrape, "call_attempts_total", gateway="cn_mobile") == 0
+
+
+def test_families_come_in_the_order_of_the_catalogue_with_their_help(scrape: Scrape) -> None:
+    families = list(text_string_to_metric_families(generate_latest(scrape).decode()))
+    assert [family.name for family in families] == [PREFIX + metric.name for metric in CATALOGUE]
+    assert [family.documentation for family in families] == [metric.help for metric in CATALOGUE]
+    assert [family.type for family in families] == [metric.kind for metric in CATALOGUE]
+
+
+def test_each_family_has_the_labels_the_catalogue_says(scrape: Scrape) -> None:
+    families = text_string_to_metric_families(generate_latest(scrape).decode())
+    for family, metric in zip(families, CATALOGUE, strict=True):
+        assert family.samples, metric.name
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(metric.labels), metric.name
+
+
+def test_openmetrics_can_be_read_too(scrape: Scrape) -> None:
+    text = generate_openmetrics(scrape).decode()
+    families = {family.name for family in parse_openmetrics(text)}
+    assert PREFIX + "calls" in families
+    assert len(families) == len(CATALOGUE)
+
+
+def promtool() -> str | None:
+    unpacked = Path(__file__).parents[2] / "build/prometheus/usr/bin/promtool"
+    return shutil.which("promtool") or (str(unpacked) if unpacked.exists() else None)
+
+
+@pytest.mark.skipif(promtool() is None, reason="promtool (Debian package prometheus) is missing")
+def test_promtool_finds_nothing_to_complain_about(scrape: Scrape) -> None:
+    tool = promtool()
+    assert tool
+    done = subprocess.run(
+        [tool, "check", "metrics"], input=generate_latest(scrape), capture_output=True, timeout=30
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
