@@ -5,23 +5,23 @@ The caller reads usage and health inside the transaction that will take the line
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from router.store.ops import Candidate
 
 
 def choose_gateway(
     tiers: Sequence[Sequence[Candidate]],
-    usage_of: Callable[[str], Sequence[int]],
-    down_until_of: Callable[[str], int],
+    usage: Mapping[str, Sequence[int]],
+    down_until: Mapping[str, int],
     now_ms: int,
     dropped: list[tuple[str, str]],
 ) -> str | None:
     """The key of the gateway to use, or None; appends the unusable ones seen to `dropped`.
 
     Tiers in order; inside a tier the smallest in_use/limit (0 when unlimited), then the fewest
-    handed, then the smallest key. `usage_of(key)` begins with in_use, handed. A tier is looked at
-    only when the ones before it have nothing.
+    handed, then the smallest key. `usage[key]` begins with in_use, handed; `down_until[key]` is
+    epoch ms; both know every key. A tier is looked at only when the ones before it have nothing.
     """
     for tier in tiers:
         best: str | None = None
@@ -30,17 +30,17 @@ def choose_gateway(
         for candidate in tier:
             key = candidate.key
             limit = candidate.limit
-            if down_until_of(key) > now_ms:
+            if down_until[key] > now_ms:
                 dropped.append((key, "down"))
                 continue
-            usage = usage_of(key)
-            in_use = usage[0]
+            used = usage[key]
+            in_use = used[0]
             if in_use >= limit >= 0:
                 dropped.append((key, "full"))
                 continue
             # Equal ratios of integers divide to equal floats, so 1/3 and 2/6 do tie.
             load = in_use / limit if limit > 0 else 0.0
-            handed = usage[1]
+            handed = used[1]
             if best is None or (load, handed, key) < (best_load, best_handed, best):
                 best, best_load, best_handed = key, load, handed
         if best is not None:

@@ -147,7 +147,7 @@ def decode_call(value: bytes | memoryview) -> CallRecord:
     if not value or value[0] != CALL_SCHEMA:
         raise _unknown_schema("call record", value, CALL_SCHEMA)
     try:
-        return _call_decoder.decode(memoryview(value)[1:])
+        return _call_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
         raise _broken("call record", error) from error
 
@@ -157,7 +157,7 @@ def decode_lease(value: bytes | memoryview) -> Lease:
     if not value or value[0] != CALL_SCHEMA:
         raise _unknown_schema("call record", value, CALL_SCHEMA)
     try:
-        return _lease_decoder.decode(memoryview(value)[1:])
+        return _lease_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
         raise _broken("call record", error) from error
 
@@ -177,7 +177,7 @@ def decode_cdr(value: bytes | memoryview) -> Cdr:
     if not value or value[0] != CDR_SCHEMA:
         raise _unknown_schema("CDR", value, CDR_SCHEMA)
     try:
-        return _cdr_decoder.decode(memoryview(value)[1:])
+        return _cdr_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
         raise _broken("CDR", error) from error
 
@@ -192,7 +192,7 @@ def decode_gateway_state(value: bytes | memoryview) -> GatewayState:
     if not value or value[0] != GATEWAY_STATE_SCHEMA:
         raise _unknown_schema("gateway state", value, GATEWAY_STATE_SCHEMA)
     try:
-        return _gateway_state_decoder.decode(memoryview(value)[1:])
+        return _gateway_state_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
         raise _broken("gateway state", error) from error
 

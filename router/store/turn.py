@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lmdb
 
@@ -23,6 +23,7 @@ from router.store.records import (
 
 OPENING_SUFFIX = b"+"
 USAGE = struct.Struct("<qq")
+_UNUSED = USAGE.pack(0, 0)
 
 
 class LiveDatabases(NamedTuple):
@@ -36,6 +37,41 @@ class LiveDatabases(NamedTuple):
     meta: lmdb._Database
 
 
+class _Usages(dict[str, list[Any]]):
+    """Usage by key, read from the transaction when first asked for.
+
+    Each is [in_use, handed, key as bytes, value as stored]; the first two are changed in place.
+    """
+
+    __slots__ = ("_database", "_get")
+
+    def __init__(self, txn: lmdb.Transaction[bytes], database: lmdb._Database) -> None:
+        self._get = txn.get
+        self._database = database
+
+    def __missing__(self, key: str) -> list[Any]:
+        raw_key = key.encode()
+        value = self._get(raw_key, _UNUSED, self._database)
+        in_use, handed = USAGE.unpack(value)
+        usage = self[key] = [in_use, handed, raw_key, value]
+        return usage
+
+
+class _DownUntil(dict[str, int]):
+    """Until when each gateway is aside, epoch ms, read from the transaction when first asked."""
+
+    __slots__ = ("_database", "_get")
+
+    def __init__(self, txn: lmdb.Transaction[bytes], database: lmdb._Database) -> None:
+        self._get = txn.get
+        self._database = database
+
+    def __missing__(self, key: str) -> int:
+        value = self._get(key.encode(), None, self._database)
+        until = self[key] = decode_gateway_state(value).down_until_ms if value else 0
+        return until
+
+
 class Turn:
     """One write transaction: usage is read once for each key, changed here, written at the end."""
 
@@ -45,8 +81,8 @@ class Turn:
         self._databases = databases
         self._txn = txn
         self._now_ms = now_ms
-        self._usage: dict[str, list[int]] = {}
-        self._down_until: dict[str, int] = {}
+        self._usage = _Usages(txn, databases.usage)
+        self._down_until = _DownUntil(txn, databases.gateway_state)
         self._touched: list[tuple[CallRecord, list[str], str]] = []
 
     def do(self, op: Op) -> Admission | None:
@@ -70,7 +106,7 @@ class Turn:
         record = op.record
         taken: list[list[int]] = []
         for hold in op.holds:
-            usage = self._usage_of(hold.key)
+            usage = self._usage[hold.key]
             if usage[0] >= hold.limit >= 0:
                 for earlier in taken:
                     earlier[0] -= 1
@@ -117,7 +153,6 @@ class Turn:
         if stored is None:
             return
         lease = decode_lease(stored)
-        self._touched.append((record, record.holds, record.gateway))
         record.holds = lease.holds
         record.gateway = lease.gateway
         self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
@@ -157,10 +192,10 @@ class Turn:
         put = self._txn.put
         database = self._databases.usage
         pack = USAGE.pack
-        for key, usage in self._usage.items():
-            in_use, handed, was_in_use, was_handed = usage
-            if in_use != was_in_use or handed != was_handed:
-                put(key.encode(), pack(in_use, handed), True, True, False, database)
+        for in_use, handed, key, stored in self._usage.values():
+            value = pack(in_use, handed)
+            if value != stored:
+                put(key, value, True, True, False, database)
 
     def restore_records(self) -> None:
         """After an abort the records must not claim leases that nobody took."""
@@ -170,31 +205,14 @@ class Turn:
 
     def _take_gateway(self, tiers: Sequence[Sequence[Candidate]]) -> Admission:
         dropped: list[tuple[str, str]] = []
-        key = choose_gateway(tiers, self._usage_of, self._down_until_of, self._now_ms, dropped)
+        key = choose_gateway(tiers, self._usage, self._down_until, self._now_ms, dropped)
         if key is not None:
-            usage = self._usage_of(key)
+            usage = self._usage[key]
             usage[0] += 1
             usage[1] += 1
         return Admission(key, dropped)
 
     def _give_back(self, key: str) -> None:
-        usage = self._usage_of(key)
+        usage = self._usage[key]
         if usage[0] > 0:
             usage[0] -= 1
-
-    def _usage_of(self, key: str) -> list[int]:
-        """in_use and handed now, in_use and handed as stored."""
-        usage = self._usage.get(key)
-        if usage is None:
-            value = self._txn.get(key.encode(), None, self._databases.usage)
-            in_use, handed = USAGE.unpack(value) if value else (0, 0)
-            usage = self._usage[key] = [in_use, handed, in_use, handed]
-        return usage
-
-    def _down_until_of(self, key: str) -> int:
-        until = self._down_until.get(key)
-        if until is None:
-            value = self._txn.get(key.encode(), None, self._databases.gateway_state)
-            until = decode_gateway_state(value).down_until_ms if value else 0
-            self._down_until[key] = until
-        return until
