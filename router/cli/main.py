@@ -1,0 +1,70 @@
+"""The `trunkline` program: finds the command, loads only that one, passes its exit code on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Final, NamedTuple
+
+from cyclopts import App
+
+INTERRUPTED: Final = 130
+"""The exit code shells give a program that Ctrl-C ended."""
+
+
+class Command(NamedTuple):
+    """A command, where it is, and its line of `trunkline --help`.
+
+    The line stands here so that help can be shown without loading any command.
+    """
+
+    name: str
+    path: str
+    help: str
+
+
+COMMANDS: Final = (
+    Command("run", "router.cli.run:run", "Start the router and stay in the foreground."),
+    Command("check", "router.cli.check:check", "Check routes.cfg and show everything found."),
+    Command("compile", "router.cli.compile:compile_routes", "Show the Python made of routes.cfg."),
+    Command("status", "router.cli.status:status", "Show workers, calls and gateways now."),
+    Command("cdr", "router.cli.cdr:app", "Show and search call detail records."),
+    Command("demo", "router.cli.demo:demo", "Place a dozen calls through a router of its own."),
+)
+
+
+def make_app() -> App:
+    """The program with all its commands, none of them loaded yet."""
+    app = App(
+        name="trunkline",
+        help="Trunkline, a config-driven SIP softswitch: its policy is routes.cfg. "
+        "New here? Try trunkline demo.",
+        version=lambda: version("trunkline"),
+        # One place decides what Ctrl-C means, also while a command is still being loaded.
+        suppress_keyboard_interrupt=False,
+    )
+    for command in COMMANDS:
+        app.command(command.path, name=command.name, help=command.help)
+    return app
+
+
+def main() -> int:
+    """Run the command line; the exit code, also where the command ends by SystemExit."""
+    try:
+        try:
+            make_app()(sys.argv[1:])
+        finally:
+            # Here and not when the interpreter ends, where a broken pipe could not be caught.
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

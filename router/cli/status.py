@@ -1,0 +1,253 @@
+"""`trunkline status`: is it running, who is up, how many lines are in use, does anything wait?"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+from cyclopts import Parameter
+
+from router.runtime.run_record import RunRecord, read_run_record
+from router.store.boot import LIVE_DIR, live_is_current
+from router.store.errors import StoreError
+from router.store.interface import Usage
+from router.store.live import LmdbLive
+from router.store.ops import UNLIMITED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+GATEWAY_KEY: Final = "gateway:"
+HEARTBEAT_MAX_AGE_MS: Final = 5_000
+
+
+class Worker(msgspec.Struct):
+    """One worker slot; `heartbeat_age_ms` is None when it never had a heartbeat."""
+
+    slot: int
+    up: bool
+    heartbeat_age_ms: int | None
+
+
+class Gateway(msgspec.Struct):
+    """One gateway; `lines` None means unlimited, and `lines_known` whether that was read."""
+
+    name: str
+    up: bool
+    lines_used: int
+    lines: int | None
+    lines_known: bool
+    handed: int
+    """Calls handed to it since live state began."""
+    up_again_in_ms: int
+
+
+class Status(msgspec.Struct):
+    """Everything the command shows."""
+
+    running: bool
+    pid: int | None
+    started_ms: int | None
+    config_hash: str | None
+    python: str | None
+    python_version: str | None
+    metrics: str | None
+    active_calls: int
+    cdr_backlog: int
+    live_map_used_bytes: int
+    live_map_bytes: int
+    workers: list[Worker]
+    gateways: list[Gateway]
+
+
+def read_status(state: Path, now_ms: int) -> Status:
+    """What the state folder says at `now_ms`; StoreError, in one line, when it says nothing."""
+    live_path = state / LIVE_DIR
+    if not live_is_current(live_path):
+        raise StoreError(
+            f'no router has run with state folder "{state}" since this machine was started: '
+            "start one with trunkline run, or name its folder with --state"
+        )
+    live = LmdbLive(live_path, readonly=True)
+    try:
+        return _read(live, read_run_record(state), now_ms)
+    finally:
+        live.close()
+
+
+def _read(live: LmdbLive, run: RunRecord | None, now_ms: int) -> Status:
+    heartbeats = live.heartbeats()
+    slots = range(run.slots) if run else sorted(heartbeats)
+    workers = [_worker(slot, heartbeats.get(slot), now_ms) for slot in slots]
+    running = any(worker.up for worker in workers)
+    size = live.stat()
+    return Status(
+        running=running,
+        pid=run.pid if run and running else None,
+        started_ms=run.started_ms if run else None,
+        config_hash=run.config_hash if run else None,
+        python=run.python if run else None,
+        python_version=run.python_version if run else None,
+        metrics=run.metrics or None if run else None,
+        active_calls=live.active_calls(),
+        cdr_backlog=live.backlog(),
+        live_map_used_bytes=size["used_bytes"],
+        live_map_bytes=size["map_bytes"],
+        workers=workers,
+        gateways=_gateways(live, run, now_ms),
+    )
+
+
+def _worker(slot: int, heartbeat_ms: int | None, now_ms: int) -> Worker:
+    if heartbeat_ms is None:
+        return Worker(slot, False, None)
+    age_ms = abs(now_ms - heartbeat_ms)
+    return Worker(slot, age_ms < HEARTBEAT_MAX_AGE_MS, age_ms)
+
+
+def _gateways(live: LmdbLive, run: RunRecord | None, now_ms: int) -> list[Gateway]:
+    """Those of the running configuration in its order, then others that still hold a call."""
+    usages = live.usages(GATEWAY_KEY)
+    states = live.gateway_states()
+    limits = dict(run.gateways) if run else {}
+    names = list(limits)
+    for key, usage in usages.items():
+        name = key.removeprefix(GATEWAY_KEY)
+        if name not in limits and (usage.in_use or run is None):
+            names.append(name)
+    found = []
+    for name in names:
+        usage = usages.get(GATEWAY_KEY + name, Usage(0, 0))
+        state = states.get(GATEWAY_KEY + name)
+        down_ms = max(0, state.down_until_ms - now_ms) if state else 0
+        limit = limits.get(name, UNLIMITED)
+        found.append(
+            Gateway(
+                name=name,
+                up=not down_ms,
+                lines_used=usage.in_use,
+                lines=limit if limit != UNLIMITED else None,
+                lines_known=name in limits,
+                handed=usage.handed,
+                up_again_in_ms=down_ms,
+            )
+        )
+    return found
+
+
+def show(status: Status, state: Path, console: Console, now_ms: int) -> None:
+    """Print the status for people."""
+    from rich.table import Table
+
+    facts = Table.grid(padding=(0, 2))
+    for name, text in _facts(status, state, now_ms):
+        facts.add_row(name, text)
+    console.print(facts, highlight=False)
+    if not status.gateways:
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("GATEWAY")
+    table.add_column("LINES USED", justify="right")
+    table.add_column("ALLOWED", justify="right")
+    table.add_column("CALLS SO FAR", justify="right")
+    table.add_column("STATE")
+    for gateway in status.gateways:
+        allowed = "unlimited" if gateway.lines is None else str(gateway.lines)
+        table.add_row(
+            gateway.name,
+            str(gateway.lines_used),
+            allowed if gateway.lines_known else "unknown",
+            str(gateway.handed),
+            "up" if gateway.up else f"down, tried again in {_span(gateway.up_again_in_ms)}",
+        )
+    console.print()
+    console.print(table, highlight=False)
+
+
+def _facts(status: Status, state: Path, now_ms: int) -> list[tuple[str, str]]:
+    up = sum(worker.up for worker in status.workers)
+    down = [str(worker.slot) for worker in status.workers if not worker.up]
+    workers = f"{up} of {len(status.workers)} up"
+    if down and status.running:
+        workers += f" (not up: {', '.join(down)})"
+    facts = [("Trunkline", f"{_running(status, now_ms)}, state folder {state}")]
+    if status.config_hash:
+        facts.append(("Configuration", status.config_hash))
+    if status.python:
+        facts.append(("Interpreter", f"Python {status.python_version}, {status.python}"))
+    if status.metrics:
+        facts.append(("Metrics", f"http://{status.metrics}/metrics"))
+    facts.append(("Workers", workers))
+    facts.append(("Active calls", str(status.active_calls)))
+    facts.append(("CDRs waiting", f"{status.cdr_backlog} for the ledger"))
+    used = f"{_size(status.live_map_used_bytes)} of {_size(status.live_map_bytes)}"
+    share = 100 * status.live_map_used_bytes / status.live_map_bytes
+    facts.append(("Live map", f"{used} used ({share:.2g} %)"))
+    return facts
+
+
+def _running(status: Status, now_ms: int) -> str:
+    if not status.running:
+        beats = [w.heartbeat_age_ms for w in status.workers if w.heartbeat_age_ms is not None]
+        return f"not running, last heartbeat {_span(min(beats))} ago" if beats else "not running"
+    text = "running"
+    if status.started_ms:
+        text += f" for {_span(now_ms - status.started_ms)}"
+    if status.pid:
+        text += f", process {status.pid}"
+    return text
+
+
+def _span(ms: int) -> str:
+    """A length of time in its largest two units."""
+    seconds = max(0, ms) // 1000
+    for size, unit, small_size, small_unit in (
+        (86_400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // small_size} {small_unit}"
+    return f"{seconds} s"
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def status(
+    *,
+    state: Path = Path("state"),
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Show whether a router runs, its workers, calls and gateways.
+
+    Parameters
+    ----------
+    state
+        The router's state folder, as `state` in routes.cfg says.
+    as_json
+        Print one JSON object instead of tables.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        found = read_status(state, now_ms)
+    except StoreError as error:
+        print(f"trunkline: {error}", file=sys.stderr)
+        return 1
+    if as_json:
+        fields: Any = msgspec.to_builtins(found)
+        print(json.dumps(fields, indent=2, ensure_ascii=False))
+        return 0
+    from rich.console import Console
+
+    show(found, state, Console(), now_ms)
+    return 0
