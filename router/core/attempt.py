@@ -1,0 +1,271 @@
+"""One INVITE to one gateway on behalf of a call (RFC 3261 §13.2), from its sending to its end.
+
+    phase      entered by        limit                  when it runs out
+    SENT       the INVITE        invite_timeout         ConnectionTimeout
+    TRYING     100               trying_timeout         ProceedingTimeout
+    PROGRESS   181, 183, ...     progress_timeout       ProceedingTimeout
+    MEDIA      183 with SDP      media_progress_timeout ResponseTimeout
+    RINGING    180               ringing_timeout        ResponseTimeout
+
+A phase is only ever left for a later one, so that a gateway repeating its 180 cannot ring for
+ever. An attempt outlives its call: after a CANCEL it answers for a 2xx that crossed it with ACK
+and BYE (RFC 3261 §9.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.core.end_reasons import EndReason
+from router.core.flow import Flow
+from router.core.leg import Leg
+from router.core.parameters import CallTimers
+from router.core.transactions.client_invite import InviteClient
+from router.core.transactions.layer import ClientTransaction
+from router.core.verdicts import Target
+from router.core.wheel import Timer, cancel
+from router.sip.message import Response
+from router.sip.render import render_request
+from router.store.records import Attempt as AttemptRecord
+
+if TYPE_CHECKING:
+    from router.core.call import Call
+
+SENT, TRYING, PROGRESS, MEDIA, RINGING = range(5)
+
+_PHASE_REASONS = (
+    EndReason.ConnectionTimeout,
+    EndReason.ProceedingTimeout,
+    EndReason.ProceedingTimeout,
+    EndReason.ResponseTimeout,
+    EndReason.ResponseTimeout,
+)
+
+
+class Attempt:
+    """A gateway being tried for a call.
+
+    What a branch_route may change before `send`: `callee`, `caller`, `display` and `domain` (the
+    numbers and host sent on), `removed` (canonical header names) and `added` (header lines).
+    """
+
+    __slots__ = (
+        "_phase", "_timer", "added", "call", "callee", "caller", "client", "display", "domain",
+        "engine", "failure", "leg", "media", "rang", "record", "removed", "status", "status_reason",
+        "target", "timers",
+    )
+
+    def __init__(self, call: Call, target: Target, timers: CallTimers) -> None:
+        self.call: Call | None = call
+        self.engine = call.engine
+        self.target = target
+        self.timers = timers
+        self.client: InviteClient | None = None
+        self.leg: Leg | None = None
+        self.callee = call.callee
+        self.caller = call.caller
+        self.display = call.display
+        self.domain = call.domain
+        self.removed = call.removed
+        self.added = call.added
+        self.record = AttemptRecord()
+        self.rang = False
+        self.media = False
+        self.status = 0  # the gateway's final status, 0 when it gave none
+        self.status_reason = ""
+        self.failure: EndReason | None = None  # set when we ended it, not the gateway
+        self._phase = SENT
+        self._timer: Timer | None = None
+
+    def send(self) -> None:
+        """Builds the INVITE and starts the transaction."""
+        call = self.call
+        assert call is not None
+        engine = call.engine
+        target = self.target
+        token = engine.token()
+        leg = Leg(engine, call, engine.call_id_like(call.a.call_id, token), token)
+        self.leg = leg
+        listener = engine.listener_for(target.transport)
+        leg.flow = Flow(target.transport, target.host, target.port, listener)
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        authority = f"{host}:{target.port}"
+        transport = "" if target.transport == "udp" else f";transport={target.transport}"
+        uri = f"sip:{self.callee}@{self.domain or authority}{transport}"
+        display = f"{self.display} " if self.display else ""
+        caller = f"{self.caller}@" if self.caller else ""
+        leg.local = f"{display}<sip:{caller}{engine.hosts[listener]}>;tag={token}"
+        leg.remote = f"<sip:{self.callee}@{self.domain or authority}>"
+        leg.target = uri
+        # The B leg counts on from the caller's CSeq, so that what refers to it (RAck) stays true.
+        leg.cseq = leg.invite_cseq = call.a.invite_cseq
+        branch = "z9hG4bK" + token
+        head = (
+            f"{engine.vias[listener]}{branch};rport\r\nMax-Forwards: {call.max_forwards}\r\n"
+            f"From: {leg.local}\r\nCall-ID: {leg.call_id}\r\n"
+        )
+        data = render_request(
+            "INVITE", uri, head,
+            f"To: {leg.remote}\r\nCSeq: {leg.cseq} INVITE\r\n{engine.contacts[listener]}"
+            f"{call.passthrough(self.removed)}{self.added}",
+            call.body,
+        )
+        now = engine.layer.now
+        record = self.record
+        record.gateway = target.name
+        record.b_call_id = leg.call_id
+        record.callee_out = self.callee
+        record.caller_out = self.caller
+        record.started = now
+        self._timer = engine.layer.wheel.at(
+            now + self.timers.invite_ms, Attempt._on_phase_timeout, self
+        )
+        self.client = InviteClient(
+            engine.layer, self, branch, leg.flow, uri, head, leg.remote, leg.cseq, data
+        )
+
+    # -- events of the client transaction ---------------------------------------------------------
+
+    def on_response(self, client: ClientTransaction, response: Response) -> None:
+        """A provisional or the final response of the gateway."""
+        status = response.status
+        call = self.call
+        if status < 200:
+            if call is not None:
+                self._on_provisional(call, response)
+        elif status < 300:
+            self._on_success(call, response)
+        else:
+            self.status = status
+            self.status_reason = response.reason
+            if call is None:
+                self._drop_leg()
+            else:
+                self._fail(call, response)
+
+    def on_timeout(self, client: ClientTransaction) -> None:
+        """Timer B ran out before our own limit, or a CANCEL was never answered."""
+        self._give_up()
+
+    def on_transport_error(self, client: ClientTransaction) -> None:
+        """Nothing can be sent to the gateway."""
+        self._give_up()
+
+    def _on_phase_timeout(self) -> None:
+        self._give_up()
+
+    # -- what they lead to ------------------------------------------------------------------------
+
+    def _on_provisional(self, call: Call, response: Response) -> None:
+        status = response.status
+        leg = self.leg
+        assert leg is not None
+        if status == 100:
+            self._enter(TRYING)
+            return
+        leg.learn(response)
+        if status == 180:
+            self.rang = True
+            self._note_ringing(call)
+            self._enter(RINGING)
+        elif status == 183 and response.body:
+            self.media = True
+            self._note_ringing(call)
+            self._enter(MEDIA)
+        else:
+            self._enter(PROGRESS)
+        call.on_progress(self, response)
+
+    def _note_ringing(self, call: Call) -> None:
+        if not self.record.ringing:
+            self.record.ringing = call.engine.layer.now
+
+    def _enter(self, phase: int) -> None:
+        if phase <= self._phase:
+            return
+        self._phase = phase
+        call = self.call
+        if call is None:
+            return
+        cancel(self._timer)
+        timers = self.timers
+        limit = (
+            timers.invite_ms, timers.trying_ms, timers.progress_ms, timers.media_progress_ms,
+            timers.ringing_ms,
+        )[phase]
+        layer = call.engine.layer
+        self._timer = layer.wheel.at(layer.now + limit, Attempt._on_phase_timeout, self)
+
+    def _on_success(self, call: Call | None, response: Response) -> None:
+        leg = self.leg
+        if leg is None:
+            return
+        if self.status:  # the same 2xx again, or a second fork's (RFC 3261 §13.2.2.4)
+            if response.to_tag == leg.remote_tag:
+                leg.resend_ack()
+            else:
+                self.engine.refuse_fork(leg, response)
+            return
+        self.status = response.status
+        self._stop()
+        leg.learn(response)
+        if call is None:
+            # It answered while our CANCEL was on its way: the call it was for is gone.
+            leg.send_ack(leg.invite_cseq)
+            leg.hang_up()
+            return
+        self.record.answered = leg.engine.layer.now
+        self.record.sip_code = response.status
+        call.on_answer(self, response)
+
+    def _give_up(self) -> None:
+        """No final response in time: the phase says which reason that is."""
+        call = self.call
+        if call is None:
+            self._drop_leg()
+            return
+        self.failure = _PHASE_REASONS[self._phase]
+        self.record.reason = self.failure.name
+        self.detach()
+        call.on_attempt_failed(self, None)
+
+    def _fail(self, call: Call, response: Response) -> None:
+        self.record.sip_code = response.status
+        self.record.ended = call.engine.layer.now
+        self._stop()
+        self._drop_leg()
+        self.call = None
+        call.on_attempt_failed(self, response)
+
+    def detach(self) -> None:
+        """Lets the call go on without this attempt: CANCEL, and answer for what crosses it."""
+        call = self.call
+        if call is None:
+            return
+        self._stop()
+        self.call = None
+        if not self.record.ended:
+            self.record.ended = call.engine.layer.now
+        client = self.client
+        if client is None:
+            return
+        leg = self.leg
+        if leg is not None:
+            leg.call = None
+            leg.peer = None
+            leg.closing = True
+        client.cancel()
+
+    def silent(self) -> bool:
+        """Whether the gateway gave no sign of life at all."""
+        return self._phase == SENT and self.status == 0
+
+    def _stop(self) -> None:
+        cancel(self._timer)
+        self._timer = None
+
+    def _drop_leg(self) -> None:
+        leg = self.leg
+        if leg is not None:
+            leg.forget()
+            self.leg = None

@@ -1,0 +1,539 @@
+"""The call: a back-to-back user agent from INVITE to CDR (RFC 7092 §3.2's signalling B2BUA).
+
+    state      event                        what happens                               next
+    ROUTING    route says dial              100, admission asked of the store          ADMITTING
+    ROUTING    route ends or answers        final response, CDR                        ENDED
+    ADMITTING  a gateway was taken          branch_route, INVITE                       CALLING
+    ADMITTING  none, or a line limit        final response, CDR                        ENDED
+    CALLING    18x of the gateway           passed to the caller                       CALLING
+    CALLING    failure, time-out            failure_route; next gateway asked for      ADMITTING
+    CALLING    failure, hunting is over     final response, CDR                        ENDED
+    CALLING    2xx of the gateway           200 to the caller, dialog stored           ANSWERED
+    any up to  CANCEL                       487, CANCEL to the gateway, CDR            ENDED
+    ANSWERED   BYE, limit, lost peer        BYE to the other side or both, CDR         ENDED
+
+Every way into ENDED goes through `finish`, which runs once: that is what makes one CDR and one
+release of lines for each call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from router.core.attempt import Attempt
+from router.core.end_reasons import EndReason, cause_of_status, reason_of_status
+from router.core.flow import Flow
+from router.core.headers import NOT_PASSED
+from router.core.leg import Leg, LegSnapshot
+from router.core.relay import Relay
+from router.core.transactions.server_invite import InviteServer
+from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
+from router.core.wheel import Timer, cancel
+from router.sip.message import Request, Response
+from router.store.ops import Admission, Admit, Finish, Opened, Rehunt, Save
+from router.store.records import CallRecord, Cdr
+
+if TYPE_CHECKING:
+    from router.core.engine import Engine
+
+ROUTING, ADMITTING, CALLING, ANSWERED, ENDED = range(5)
+
+# Codes after which no gateway is tried any more, whatever its switch_on says (4-calls, section 2).
+STOP_CODES = frozenset((486, 600, 603))
+
+# An answered call that outlives this is announced to the ledger, which closes it after a power cut.
+OPENING_AFTER_MS = 2_000
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[LegSnapshot])
+
+
+class Call:
+    """One call with its legs, its attempts and the CDR it will leave.
+
+    `callee`, `caller` and `display` are the numbers as the routes have them; `context` belongs to
+    the policy; `max_forwards` is what the next INVITE may carry.
+    """
+
+    __slots__ = (
+        "_admitted", "_opening", "_passthrough", "_timer", "a", "added", "attempt", "b", "body",
+        "callee", "caller", "cdr", "context", "dial", "display", "domain", "engine", "flow", "id",
+        "last", "max_forwards", "record", "relay", "removed", "request", "server", "state",
+        "tried",
+    )
+
+    def __init__(
+        self, engine: Engine, call_id: str, request: Request | None, flow: Flow,
+        server: InviteServer | None,
+    ) -> None:
+        self.engine = engine
+        self.id = call_id
+        self.request = request
+        self.flow = flow
+        self.server = server
+        self.state = ROUTING
+        self.context: Any = None
+        self.dial: Dial | None = None
+        self.a: Leg
+        self.b: Leg | None = None
+        self.attempt: Attempt | None = None
+        self.last: Attempt | None = None
+        self.relay: Relay | None = None  # a re-INVITE that waits for its final response
+        self.tried: set[str] = set()
+        self.callee = ""
+        self.caller = ""
+        self.display = ""
+        self.domain = ""
+        self.removed: frozenset[str] = frozenset()
+        self.added = ""
+        self.max_forwards = 70
+        self.body = b""
+        self.cdr: Cdr
+        self.record: CallRecord
+        self._admitted = False
+        self._passthrough = ""
+        self._timer: Timer | None = None
+        self._opening: Timer | None = None
+
+    # -- the beginning ----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Runs the routes and does what they say."""
+        self.carry_out(self.engine.policy.invite(self))
+
+    def carry_out(self, verdict: Verdict) -> None:
+        """Does what a request_route or a failure_route decided."""
+        if isinstance(verdict, Dial):
+            self._dial(verdict)
+        elif isinstance(verdict, Next):
+            self._hunt_on()
+        elif isinstance(verdict, End):
+            if verdict.reason is None:
+                self._end_as_last_attempt()
+            else:
+                self.reject(verdict.reason, verdict.status)
+        elif isinstance(verdict, Respond):
+            self.reject(
+                EndReason.ScriptRejected, verdict.status, verdict.reason, verdict.extra
+            )
+        elif isinstance(verdict, Drop):
+            self._drop()
+
+    def _dial(self, dial: Dial) -> None:
+        self.dial = dial
+        engine = self.engine
+        if self._admitted:
+            self._ask_for_next()
+            return
+        if not dial.tiers:
+            self.reject(EndReason.NotFound)
+            return
+        if self.max_forwards < 0:
+            self.reject(EndReason.ForwardingLoop, 483)
+            return
+        assert self.server is not None
+        self.server.respond(100)
+        cdr = self.cdr
+        self.record = CallRecord(
+            id=self.id, slot=engine.slot, generation=engine.generation, call_id=self.a.call_id,
+            cdr=cdr, dialog=_encoder.encode((self.a.snapshot(),)),
+        )
+        self.state = ADMITTING
+        engine.ask(Admit(self.record, dial.holds, dial.tiers), self)
+
+    def on_admission(self, admission: Admission) -> None:
+        """The store's answer to Admit or Rehunt."""
+        if self.state != ADMITTING:
+            return  # it ended in the same turn; the Finish behind the Admit gave all of it back
+        dial = self.dial
+        assert dial is not None
+        decision = self.cdr.decision
+        for key, why in admission.dropped:
+            decision.append(f"{dial.targets[key].name}: {why}")
+        if admission.refused is not None:
+            decision.append(f"{admission.refused}: every line in use")
+            self.reject(EndReason.ConnectionLimitExceeded)
+            return
+        key = admission.gateway or ""
+        if not key:
+            if self.last is None:
+                self.reject(EndReason.NoAvailableRouter)
+            else:
+                self._end_as_last_attempt()
+            return
+        self._admitted = True
+        self.tried.add(key)
+        target = dial.targets[key]
+        decision.append(f"{target.name}: taken")
+        self._try(target, key)
+
+    def on_admission_lost(self) -> None:
+        """The store could not commit: no line was taken, no gateway is called."""
+        if self.state == ADMITTING:
+            self.reject(EndReason.ServerFailure)
+
+    def _try(self, target: Any, key: str) -> None:
+        dial = self.dial
+        assert dial is not None
+        self.state = CALLING
+        attempt = Attempt(self, target, dial.timers[key])
+        self.attempt = attempt
+        if dial.on_branch:
+            self.engine.policy.branch(self, attempt)
+            if self.state != CALLING:
+                return
+        cdr = self.cdr
+        cdr.attempts.append(attempt.record)
+        cdr.attempt = len(cdr.attempts)
+        cdr.gateway = target.name
+        cdr.callee_out = attempt.callee
+        cdr.caller_out = attempt.caller
+        attempts = self.engine.tally.attempts
+        attempts[target.name] = attempts.get(target.name, 0) + 1
+        attempt.send()
+        cdr.b_call_id = attempt.record.b_call_id
+
+    def passthrough(self, removed: frozenset[str]) -> str:
+        """The caller's header lines that go on to a gateway, as they came."""
+        request = self.request
+        assert request is not None
+        if removed:
+            return request.passthrough(NOT_PASSED | removed)
+        if not self._passthrough:
+            self._passthrough = request.passthrough(NOT_PASSED)
+        return self._passthrough
+
+    # -- while it hunts ---------------------------------------------------------------------------
+
+    def on_progress(self, attempt: Attempt, response: Response) -> None:
+        """A 1xx above 100 of the gateway: the caller hears it."""
+        cdr = self.cdr
+        if not cdr.ringing and attempt.record.ringing:
+            now = self.engine.layer.now
+            cdr.ringing = now
+            cdr.pdd_ms = now - cdr.started
+            self.engine.observe_pdd(attempt.target.name, now - attempt.record.started)
+        if self.state != CALLING or self.server is None:
+            return
+        leg = attempt.leg
+        if leg is not None and leg.peer is None:
+            leg.peer = self.a
+            self.a.peer = leg
+        dial = self.dial
+        if dial is not None and dial.on_reply:
+            self.engine.policy.replied(self, attempt, response)
+        self.server.respond(
+            response.status, response.reason,
+            self.engine.contacts[self.a.flow.listener] + response.passthrough(NOT_PASSED),
+            response.body,
+        )
+
+    def on_attempt_failed(self, attempt: Attempt, response: Response | None) -> None:
+        """The gateway refused, or one of our own limits ran out."""
+        if self.state != CALLING:
+            return
+        self.last = attempt
+        self.attempt = None
+        self.a.peer = None
+        engine = self.engine
+        if response is not None:
+            attempt.record.reason = _gateway_reason(attempt.status)
+            engine.note_alive(attempt.target.name)
+            if attempt.status == 503 and response.has("retry-after"):
+                engine.put_aside(attempt.target.name, response.get("retry-after"))
+        elif attempt.silent():
+            engine.note_silence(attempt.target.name)
+        dial = self.dial
+        if dial is not None and dial.on_failure:
+            self.carry_out(engine.policy.failed(self, attempt))
+        else:
+            self._hunt_on()
+
+    def _hunt_on(self) -> None:
+        last = self.last
+        dial = self.dial
+        if (
+            last is None
+            or dial is None
+            or len(self.cdr.attempts) >= dial.max_attempts
+            or not _may_hunt(last)
+        ):
+            self._end_as_last_attempt()
+        else:
+            self._ask_for_next()
+
+    def _ask_for_next(self) -> None:
+        dial = self.dial
+        assert dial is not None
+        tried = self.tried
+        tiers = []
+        for tier in dial.tiers:
+            rest = tuple(candidate for candidate in tier if candidate.key not in tried)
+            if rest:
+                tiers.append(rest)
+        if not tiers or len(self.cdr.attempts) >= dial.max_attempts:
+            self._end_as_last_attempt()
+            return
+        self.state = ADMITTING
+        self.engine.ask(Rehunt(self.record, tuple(tiers)), self)
+
+    def _end_as_last_attempt(self) -> None:
+        last = self.last
+        if last is None:
+            self.reject(EndReason.NoAvailableRouter)
+        elif last.failure is not None:
+            self.reject(last.failure)
+        else:
+            reason = reason_of_status(last.status)
+            if reason is EndReason.GatewayRejected:
+                self.reject(reason, _passed_on(last.status), last.status_reason)
+            else:
+                self.reject(reason)
+
+    # -- the answer -------------------------------------------------------------------------------
+
+    def on_answer(self, attempt: Attempt, response: Response) -> None:
+        """A gateway answered: the caller gets its 200, the dialog is stored."""
+        engine = self.engine
+        leg = attempt.leg
+        server = self.server
+        assert leg is not None
+        if self.state != CALLING or server is None:
+            leg.send_ack(leg.invite_cseq)
+            leg.hang_up()
+            return
+        self.state = ANSWERED
+        self.b = leg
+        a = self.a
+        leg.peer = a
+        a.peer = leg
+        layer = engine.layer
+        now = layer.now
+        cdr = self.cdr
+        cdr.answered = now
+        if not cdr.ringing:
+            cdr.ringing = now
+            cdr.pdd_ms = now - cdr.started
+            engine.observe_pdd(attempt.target.name, now - attempt.record.started)
+        cdr.sip_code = response.status
+        engine.note_alive(attempt.target.name)
+        dial = self.dial
+        if dial is not None and dial.on_reply:
+            engine.policy.replied(self, attempt, response)
+        # With the offer in the INVITE the gateway need not wait for the caller's ACK; without one
+        # the ACK carries the answer (RFC 3261 §13.2.1).
+        if self.body:
+            leg.send_ack(leg.invite_cseq)
+        else:
+            leg.pending_ack = leg.invite_cseq
+        server.user = self
+        a.server = server
+        server.respond(
+            response.status, response.reason,
+            engine.contacts[a.flow.listener] + response.passthrough(NOT_PASSED), response.body,
+        )
+        record = self.record
+        record.answered = True
+        record.b_call_id = leg.call_id
+        self.store_dialog()
+        self._timer = layer.wheel.at(
+            now + attempt.timers.max_duration_ms, Call._on_max_duration, self
+        )
+        self._opening = layer.wheel.at(now + OPENING_AFTER_MS, Call._on_opening, self)
+        self.server = None
+        self.attempt = None
+        self.body = b""
+        self._passthrough = ""
+
+    def store_dialog(self) -> None:
+        """Stores both dialogs as they are now."""
+        leg = self.b
+        if leg is None or self.state != ANSWERED:
+            return
+        self.record.dialog = _encoder.encode((self.a.snapshot(), leg.snapshot()))
+        self.engine.ask(Save(self.record), None)
+
+    def _on_opening(self) -> None:
+        self._opening = None
+        if self.state == ANSWERED:
+            self.engine.ask(Opened(self.record), None)
+
+    def _on_max_duration(self) -> None:
+        self.hang_up(EndReason.SessionTimeout)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def on_cancel(self, server: InviteServer) -> None:
+        """The caller gave up before the answer (RFC 3261 §9.2)."""
+        if self.state >= ANSWERED:
+            return
+        self.reject(EndReason.Cancelled, side="caller")
+
+    def on_no_ack(self, server: InviteServer) -> None:
+        """Our 200 was never acknowledged: both sides get BYE (RFC 3261 §13.3.1.4)."""
+        self.a.server = None
+        self.hang_up(EndReason.ConnectionTimeout)
+
+    def on_bye(self, leg: Leg, request: Request) -> None:
+        """One side hung up; its 200 is already on the way."""
+        if self.state != ANSWERED:
+            # RFC 3261 §15: a caller may end an early dialog with BYE; the INVITE then gets 487.
+            if leg is self.a:
+                self.reject(EndReason.Cancelled, side="caller")
+            return
+        a, b = self.a, self.b
+        side = "caller" if leg is a else "callee"
+        other = b if leg is a else a
+        extra = request.passthrough(NOT_PASSED)
+        leg.acknowledge_server()
+        leg.forget()
+        if other is not None:
+            other.hang_up(extra)
+        self.finish(EndReason.Normal, side)
+
+    def hang_up(self, reason: EndReason, side: str = "server") -> None:
+        """Ends an answered call from our side: BYE to both."""
+        if self.state != ANSWERED:
+            self.reject(reason)
+            return
+        extra = f"Reason: Q.850;cause={reason.q850}\r\n"
+        self.a.hang_up(extra)
+        if self.b is not None:
+            self.b.hang_up(extra)
+        self.finish(reason, side)
+
+    def reject(
+        self, reason: EndReason, status: int = 0, phrase: str = "", extra: str = "",
+        side: str = "",
+    ) -> None:
+        """Ends a call that was not answered: a final response to the caller, and the CDR."""
+        if self.state >= ANSWERED:
+            return
+        attempt = self.attempt
+        self.attempt = None
+        if attempt is not None:
+            if not attempt.record.reason:
+                attempt.record.reason = reason.name
+            attempt.detach()
+        status = status or reason.status or 500
+        if reason is EndReason.GatewayRejected:
+            last = self.last
+            cause = cause_of_status(last.status if last is not None else status)
+        else:
+            cause = reason.q850
+        server = self.server
+        if server is not None:
+            server.respond(status, phrase, f"Reason: Q.850;cause={cause}\r\n{extra}")
+        self.a.forget()
+        self.cdr.sip_code = status
+        self.cdr.q850 = cause
+        if not side:
+            side = "callee" if self.last is not None and self.last.failure is None else "server"
+        self.finish(reason, side)
+
+    def _drop(self) -> None:
+        # Silence: the transaction stays to swallow retransmissions, and there is no CDR.
+        self.state = ENDED
+        self.a.forget()
+        server = self.server
+        if server is not None:
+            server.keep_silent()
+        self._release()
+
+    def finish(self, reason: EndReason, side: str) -> None:
+        """Closes the books: the CDR is complete, the store gives the lines back."""
+        if self.state == ENDED:
+            return
+        self.state = ENDED
+        engine = self.engine
+        now = engine.layer.now
+        cdr = self.cdr
+        cdr.ended = now
+        cdr.end_side = side
+        name = reason.name
+        if reason is EndReason.GatewayRejected and self.last is not None:
+            cdr.end_reason = f"{name}({self.last.status})"
+        else:
+            cdr.end_reason = name
+        if cdr.answered:
+            cdr.duration_ms = now - cdr.answered
+            cdr.q850 = reason.q850
+            engine.tally.call_duration.observe(cdr.duration_ms / 1000)
+            if cdr.attempts:
+                cdr.attempts[-1].ended = now
+                cdr.attempts[-1].reason = name
+        calls = engine.tally.calls
+        key = (cdr.gateway, name)
+        calls[key] = calls.get(key, 0) + 1
+        engine.policy.ended(self)
+        engine.ask(Finish(self.id, cdr), None)
+        self._release()
+
+    def _release(self) -> None:
+        # No reference cycle may survive the call: the collector runs rarely.
+        engine = self.engine
+        engine.calls.pop(self.id, None)
+        engine.initial.pop(self.a.call_id + self.a.remote_tag, None)
+        cancel(self._timer)
+        cancel(self._opening)
+        self._timer = self._opening = None
+        self.context = None
+        self.request = None
+        self.server = None
+        self.attempt = None
+        self.relay = None
+        self.b = None
+
+    # -- taking over ------------------------------------------------------------------------------
+
+    @classmethod
+    def restored(cls, engine: Engine, record: CallRecord, now_ms: int) -> Call:
+        """An answered call of a dead worker; raises msgspec.DecodeError for a broken snapshot."""
+        snapshots = _decoder.decode(record.dialog)
+        if len(snapshots) != 2:
+            raise msgspec.ValidationError("an answered call needs two legs")
+        call = cls(engine, record.id, None, engine.no_flow, None)
+        call.cdr = record.cdr
+        call.record = record
+        call._admitted = True
+        record.slot = engine.slot
+        record.generation = engine.generation
+        a = Leg.restored(engine, call, snapshots[0])
+        b = Leg.restored(engine, call, snapshots[1])
+        a.peer, b.peer = b, a
+        call.a, call.b = a, b
+        call.flow = a.flow
+        call.state = ANSWERED
+        limit = record.cdr.answered + engine.max_duration_of(record.cdr.gateway)
+        call._timer = engine.layer.wheel.at(
+            max(limit, now_ms), Call._on_max_duration, call
+        )
+        call._opening = engine.layer.wheel.at(
+            now_ms + OPENING_AFTER_MS, Call._on_opening, call
+        )
+        return call
+
+
+def _may_hunt(last: Attempt) -> bool:
+    target = last.target
+    if last.rang and not target.switch_after_ring:
+        return False
+    if last.media and not target.switch_after_media:
+        return False
+    if last.failure is not None:
+        return True
+    return last.status not in STOP_CODES and target.switches_on(last.status)
+
+
+def _gateway_reason(status: int) -> str:
+    reason = reason_of_status(status)
+    return f"{reason.name}({status})" if reason is EndReason.GatewayRejected else reason.name
+
+
+def _passed_on(status: int) -> int:
+    # A redirection or a challenge is meant for us, its client, and means nothing to the caller.
+    if status < 400:
+        return 500
+    return 403 if status in (401, 407) else status

@@ -1,0 +1,270 @@
+"""From a parsed message to the transaction, leg or call it is for (RFC 3261 §8.2, §12.2.2, §17).
+
+Knows who a message belongs to, and what a stranger gets; what a call does with it stands in
+`call` and `relay`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.core.call import ANSWERED, Call
+from router.core.end_reasons import EndReason
+from router.core.flow import Flow
+from router.core.leg import Leg
+from router.core.relay import Relay
+from router.core.transactions.server_invite import COMPLETED, InviteServer
+from router.core.transactions.server_request import RequestServer
+from router.core.verdicts import Drop, End, Respond
+from router.sip.message import Request, Response
+from router.sip.render import REASONS, render_response, reply_head
+from router.sip.uri import uri_user
+from router.sip.via import response_target, stamp_source
+from router.store.records import Cdr
+
+if TYPE_CHECKING:
+    from router.core.engine import Engine
+
+COOKIE = "z9hG4bK"
+MAX_CALLS = 100_000
+
+# Methods that get a label of their own in the counts; a peer can invent any number of others.
+KNOWN_METHODS = frozenset((
+    "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "UPDATE", "INFO", "REFER",
+    "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH",
+))
+ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE\r\n"
+
+
+class Dispatch:
+    """Finds the owner of each message.
+
+    `server` and `call` are those of the message in hand: who gets the 500 if it goes wrong.
+    """
+
+    __slots__ = ("_engine", "_layer", "call", "server")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._layer = engine.layer
+        self.server: InviteServer | RequestServer | None = None
+        self.call: Call | None = None
+
+    # -- responses --------------------------------------------------------------------------------
+
+    def on_response(self, response: Response) -> None:
+        """A response: for its client transaction, or a 2xx that came again later."""
+        method = response.cseq_method
+        status = response.status
+        counts = self._layer.responses
+        key = (method if method in KNOWN_METHODS else "other", status, "in")
+        counts[key] = counts.get(key, 0) + 1
+        client = self._layer.clients.get(response.top_via.branch + method)
+        if client is not None:
+            self.call = getattr(client.user, "call", None)
+            client.on_response(response)
+        elif method == "INVITE" and 200 <= status < 300:
+            leg = self._engine.legs.get(response.from_tag)
+            if leg is not None and leg.remote_tag == response.to_tag:
+                leg.resend_ack()
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def on_request(self, request: Request, flow: Flow) -> None:
+        """A request: for its server transaction, its dialog, or the routes."""
+        method = request.method
+        known = method if method in KNOWN_METHODS else "other"
+        counts = self._layer.requests
+        count = (known, "in")
+        counts[count] = counts.get(count, 0) + 1
+        stamp_source(request, flow.host, flow.port)
+        via = request.top_via
+        if via.branch.startswith(COOKIE):
+            base = f"{via.branch}{via.host}:{via.port}"
+        else:  # RFC 2543 peers: §17.2.3's matching without a branch
+            base = (
+                f"{request.uri}{request.from_tag}{request.call_id}{request.cseq}"
+                f"{via.host}:{via.port}{via.branch}"
+            )
+        servers = self._layer.servers
+        if method == "ACK":
+            self._on_ack(request, base)
+            return
+        key = base + method
+        server = servers.get(key)
+        if server is not None:
+            server.on_retransmission()
+            return
+        to_tag = request.to_tag
+        if method == "CANCEL":
+            self._on_cancel(request, flow, base, key)
+        elif to_tag:
+            self._on_dialog_request(request, flow, key, to_tag, known)
+        elif method == "INVITE":
+            self._on_invite(request, flow, key)
+        else:
+            self._on_other(request, flow, key, known)
+
+    def refuse(self, request: Request, flow: Flow, status: int, reason: str) -> None:
+        """Answers a request that is not well-formed, without any state."""
+        stamp_source(request, flow.host, flow.port)
+        head = reply_head(request, self._engine.token())
+        self._layer.send_response(
+            render_response(status, reason or REASONS.get(status, "Bad Request"), head),
+            self._back(request, flow), "other", status,
+        )
+
+    def _back(self, request: Request, flow: Flow) -> Flow:
+        if flow.transport != "udp":
+            return flow
+        host, port = response_target(request.top_via)
+        if port == flow.port and host == flow.host:
+            return flow
+        return flow._replace(host=host, port=port)
+
+    def _on_ack(self, request: Request, base: str) -> None:
+        server = self._layer.servers.get(base + "INVITE")
+        if isinstance(server, InviteServer) and server.state >= COMPLETED:
+            server.on_ack()
+            return
+        leg = self._engine.legs.get(request.to_tag)
+        if leg is None or leg.call_id != request.call_id or leg.server is None:
+            return
+        self.call = leg.call
+        peer = leg.peer
+        leg.acknowledge_server()
+        if peer is not None and peer.pending_ack:
+            content = request.get("content-type") if request.body else ""
+            peer.send_ack(
+                peer.pending_ack, f"Content-Type: {content}\r\n" if content else "", request.body
+            )
+
+    def _on_cancel(self, request: Request, flow: Flow, base: str, key: str) -> None:
+        invite = self._layer.servers.get(base + "INVITE")
+        head = reply_head(request, self._engine.token())
+        server = RequestServer(self._layer, key, self._back(request, flow), head, "CANCEL")
+        self.server = server
+        if not isinstance(invite, InviteServer):
+            server.respond(481)
+            return
+        server.respond(200)
+        user = invite.user
+        if user is not None:
+            self.call = getattr(user, "call", user if isinstance(user, Call) else None)
+            user.on_cancel(invite)
+
+    def _on_other(self, request: Request, flow: Flow, key: str, known: str) -> None:
+        engine = self._engine
+        head = reply_head(request, engine.token())
+        server = RequestServer(self._layer, key, self._back(request, flow), head, known)
+        self.server = server
+        verdict = engine.policy.request(request, flow)
+        if isinstance(verdict, Respond):
+            extra = verdict.extra
+            if verdict.status in (200, 405) and not extra:
+                extra = ALLOW
+            server.respond(verdict.status, verdict.reason, extra)
+        elif isinstance(verdict, End):
+            reason = verdict.reason
+            server.respond(verdict.status or (reason.status if reason else 0) or 500)
+        elif not isinstance(verdict, Drop):
+            server.respond(500)
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def _on_invite(self, request: Request, flow: Flow, key: str) -> None:
+        engine = self._engine
+        tag = engine.token()
+        head = reply_head(request, tag)
+        server = InviteServer(self._layer, key, self._back(request, flow), head)
+        self.server = server
+        scheme = request.uri.partition(":")[0].lower()
+        if scheme not in ("sip", "sips", "tel"):
+            server.respond(416)
+            return
+        if request.has("proxy-require"):
+            server.respond(420, "", f"Unsupported: {request.get('proxy-require')}\r\n")
+            return
+        if self._is_merged(request):
+            server.respond(482)
+            return
+        call = self._new_call(request, flow, server, tag)
+        self.call = call
+        server.user = call
+        engine.calls[call.id] = call
+        if engine.draining or len(engine.calls) > MAX_CALLS:
+            call.reject(EndReason.Overloaded, extra="Retry-After: 5\r\n")
+            return
+        call.begin()
+
+    def _is_merged(self, request: Request) -> bool:
+        # RFC 3261 §8.2.2.2: the same request over two paths. Our own copies of a call carry other
+        # Call-IDs; what comes back to us in a circle is stopped by Max-Forwards.
+        call = self._engine.initial.get(request.call_id + request.from_tag)
+        return call is not None and call.a.invite_cseq == request.cseq
+
+    def _new_call(self, request: Request, flow: Flow, server: InviteServer, tag: str) -> Call:
+        engine = self._engine
+        now = self._layer.now
+        call = Call(engine, f"{now:012x}{engine.slot:02x}{tag[:8]}", request, flow, server)
+        leg = Leg(engine, call, request.call_id, tag)
+        leg.answer_request(request, flow)
+        call.a = leg
+        hops = request.max_forwards
+        call.max_forwards = 69 if hops is None else min(hops, 255) - 1
+        call.callee = uri_user(request.uri)
+        call.body = request.body
+        call.cdr = Cdr(
+            id=call.id, call_id=request.call_id, source=flow.host, callee_in=call.callee,
+            started=now, attempts=[], variables={}, decision=[], worker=engine.slot,
+        )
+        engine.initial[request.call_id + request.from_tag] = call
+        return call
+
+    def _on_dialog_request(
+        self, request: Request, flow: Flow, key: str, to_tag: str, known: str
+    ) -> None:
+        engine = self._engine
+        method = request.method
+        leg = engine.legs.get(to_tag)
+        head = reply_head(request, "")
+        back = self._back(request, flow)
+        server: InviteServer | RequestServer
+        if method == "INVITE":
+            server = InviteServer(self._layer, key, back, head)
+        else:
+            server = RequestServer(self._layer, key, back, head, known)
+        self.server = server
+        if (
+            leg is None
+            or leg.call_id != request.call_id
+            or (leg.remote_tag and leg.remote_tag != request.from_tag)
+        ):
+            server.respond(481)
+            return
+        call = leg.call
+        if call is None:  # both sides hung up at once
+            server.respond(200 if method == "BYE" else 481)
+            return
+        self.call = call
+        if request.cseq <= leg.remote_cseq:
+            server.respond(500, "CSeq Out of Order", "Retry-After: 1\r\n")
+            return
+        leg.remote_cseq = request.cseq
+        if method == "BYE":
+            server.respond(200)
+            call.on_bye(leg, request)
+        elif request.max_forwards == 0:
+            server.respond(483)
+        elif method == "INVITE" and (
+            call.state != ANSWERED or call.relay is not None or leg.server is not None
+        ):
+            server.respond(491)
+        elif leg.peer is None:
+            server.respond(500, "", "Retry-After: 1\r\n")
+        else:
+            relay = Relay(call, leg, leg.peer, server)
+            if isinstance(server, InviteServer):
+                server.user = relay
+                server.respond(100)
+            relay.forward(request)

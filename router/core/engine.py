@@ -1,0 +1,355 @@
+"""The engine of one worker: bytes and time in, store operations and sends out.
+
+Sans-IO: no socket, clock or random source. A turn is: `receive` and `on_timers` any number of
+times, then `take_ops` / `on_committed` until there are no more operations, then `take_sends`. A
+send never leaves before the commit that justifies it, because it is only handed out after it.
+
+The one broad `except` of the core is here: a fault of ours, or an exception in a route, costs that
+request a 500 and nothing else.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+
+from router.core.call import Call
+from router.core.dispatch import Dispatch
+from router.core.end_reasons import EndReason
+from router.core.flow import Flow, Listener
+from router.core.leg import Leg
+from router.core.parameters import TimerDefaults
+from router.core.policy import Policy
+from router.core.steering import call_id_like
+from router.core.tally import Tally
+from router.core.transactions.layer import TransactionLayer
+from router.sip.errors import SipError
+from router.sip.message import Request, Response, parse_message
+from router.sip.uri import uri_host_port
+from router.store.ops import Admission, Finish, Op
+from router.store.records import CallRecord, GatewayState
+
+MAX_FLOWS = 20_000
+SILENCES_UNTIL_DOWN = 5
+DOWN_FOR_MS = 30_000
+MAX_ASIDE_MS = 3_600_000
+RETRY_COMMIT_MS = 1_000
+
+
+class Engine:
+    """The SIP side of one worker.
+
+    `listeners` are our addresses as peers should see them; `slot` of `slots` is this worker,
+    `generation` counts its lives; `token` returns a fresh random string of at least 12 lower-case
+    alphanumerics each time it is called.
+    """
+
+    def __init__(
+        self, policy: Policy, *, listeners: Sequence[Listener], slot: int, slots: int,
+        generation: int, token: Callable[[], str], tally: Tally, now_ms: int,
+        timers: TimerDefaults,
+    ) -> None:
+        self.policy = policy
+        self.slot = slot
+        self.slots = slots
+        self.generation = generation
+        self.token = token
+        self.tally = tally
+        self.layer = TransactionLayer(timers, tally, now_ms)
+        self.calls: dict[str, Call] = {}
+        self.legs: dict[str, Leg] = {}
+        self.initial: dict[str, Call] = {}  # by Call-ID and From tag, to find merged requests
+        self.ops: list[Op] = []
+        self.askers: list[Call | None] = []
+        self.logs: list[tuple[str, str, dict[str, Any]]] = []
+        self.draining = False
+        self.call_id_like = call_id_like
+        self.no_flow = Flow("udp", "", 0, 0)
+        self.listeners = list(listeners)
+        self.hosts = [_authority(listener) for listener in listeners]
+        self.vias = [
+            f"Via: SIP/2.0/{listener.transport.upper()} {host};branch="
+            for listener, host in zip(listeners, self.hosts, strict=True)
+        ]
+        self.contacts = [
+            f"Contact: <sip:{host}>\r\n"
+            if listener.transport == "udp"
+            else f"Contact: <sip:{host};transport={listener.transport}>\r\n"
+            for listener, host in zip(listeners, self.hosts, strict=True)
+        ]
+        self._flows: dict[tuple[str, int], Flow] = {}
+        self._silences: dict[str, int] = {}
+        self._taken: tuple[list[Op], list[Call | None]] = ([], [])
+        self._unwritten: list[Op] = []
+        self._dispatch = Dispatch(self)
+
+    # -- the turn ---------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, flow: Flow, now_ms: int) -> None:
+        """Takes one message from the network; never raises."""
+        self.layer.now = now_ms
+        dispatch = self._dispatch
+        dispatch.server = dispatch.call = None
+        try:
+            message = parse_message(data)
+            if isinstance(message, Response):
+                dispatch.on_response(message)
+            else:
+                dispatch.on_request(message, flow)
+        except SipError as error:
+            self.tally.parse_errors += 1
+            self._refuse(error, flow)
+        except Exception:
+            self._on_fault("a request failed")
+
+    def on_timers(self, now_ms: int) -> None:
+        """Runs every timer that is due; never raises."""
+        layer = self.layer
+        layer.now = now_ms
+        for entry in layer.wheel.due(now_ms):
+            function = entry[0]
+            if function is None:
+                continue
+            argument = entry[1]
+            entry[0] = entry[1] = None
+            dispatch = self._dispatch
+            dispatch.server = None
+            dispatch.call = getattr(argument, "call", None)
+            try:
+                function(argument)
+            except Exception:
+                self._on_fault("a timer failed")
+
+    def on_transport_error(self, flow: Flow, now_ms: int) -> None:
+        """A stream could not be opened, or broke: whoever waits there hears of it."""
+        layer = self.layer
+        layer.now = now_ms
+        host, port, transport = flow.host, flow.port, flow.transport
+        for client in list(layer.clients.values()):
+            at = client.flow
+            if at.port == port and at.host == host and at.transport == transport:
+                client.on_transport_error()
+
+    def next_timer_ms(self) -> int | None:
+        """When `on_timers` has something to do, or None."""
+        return self.layer.wheel.next_ms()
+
+    def ask(self, op: Op, asker: Call | None) -> None:
+        """Adds a store operation to the turn; `asker` hears its result."""
+        self.ops.append(op)
+        self.askers.append(asker)
+
+    def take_ops(self) -> list[Op]:
+        """The store operations of the turn so far, in order; empty when there are no more."""
+        ops = self.ops
+        if ops:
+            self._taken = (ops, self.askers)
+            self.ops = []
+            self.askers = []
+        return ops
+
+    def on_committed(self, results: Sequence[Admission | None], now_ms: int) -> None:
+        """The store has committed what `take_ops` gave; one result for each operation."""
+        self.layer.now = now_ms
+        dispatch = self._dispatch
+        for call, result in zip(self._taken[1], results, strict=True):
+            if call is None or result is None:
+                continue
+            dispatch.server = call.server
+            dispatch.call = call
+            try:
+                call.on_admission(result)
+            except Exception:
+                self._on_fault("an admission failed")
+
+    def on_commit_failed(self, now_ms: int) -> None:
+        """The store could not commit what `take_ops` gave.
+
+        Admissions are refused; what ends or updates calls is kept and tried again, since no CDR
+        may be lost.
+        """
+        self.layer.now = now_ms
+        ops, askers = self._taken
+        if not self._unwritten:
+            self.layer.wheel.at(now_ms + RETRY_COMMIT_MS, Engine._write_again, self)
+        for op, call in zip(ops, askers, strict=True):
+            if call is None:
+                self._unwritten.append(op)
+            else:
+                call.on_admission_lost()
+
+    def _write_again(self) -> None:
+        for op in self._unwritten:
+            self.ask(op, None)
+        self._unwritten = []
+
+    def take_sends(self) -> list[tuple[bytes, Flow]]:
+        """The messages of the turn, in order; only after the commit."""
+        sends = self.layer.sends
+        if sends:
+            self.layer.sends = []
+        return sends
+
+    # -- life -------------------------------------------------------------------------------------
+
+    @property
+    def active_calls(self) -> int:
+        """Calls that have not ended."""
+        return len(self.calls)
+
+    def adopt(self, records: Iterable[CallRecord], now_ms: int) -> None:
+        """Takes over the calls of a dead worker: answered ones go on, the others are closed."""
+        self.layer.now = now_ms
+        for record in records:
+            if record.answered:
+                try:
+                    call = Call.restored(self, record, now_ms)
+                except msgspec.DecodeError as error:
+                    self.log("error", "a call could not be taken over", id=record.id, why=str(error))
+                else:
+                    self.calls[call.id] = call
+                    call.store_dialog()
+                    continue
+            cdr = record.cdr
+            cdr.ended = now_ms
+            if cdr.answered:
+                cdr.duration_ms = now_ms - cdr.answered
+            else:
+                cdr.sip_code = EndReason.ServerFailure.status
+            cdr.end_reason = EndReason.ServerFailure.name
+            cdr.end_side = "server"
+            cdr.q850 = EndReason.ServerFailure.q850
+            key = (cdr.gateway, cdr.end_reason)
+            self.tally.calls[key] = self.tally.calls.get(key, 0) + 1
+            self.ask(Finish(record.id, cdr), None)
+
+    def begin_shutdown(self, now_ms: int) -> None:
+        """No new calls from here on; those in progress go on."""
+        self.layer.now = now_ms
+        self.draining = True
+
+    def end_all(self, now_ms: int) -> None:
+        """Ends every call now: BYE or a final response, and a CDR for each."""
+        self.layer.now = now_ms
+        self.draining = True
+        for call in list(self.calls.values()):
+            try:
+                call.hang_up(EndReason.OperatorKill)
+            except Exception:
+                self._dispatch.call = call
+                self._on_fault("a call could not be ended")
+
+    # -- what calls and legs ask ------------------------------------------------------------------
+
+    def listener_for(self, transport: str, preferred: int = -1) -> int:
+        """The index of our listener of this transport: the preferred one, else the first."""
+        listeners = self.listeners
+        if 0 <= preferred < len(listeners) and listeners[preferred].transport == transport:
+            return preferred
+        for index, listener in enumerate(listeners):
+            if listener.transport == transport:
+                return index
+        return 0
+
+    def flow_to(self, uri: str, current: Flow) -> Flow:
+        """The way to a URI; `current` when its host is a name or cannot be read."""
+        key = (uri, current.listener)
+        flow = self._flows.get(key)
+        if flow is not None:
+            return flow
+        try:
+            host, port = uri_host_port(uri)
+            ip_address(host.strip("[]"))
+        except (SipError, ValueError):
+            return current
+        transport = "tcp" if ";transport=tcp" in uri.lower() else "udp"
+        listener = self.listener_for(transport, current.listener)
+        flow = Flow(transport, host.strip("[]"), port or 5060, listener)
+        if len(self._flows) >= MAX_FLOWS:
+            self._flows.clear()
+        self._flows[key] = flow
+        return flow
+
+    def observe_pdd(self, gateway: str, pdd_ms: int) -> None:
+        """Counts the post-dial delay of an attempt."""
+        self.tally.pdd[gateway].observe(pdd_ms / 1000)
+
+    def note_alive(self, gateway: str) -> None:
+        """A gateway answered an INVITE, whatever it said."""
+        if self._silences:
+            self._silences.pop(gateway, None)
+
+    def note_silence(self, gateway: str) -> None:
+        """A gateway left an INVITE without any answer; five in a row take it out for a while."""
+        count = self._silences.get(gateway, 0) + 1
+        if count < SILENCES_UNTIL_DOWN:
+            self._silences[gateway] = count
+            return
+        self._silences.pop(gateway, None)
+        now = self.layer.now
+        self.ask(GatewayState(f"gateway:{gateway}", now + DOWN_FOR_MS, count), None)
+        self.log("warning", "gateway is down", gateway=gateway, silent_invites=count)
+
+    def put_aside(self, gateway: str, retry_after: str) -> None:
+        """A 503 asked for no calls for some seconds (RFC 3261 §20.33)."""
+        digits = retry_after.partition(";")[0].partition("(")[0].strip()
+        if digits.isdigit() and len(digits) < 9 and int(digits) > 0:
+            wait_ms = min(int(digits) * 1000, MAX_ASIDE_MS)
+            self.ask(GatewayState(f"gateway:{gateway}", self.layer.now + wait_ms, 0), None)
+
+    def max_duration_of(self, gateway: str) -> int:
+        """The longest duration of a call through this gateway, in ms."""
+        return self.policy.max_duration_ms(gateway)
+
+    def refuse_fork(self, leg: Leg, response: Response) -> None:
+        """A second fork answered too: ACK and BYE (RFC 3261 §13.2.2.4)."""
+        key = f"{leg.local_tag}/{response.to_tag}"
+        fork = self.legs.get(key)
+        if fork is not None:
+            fork.resend_ack()
+            return
+        fork = Leg(self, leg.call, leg.call_id, key)
+        fork.local = leg.local
+        fork.cseq = fork.invite_cseq = leg.invite_cseq
+        fork.flow = leg.flow
+        fork.learn(response)
+        fork.send_ack(fork.invite_cseq)
+        fork.hang_up()
+
+    def log(self, level: str, event: str, **fields: Any) -> None:
+        """Leaves a line for the driver to write."""
+        self.logs.append((level, event, fields))
+
+    # -- trouble ----------------------------------------------------------------------------------
+
+    def _refuse(self, error: SipError, flow: Flow) -> None:
+        request = error.request
+        if isinstance(request, Request) and request.method != "ACK":
+            try:
+                self._dispatch.refuse(request, flow, error.status, error.reason)
+            except SipError:
+                return
+
+    def _on_fault(self, event: str) -> None:
+        self.tally.route_errors += 1
+        call = self._dispatch.call
+        self.log(
+            "error", event, trace=traceback.format_exc(), id=call.id if call is not None else ""
+        )
+        server = self._dispatch.server
+        try:
+            if isinstance(call, Call):
+                call.hang_up(EndReason.ServerFailure)
+            elif server is not None:
+                server.respond(500)
+        except Exception:
+            self.log("error", "a failed call could not be ended", trace=traceback.format_exc())
+
+
+def _authority(listener: Listener) -> str:
+    host = f"[{listener.host}]" if ":" in listener.host else listener.host
+    return f"{host}:{listener.port}"

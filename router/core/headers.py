@@ -1,0 +1,12 @@
+"""Which headers belong to one leg, and which pass from one leg to the other."""
+
+from __future__ import annotations
+
+# What each leg makes for itself (RFC 3261's dialog and routing headers), and what is spoken to the
+# next hop alone. Everything else, known or not, passes unchanged and in order.
+NOT_PASSED = frozenset((
+    "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "route", "record-route",
+    "content-length", "authorization", "proxy-authorization", "www-authenticate",
+    "proxy-authenticate", "authentication-info", "proxy-authentication-info", "proxy-require",
+    "path", "service-route", "timestamp",
+))

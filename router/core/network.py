@@ -1,0 +1,118 @@
+"""Virtual time: the engine, simulated peers and a store on a network that exists only here.
+
+Time passes only when somebody asks for it, so an hour of calls takes milliseconds. The network may
+lose, double and reorder datagrams, decided by a function that the caller seeds. For trials and
+tests; nothing here is part of the running router.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple, Protocol
+
+from router.core.agent import Agent
+from router.core.engine import Engine
+from router.core.flow import Flow
+from router.store.ops import Admission, Op
+
+
+class Store(Protocol):
+    """What the network needs of a live store."""
+
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+        """Does all operations in order in one transaction."""
+
+
+class Wire(NamedTuple):
+    """One datagram as it was sent: for ladders."""
+
+    at_ms: int
+    source: tuple[str, int]
+    target: tuple[str, int]
+    data: bytes
+
+
+def instantly(data: bytes) -> list[int]:
+    """The fate of a datagram on a perfect network: it arrives once, after 1 ms."""
+    return [1]
+
+
+class Network:
+    """An engine and agents by address; `fate(data)` gives the delays (ms) of a datagram's copies.
+
+    An empty list loses it. `wires` keeps what was sent when `record` is set.
+    """
+
+    def __init__(
+        self, engine: Engine, store: Store, agents: Sequence[Agent], now_ms: int, *,
+        fate: Callable[[bytes], list[int]] = instantly, record: bool = False,
+    ) -> None:
+        self.engine = engine
+        self.store = store
+        self.now = now_ms
+        self.agents = {(agent.listener.host, agent.listener.port): agent for agent in agents}
+        self.wires: list[Wire] = []
+        self._record = record
+        self._fate = fate
+        self._order = count()
+        self._air: list[tuple[int, int, tuple[str, int], tuple[str, int], bytes]] = []
+        listener = engine.listeners[0]
+        self._here = (listener.host, listener.port)
+
+    def run_for(self, ms: int) -> None:
+        """Lets time pass."""
+        self.run_until(self.now + ms)
+
+    def run_until(self, end_ms: int) -> None:
+        """Lets time pass until `end_ms`."""
+        self._flush()
+        while True:
+            coming = [timer for timer in self._timers() if timer is not None]
+            if self._air:
+                coming.append(self._air[0][0])
+            when = min(coming, default=end_ms + 1)
+            if when > end_ms:
+                break
+            self.now = max(self.now, when)
+            self._step()
+        self.now = end_ms
+
+    def _timers(self) -> list[int | None]:
+        return [
+            self.engine.next_timer_ms(),
+            *(agent.next_timer_ms() for agent in self.agents.values()),
+        ]
+
+    def _step(self) -> None:
+        now = self.now
+        air = self._air
+        while air and air[0][0] <= now:
+            _, _, source, target, data = heappop(air)
+            if target == self._here:
+                self.engine.receive(data, Flow("udp", source[0], source[1], 0), now)
+            else:
+                agent = self.agents.get(target)
+                if agent is not None:
+                    agent.receive(data, Flow("udp", source[0], source[1], 0), now)
+        self.engine.on_timers(now)
+        for agent in self.agents.values():
+            agent.on_timers(now)
+        self._flush()
+
+    def _flush(self) -> None:
+        engine = self.engine
+        while ops := engine.take_ops():
+            engine.on_committed(self.store.commit(ops, self.now), self.now)
+        for data, flow in engine.take_sends():
+            self._send(self._here, (flow.host, flow.port), data)
+        for address, agent in self.agents.items():
+            for data, flow in agent.take_sends():
+                self._send(address, (flow.host, flow.port), data)
+
+    def _send(self, source: tuple[str, int], target: tuple[str, int], data: bytes) -> None:
+        if self._record:
+            self.wires.append(Wire(self.now, source, target, data))
+        for delay in self._fate(data):
+            heappush(self._air, (self.now + delay, next(self._order), source, target, data))

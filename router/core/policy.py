@@ -1,0 +1,38 @@
+"""What the core asks of the routes: the seam between call control and policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from router.core.flow import Flow
+from router.core.verdicts import Verdict
+from router.sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from router.core.attempt import Attempt
+    from router.core.call import Call
+
+
+class Policy(Protocol):
+    """The compiled routes with the objects of routes.cfg. An exception is that request's 500."""
+
+    def invite(self, call: Call) -> Verdict:
+        """request_route for a new call; may set `call.callee`, `call.caller`, `call.cdr`'s who."""
+
+    def request(self, request: Request, flow: Flow) -> Verdict:
+        """request_route for any other request outside a dialog."""
+
+    def branch(self, call: Call, attempt: Attempt) -> None:
+        """branch_route, before an attempt's INVITE is built."""
+
+    def replied(self, call: Call, attempt: Attempt, response: Response) -> None:
+        """reply_route, for each 1xx above 100 and each 2xx of a gateway."""
+
+    def failed(self, call: Call, attempt: Attempt) -> Verdict:
+        """failure_route, after an attempt ended without an answer."""
+
+    def ended(self, call: Call) -> None:
+        """end_route: the CDR is complete and can still take fields."""
+
+    def max_duration_ms(self, gateway: str) -> int:
+        """How long an answered call through this gateway may last."""

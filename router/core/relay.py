@@ -1,0 +1,141 @@
+"""A request inside the call on its way from one leg to the other, and its answer back.
+
+re-INVITE, UPDATE, INFO, REFER, NOTIFY, PRACK, MESSAGE and OPTIONS pass with their bodies and their
+unknown headers; each leg keeps its own numbers, tags and Contact. BYE and CANCEL do not come here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.core.end_reasons import EndReason
+from router.core.headers import NOT_PASSED
+from router.core.leg import Leg
+from router.core.transactions.client_invite import InviteClient
+from router.core.transactions.layer import ClientTransaction
+from router.core.transactions.server_invite import InviteServer
+from router.core.transactions.server_request import RequestServer
+from router.sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from router.core.call import Call
+
+# Requests whose answer may change the remote target (RFC 3261 §12.2, RFC 3311 §5.1).
+_TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
+
+
+class Relay:
+    """One request being relayed from `source` to `sink`."""
+
+    __slots__ = ("_answered", "call", "client", "offered", "server", "sink", "source")
+
+    def __init__(
+        self, call: Call, source: Leg, sink: Leg, server: InviteServer | RequestServer
+    ) -> None:
+        self.call = call
+        self.source = source
+        self.sink = sink
+        self.server = server
+        self.client: InviteClient | None = None
+        self.offered = False
+        self._answered = False
+
+    def forward(self, request: Request) -> None:
+        """Sends the request on."""
+        method = request.method
+        engine = self.call.engine
+        extra = request.passthrough(NOT_PASSED)
+        if method == "PRACK":
+            extra = self._with_our_rack(request)
+        if method in _TARGET_REFRESH:
+            if self.source.refresh_target(request):
+                self.call.store_dialog()
+            extra = engine.contacts[self.sink.flow.listener] + extra
+        body = request.body
+        if method == "INVITE":
+            self.offered = bool(body)
+            self.call.relay = self
+            self.client = self.sink.send_invite(self, extra, body)
+        else:
+            self.sink.send_request(method, self, extra, body)
+
+    def _with_our_rack(self, request: Request) -> str:
+        # RFC 3262 §7.2: RAck names the CSeq of the INVITE, which is another one on the other leg.
+        parts = request.get("rack").split()
+        extra = request.passthrough(NOT_PASSED | {"rack"})
+        if len(parts) == 3:
+            extra += f"RAck: {parts[0]} {self.sink.invite_cseq} {parts[2]}\r\n"
+        return extra
+
+    # -- the other side's answers -------------------------------------------------------------------
+
+    def on_response(self, client: ClientTransaction, response: Response) -> None:
+        """Passes an answer back; for a re-INVITE also sees to its ACK."""
+        status = response.status
+        sink = self.sink
+        if status == 100:
+            return
+        if status < 200:
+            self._answer(response)
+            return
+        if self._answered:
+            sink.resend_ack()
+            return
+        self._answered = True
+        call = self.call
+        if isinstance(client, InviteClient):
+            if call.relay is self:
+                call.relay = None
+            if status < 300:
+                if sink.refresh_target(response):
+                    call.store_dialog()
+                if sink.closing or self.offered:
+                    sink.send_ack(client.cseq)
+                else:
+                    sink.pending_ack = client.cseq
+                server = self.server
+                if isinstance(server, InviteServer) and not self.source.closing:
+                    server.user = self
+                    self.source.server = server
+        elif status < 300 and response.cseq_method in _TARGET_REFRESH:
+            if sink.refresh_target(response):
+                call.store_dialog()
+        self._answer(response)
+        if status == 481 and sink.call is call:
+            # RFC 3261 §12.2.1.2: the peer has lost the dialog.
+            call.hang_up(EndReason.SessionTimeout)
+
+    def _answer(self, response: Response) -> None:
+        extra = response.passthrough(NOT_PASSED)
+        if response.has("contact"):
+            extra = self.call.engine.contacts[self.source.flow.listener] + extra
+        self.server.respond(response.status, response.reason, extra, response.body)
+
+    def on_timeout(self, client: ClientTransaction) -> None:
+        """No answer: 408, and a re-INVITE's silence ends the call (RFC 3261 §12.2.1.2)."""
+        self._lost(client)
+
+    def on_transport_error(self, client: ClientTransaction) -> None:
+        """The other side cannot be reached."""
+        self._lost(client)
+
+    def _lost(self, client: ClientTransaction) -> None:
+        call = self.call
+        if call.relay is self:
+            call.relay = None
+        self.server.respond(408)
+        if isinstance(client, InviteClient) and self.sink.call is call:
+            call.hang_up(EndReason.SessionTimeout)
+
+    # -- the asking side's transaction ---------------------------------------------------------------
+
+    def on_cancel(self, server: InviteServer) -> None:
+        """The asking side takes its re-INVITE back; the other side's 487 will answer it."""
+        if self.client is not None:
+            self.client.cancel()
+
+    def on_no_ack(self, server: InviteServer) -> None:
+        """The 2xx to a re-INVITE was never acknowledged (RFC 3261 §14.2)."""
+        self.source.server = None
+        if self.source.call is self.call:
+            self.call.hang_up(EndReason.SessionTimeout)

@@ -1,0 +1,138 @@
+"""The server INVITE transaction: RFC 3261 §17.2.1 with the Accepted state of RFC 6026 §7.1.
+
+    state       event            action                                          next
+    PROCEEDING  INVITE           resend the last provisional                     PROCEEDING
+    PROCEEDING  respond 1xx      send                                            PROCEEDING
+    PROCEEDING  respond 2xx      send; Timer L = 64*T1, resends from T1 to T2    ACCEPTED
+    PROCEEDING  respond 300-699  send; Timer G = T1 (not on streams), H = 64*T1  COMPLETED
+    COMPLETED   INVITE           resend the final                                COMPLETED
+    COMPLETED   Timer G          resend, G = min(2*G, T2)                        COMPLETED
+    COMPLETED   ACK              Timer I = T4 (0 on streams)                     CONFIRMED
+    COMPLETED   Timer H          -                                               TERMINATED
+    CONFIRMED   Timer I          -                                               TERMINATED
+    ACCEPTED    INVITE           -                                               ACCEPTED
+    ACCEPTED    acknowledged     stop the resends                                ACCEPTED
+    ACCEPTED    Timer L          on_no_ack unless acknowledged                   TERMINATED
+
+Resending a 2xx until its ACK is the UAS core's duty (RFC 3261 §13.3.1.4) and has to go on over
+streams too; it stands here because it shares the bytes and the clock with this machine.
+"""
+
+from __future__ import annotations
+
+from router.core.flow import Flow
+from router.core.transactions.layer import ServerUser, TransactionLayer
+from router.core.wheel import Timer, cancel
+from router.sip.render import REASONS, render_response
+
+PROCEEDING, ACCEPTED, COMPLETED, CONFIRMED, TERMINATED = range(5)
+
+
+class InviteServer:
+    """One INVITE that came from a peer.
+
+    `head` is what every response begins with (`reply_head`); `flow` where responses go.
+    """
+
+    __slots__ = (
+        "_end", "_interval", "_last", "_retransmit", "flow", "head", "key", "layer", "state",
+        "user",
+    )
+
+    method = "INVITE"
+
+    def __init__(self, layer: TransactionLayer, key: str, flow: Flow, head: str) -> None:
+        self.layer = layer
+        self.key = key
+        self.flow = flow
+        self.head = head
+        self.user: ServerUser | None = None
+        self.state = PROCEEDING
+        self._last = b""
+        self._interval = 0
+        self._retransmit: Timer | None = None
+        self._end: Timer | None = None
+        layer.servers[key] = self
+
+    def respond(self, status: int, reason: str = "", extra: str = "", body: bytes = b"") -> None:
+        """Sends a response and moves on; after a final one, further ones are not sent."""
+        if self.state != PROCEEDING:
+            return
+        layer = self.layer
+        data = render_response(
+            status, reason or REASONS.get(status, "Unknown"), self.head, extra, body
+        )
+        layer.send_response(data, self.flow, "INVITE", status)
+        self._last = data
+        if status < 200:
+            return
+        now = layer.now
+        at = layer.wheel.at
+        self._interval = layer.t1
+        if status < 300:
+            self.state = ACCEPTED
+            self._retransmit = at(now + layer.t1, InviteServer._on_resend, self)
+            self._end = at(now + layer.timeout, InviteServer._on_timer_l, self)
+        else:
+            self.state = COMPLETED
+            self.user = None
+            if self.flow.transport == "udp":
+                self._retransmit = at(now + layer.t1, InviteServer._on_resend, self)
+            self._end = at(now + layer.timeout, InviteServer._terminate, self)
+
+    def on_retransmission(self) -> None:
+        """The same INVITE came again: the route must not run twice."""
+        if self._last and self.state in (PROCEEDING, COMPLETED):
+            self.layer.resend(self._last, self.flow)
+
+    def on_ack(self) -> None:
+        """An ACK with our branch: it acknowledges a failure."""
+        if self.state != COMPLETED:
+            return
+        self.state = CONFIRMED
+        self._stop_timers()
+        self._last = b""
+        layer = self.layer
+        if self.flow.transport == "udp":
+            self._end = layer.wheel.at(layer.now + layer.t4, InviteServer._terminate, self)
+        else:
+            self._terminate()
+
+    def keep_silent(self) -> None:
+        """Swallows retransmissions for 64*T1 without ever answering."""
+        self.user = None
+        layer = self.layer
+        self._end = layer.wheel.at(layer.now + layer.timeout, InviteServer._terminate, self)
+
+    def acknowledged(self) -> None:
+        """The dialog got the ACK for our 2xx."""
+        cancel(self._retransmit)
+        self._retransmit = None
+        self._last = b""
+        self.head = ""
+        self.user = None
+
+    def _on_resend(self) -> None:
+        layer = self.layer
+        layer.resend(self._last, self.flow)
+        self._interval = min(2 * self._interval, layer.t2)
+        self._retransmit = layer.wheel.at(
+            layer.now + self._interval, InviteServer._on_resend, self
+        )
+
+    def _on_timer_l(self) -> None:
+        user = self.user
+        self._terminate()
+        if user is not None:
+            user.on_no_ack(self)
+
+    def _stop_timers(self) -> None:
+        cancel(self._retransmit)
+        cancel(self._end)
+        self._retransmit = self._end = None
+
+    def _terminate(self) -> None:
+        self.state = TERMINATED
+        self._stop_timers()
+        self.user = None
+        self.layer.servers.pop(self.key, None)

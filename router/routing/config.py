@@ -1,0 +1,163 @@
+"""What routes.cfg says, merged with the defaults: the objects and numbers the router runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from dsl.program import Address, Block, Program
+from router.core.flow import Listener
+from router.core.parameters import CallTimers, TimerDefaults
+from router.routing.identify import TrunkTable
+from router.routing.objects import (
+    DEFAULT_SWITCH_ON,
+    TIMER_SETTINGS,
+    Account,
+    Codes,
+    Gateway,
+    Network,
+    Trunk,
+    call_timers,
+)
+from router.routing.selection import PrefixTable
+from router.store.ops import UNLIMITED
+
+DEFAULT_LISTEN = (Address("udp", "127.0.0.1", 5060),)
+DEFAULT_STATE = "state"
+DEFAULT_NUMBER_LENGTH = (1, 32)
+DEFAULT_MAX_ATTEMPTS = 5
+DEFAULT_SHUTDOWN_MS = 30_000
+
+
+class Config:
+    """The configuration of a Program.
+
+    `workers` 0 means one for each core; `metrics` is (host, port) or None.
+    """
+
+    def __init__(self, program: Program) -> None:
+        settings = program.settings
+        self.hash = program.hash
+        self.listeners = [
+            Listener(address.transport, address.host, address.port)
+            for address in settings.get("listen") or DEFAULT_LISTEN
+        ]
+        workers = settings.get("workers", "auto")
+        self.workers: int = 0 if workers == "auto" else int(workers)
+        self.state = Path(program.path).parent / settings.get("state", DEFAULT_STATE)
+        metrics = settings.get("metrics")
+        self.metrics: tuple[str, int] | None = (
+            (str(metrics.host), int(metrics.port)) if metrics is not None else None
+        )
+        self.timers = TimerDefaults(
+            t1_ms=settings.get("t1", 500), t2_ms=settings.get("t2", 4_000)
+        )
+        self.max_attempts: int = settings.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
+        self.shutdown_ms: int = settings.get("shutdown_timeout", DEFAULT_SHUTDOWN_MS)
+        self._timers = _timers_in(settings)
+        self.gateways: dict[str, Gateway] = {}
+        for block in program.blocks_of("gateway"):
+            gateway = _gateway(block)
+            self.gateways[gateway.name] = gateway
+        self.gateways_by_key = {gateway.key: gateway for gateway in self.gateways.values()}
+        length = settings.get("number_length", DEFAULT_NUMBER_LENGTH)
+        self.accounts: dict[str, Account] = {}
+        trunks: list[Trunk] = []
+        for block in program.blocks_of("account"):
+            account = _account(block)
+            self.accounts[account.name] = account
+            trunks += [
+                _trunk(account, child, block.settings, length)
+                for child in block.children
+                if child.kind == "trunk"
+            ]
+        self.prefixes = PrefixTable(self.gateways.values())
+        self.trunks = TrunkTable(trunks)
+        self._timers_by_trunk: dict[Trunk, Mapping[str, CallTimers]] = {}
+
+    def timers_for(self, trunk: Trunk) -> Mapping[str, CallTimers]:
+        """The call timers of a trunk towards each gateway, by the gateway's key.
+
+        The gateway's own settings are the nearest to the attempt, then the trunk's, then the
+        global ones.
+        """
+        timers = self._timers_by_trunk.get(trunk)
+        if timers is None:
+            timers = {
+                gateway.key: call_timers(gateway.timers, trunk.timers, self._timers)
+                for gateway in self.gateways.values()
+            }
+            self._timers_by_trunk[trunk] = timers
+        return timers
+
+    def max_duration_ms(self, gateway: str) -> int:
+        """The longest duration of a call through a gateway; also of one no longer configured."""
+        known = self.gateways.get(gateway)
+        return call_timers(known.timers if known else {}, self._timers).max_duration_ms
+
+
+def build_config(program: Program) -> Config:
+    """The configuration of a checked program."""
+    return Config(program)
+
+
+def _timers_in(settings: Mapping[str, Any]) -> dict[str, int]:
+    return {name: settings[name] for name in TIMER_SETTINGS if name in settings}
+
+
+def _gateway(block: Block) -> Gateway:
+    settings = block.settings
+    addresses = settings["address"]
+    address: Address = addresses[0] if isinstance(addresses, list) else addresses
+    codes: Codes = DEFAULT_SWITCH_ON
+    if "switch_on" in settings:
+        codes = tuple(tuple(pair) for pair in settings["switch_on"])
+    return Gateway(
+        block.name,
+        address.transport,
+        address.host,
+        address.port,
+        tuple(settings.get("prefixes", ())),
+        settings.get("priority", 1),
+        settings.get("lines", UNLIMITED),
+        codes,
+        settings.get("switch_after_ring", False),
+        settings.get("switch_after_media", False),
+        _timers_in(settings),
+    )
+
+
+def _account(block: Block) -> Account:
+    settings = block.settings
+    expires: date | None = settings.get("expires")
+    return Account(
+        block.name,
+        settings.get("lines", UNLIMITED),
+        settings.get("status", "active") == "locked",
+        expires,
+    )
+
+
+def _trunk(
+    account: Account, block: Block, outer: Mapping[str, Any], length: tuple[int, int]
+) -> Trunk:
+    # What an account says holds for what is inside it unless that says otherwise.
+    settings = {**{key: outer[key] for key in (*TIMER_SETTINGS, "number_length") if key in outer},
+                **block.settings}
+    networks: tuple[Network, ...] = tuple(
+        ip_network(str(network)) for network in settings.get("ips", ())
+    )
+    low, high = settings.get("number_length", length)
+    return Trunk(
+        account,
+        block.name,
+        networks,
+        settings.get("caller_prefix", ""),
+        settings.get("priority", 1),
+        settings.get("lines", UNLIMITED),
+        (int(low), int(high)),
+        _timers_in(settings),
+    )

@@ -1,0 +1,366 @@
+"""What a compiled route sees: the facts of the message and the call, and the actions.
+
+Every attribute and method here is named in the function table (`surface`); generated code reaches
+nothing else. An action leaves its verdict in `verdict` and the route returns. One context lives as
+long as its call, so that variables and header changes carry over from route to route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING, Any
+
+from router.core.attempt import Attempt
+from router.core.call import Call
+from router.core.end_reasons import EndReason
+from router.core.flow import Flow
+from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
+from router.routing.objects import NO_ACCOUNT, NO_GATEWAY, NO_TRUNK, Account, Gateway, Trunk
+from router.routing.selection import Candidates, tiers_of
+from router.sip.head import canonical_key
+from router.sip.message import Request, Response
+from router.sip.name_addr import parse_name_addr
+from router.sip.uri import uri_host, uri_user
+
+if TYPE_CHECKING:
+    from router.routing.config import Config
+
+MAX_STEPS = 10_000
+NEXT: Verdict = Next()
+DROP: Verdict = Drop()
+
+
+class TooManySteps(Exception):
+    """A route took more than 10,000 steps; the traceback names its line of routes.cfg."""
+
+
+@lru_cache(maxsize=4096)
+def _address(host: str) -> IPv4Address | IPv6Address:
+    return ip_address(host)
+
+
+@lru_cache(maxsize=256)
+def _canonical(name: str) -> str:
+    return canonical_key(name)
+
+
+class Context:
+    """The `c` of generated code.
+
+    `call` is None for a request that is not an INVITE; `attempt` is set in branch, reply and
+    failure routes, `response` in reply routes.
+    """
+
+    __slots__ = (
+        "_log", "_steps", "account", "attempt", "call", "config", "flow", "request",
+        "response", "trunk", "variables", "verdict",
+    )
+
+    def __init__(
+        self, config: Config, log: Callable[..., None], request: Request | None, flow: Flow,
+        call: Call | None,
+    ) -> None:
+        self.config = config
+        self._log = log
+        self.request = request
+        self.flow = flow
+        self.call = call
+        self.attempt: Attempt | None = None
+        self.response: Response | None = None
+        self.account: Account = NO_ACCOUNT
+        self.trunk: Trunk = NO_TRUNK
+        self.variables: dict[str, Any] = {}
+        self.verdict: Verdict | None = None
+        self._steps = 0
+
+    # -- steps ------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Counts a turn of a loop or a call of a route; raises TooManySteps."""
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise TooManySteps(f"more than {MAX_STEPS} steps in one request: is there a loop?")
+
+    # -- facts of the message ---------------------------------------------------------------------
+
+
+    def _get(self, key: str) -> str:
+        message = self.response or self.request
+        return message.get(key) if message is not None else ""
+
+    @property
+    def method(self) -> str:
+        return self.request.method if self.request is not None else "INVITE"
+
+    @property
+    def uri(self) -> str:
+        return self.request.uri if self.request is not None else ""
+
+    @property
+    def callee(self) -> str:
+        if self.attempt is not None:
+            return self.attempt.callee
+        return self.call.callee if self.call is not None else uri_user(self.uri)
+
+    @callee.setter
+    def callee(self, number: str) -> None:
+        if self.attempt is not None:
+            self.attempt.callee = _one_line(number)
+        elif self.call is not None:
+            self.call.callee = _one_line(number)
+
+    @property
+    def uri_domain(self) -> str:
+        if self.attempt is not None and self.attempt.domain:
+            return self.attempt.domain
+        return uri_host(self.uri)
+
+    @uri_domain.setter
+    def uri_domain(self, domain: str) -> None:
+        if self.attempt is not None:
+            self.attempt.domain = _one_line(domain)
+        elif self.call is not None:
+            self.call.domain = _one_line(domain)
+
+    @property
+    def caller(self) -> str:
+        if self.attempt is not None:
+            return self.attempt.caller
+        return self.call.caller if self.call is not None else uri_user(self.from_uri)
+
+    @caller.setter
+    def caller(self, number: str) -> None:
+        if self.attempt is not None:
+            self.attempt.caller = _one_line(number)
+        elif self.call is not None:
+            self.call.caller = _one_line(number)
+
+    @property
+    def display_name(self) -> str:
+        if self.attempt is not None:
+            return self.attempt.display
+        if self.call is not None:
+            return self.call.display
+        return parse_name_addr(self._get("from")).display
+
+    @display_name.setter
+    def display_name(self, name: str) -> None:
+        if self.attempt is not None:
+            self.attempt.display = _one_line(name)
+        elif self.call is not None:
+            self.call.display = _one_line(name)
+
+    @property
+    def from_uri(self) -> str:
+        return parse_name_addr(self._get("from")).uri
+
+    @property
+    def from_domain(self) -> str:
+        return uri_host(self.from_uri)
+
+    @property
+    def to_uri(self) -> str:
+        return parse_name_addr(self._get("to")).uri
+
+    @property
+    def to_user(self) -> str:
+        return uri_user(self.to_uri)
+
+    @property
+    def to_domain(self) -> str:
+        return uri_host(self.to_uri)
+
+    @property
+    def source_ip(self) -> IPv4Address | IPv6Address:
+        return _address(self.flow.host)
+
+    @property
+    def source_port(self) -> int:
+        return self.flow.port
+
+    @property
+    def local_ip(self) -> IPv4Address | IPv6Address:
+        return _address(self.config.listeners[self.flow.listener].host)
+
+    @property
+    def local_port(self) -> int:
+        return self.config.listeners[self.flow.listener].port
+
+    @property
+    def transport(self) -> str:
+        return self.flow.transport
+
+    @property
+    def user_agent(self) -> str:
+        return self._get("user-agent")
+
+    @property
+    def call_id(self) -> str:
+        return self._get("call-id")
+
+    @property
+    def cseq(self) -> int:
+        message = self.response or self.request
+        return message.cseq if message is not None else 0
+
+    @property
+    def contact(self) -> str:
+        return self._get("contact")
+
+    @property
+    def body(self) -> str:
+        message = self.response or self.request
+        return message.body.decode("utf-8", "surrogateescape") if message is not None else ""
+
+    @property
+    def max_forwards(self) -> int:
+        hops = self.request.max_forwards if self.request is not None else None
+        return 70 if hops is None else hops
+
+    @property
+    def reply_code(self) -> int:
+        """The status in reply_route, the attempt's in failure_route, the call's in end_route."""
+        if self.response is not None:
+            return self.response.status
+        if self.attempt is not None:
+            failure = self.attempt.failure
+            return self.attempt.status or (failure.status if failure is not None else 0)
+        return self.call.cdr.sip_code if self.call is not None else 0
+
+    @property
+    def reply_reason(self) -> str:
+        if self.response is not None:
+            return self.response.reason
+        return self.attempt.status_reason if self.attempt is not None else ""
+
+    @property
+    def gateway(self) -> Gateway:
+        attempt = self.attempt
+        if attempt is not None and isinstance(attempt.target, Gateway):
+            return attempt.target
+        name = self.call.cdr.gateway if self.call is not None else ""
+        return self.config.gateways.get(name, NO_GATEWAY)
+
+    def header(self, name: str) -> str:
+        """The value of the first header of this name, "" when there is none."""
+        return self._get(_canonical(name))
+
+    # -- headers ----------------------------------------------------------------------------------
+
+    def set_header(self, name: str, value: str) -> None:
+        """One header of this name with this value, instead of what was there."""
+        self.remove_header(name)
+        self.add_header(name, value)
+
+    def add_header(self, name: str, value: str) -> None:
+        """One more header, after the others."""
+        line = f"{_one_line(name)}: {_one_line(value)}\r\n"
+        holder = self.attempt or self.call
+        if holder is not None:
+            holder.added += line
+
+    def remove_header(self, name: str) -> None:
+        """No header of this name goes on."""
+        key = _canonical(name)
+        holder = self.attempt or self.call
+        if holder is None:
+            return
+        holder.removed = holder.removed | {key}
+        holder.added = "".join(
+            line
+            for line in holder.added.splitlines(keepends=True)
+            if _canonical(line.partition(":")[0].strip()) != key
+        )
+
+    # -- who and where ----------------------------------------------------------------------------
+
+    def identify(self) -> bool:
+        """Finds the trunk of the source; True when there is one."""
+        trunk = self.config.trunks.find(self.flow.host, self.caller)
+        if trunk is None:
+            return False
+        self.trunk = trunk
+        self.account = trunk.account
+        call = self.call
+        if call is not None:
+            call.cdr.trunk = trunk.name
+            call.cdr.account = trunk.account.name
+        return True
+
+    def gateways(self, number: str) -> list[Gateway]:
+        """The gateways that serve a number."""
+        return self.config.prefixes.find(number)
+
+    def gateway_named(self, name: str) -> Gateway:
+        """The gateway that an expression names."""
+        return self.config.gateways[name]
+
+    def log(self, level: str, text: str) -> None:
+        """A line in the log with the call's id."""
+        call = self.call
+        self._log(level, text, id=call.id if call is not None else "", call_id=self.call_id)
+
+    # -- actions ----------------------------------------------------------------------------------
+
+    def reply(self, code: int, reason: str = "") -> None:
+        """Answers the request and ends it."""
+        self.verdict = Respond(code, _one_line(reason))
+
+    def end(self, reason: str = "") -> None:
+        """Ends the call for a reason; without one: for that of the last attempt."""
+        self.verdict = End(EndReason[reason] if reason else None)
+
+    def drop(self) -> None:
+        """Stays silent."""
+        self.verdict = DROP
+
+    def next(self) -> None:
+        """The next candidate, or the last one's reason."""
+        self.verdict = NEXT
+
+    def call_out(
+        self, candidates: Sequence[Gateway], on_branch: str = "", on_reply: str = "",
+        on_failure: str = "",
+    ) -> None:
+        """Screens, then hands the candidates to the core for admission and hunting."""
+        call = self.call
+        if call is None:
+            self.verdict = Respond(405)
+            return
+        refusal = self._screen(call)
+        if refusal is not None:
+            self.verdict = refusal
+            return
+        config = self.config
+        tiers = tiers_of(candidates)
+        if isinstance(candidates, Candidates) and not tiers and not call.cdr.decision:
+            call.cdr.decision.append(f"no gateway has a prefix of {call.callee}")
+        self.verdict = Dial(
+            tiers, self.trunk.holds, config.gateways_by_key, config.timers_for(self.trunk),
+            config.max_attempts, on_branch, on_reply, on_failure,
+        )
+
+    def _screen(self, call: Call) -> End | None:
+        account = self.account
+        if account.locked:
+            return End(EndReason.AccountLocked)
+        if account.expires is not None and account.expired(call.cdr.started):
+            return End(EndReason.AccountExpired)
+        shortest, longest = self.trunk.number_length
+        length = len(call.callee)
+        if length < shortest:
+            return End(EndReason.CalledNumberRestricted, 484)
+        if length > longest:
+            return End(EndReason.CalledNumberRestricted)
+        if not shortest <= len(call.caller) <= longest:
+            return End(EndReason.CallerNumberRestricted)
+        return None
+
+
+def _one_line(text: str) -> str:
+    # A value made by a script from what a peer sent must not begin a header of its own.
+    if "\r" in text or "\n" in text:
+        return text.replace("\r", " ").replace("\n", " ")
+    return text

@@ -1,0 +1,92 @@
+"""Choosing gateways: longest prefix, then priority; the rest is decided where lines are taken.
+
+The full order is: longest prefix, priority number, current calls / lines, calls handed so far,
+gateway id (4-calls, section 2). The first two are fixed by routes.cfg and make tiers here, once
+for each prefix; the others change with every call, so the store applies them inside a tier, in
+the transaction that takes the line. Pure: no clock, no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from router.routing.objects import Gateway
+from router.store.ops import Candidate
+
+Tiers = tuple[tuple[Candidate, ...], ...]
+
+
+class Candidates(list[Gateway]):
+    """Gateways in the order of routes.cfg, with the tiers the store chooses by."""
+
+    __slots__ = ("tiers",)
+
+    def __init__(self, tiers: Sequence[Sequence[Gateway]]) -> None:
+        super().__init__(gateway for tier in tiers for gateway in tier)
+        self.tiers: Tiers = tuple(
+            tuple(gateway.candidate for gateway in tier) for tier in tiers if tier
+        )
+
+
+NO_CANDIDATES = Candidates(())
+
+
+def tiers_of(gateways: Iterable[Gateway]) -> Tiers:
+    """The tiers of a list: those it came with, else each gateway by itself, in the list's order."""
+    if isinstance(gateways, Candidates):
+        return gateways.tiers
+    return tuple((gateway.candidate,) for gateway in gateways)
+
+
+def without(gateways: Sequence[Gateway], gateway: Gateway) -> list[Gateway]:
+    """The list less one gateway; what is left keeps its order and its tiers."""
+    if not isinstance(gateways, Candidates):
+        return [one for one in gateways if one is not gateway]
+    by_key = {one.key: one for one in gateways}
+    return Candidates(
+        [
+            [by_key[candidate.key] for candidate in tier if candidate.key != gateway.key]
+            for tier in gateways.tiers
+        ]
+    )
+
+
+class PrefixTable:
+    """All gateways by prefix."""
+
+    def __init__(self, gateways: Iterable[Gateway]) -> None:
+        self._by_prefix: dict[str, list[Gateway]] = {}
+        for gateway in gateways:
+            for prefix in gateway.prefixes:
+                self._by_prefix.setdefault(prefix, []).append(gateway)
+        lengths = {len(prefix) for prefix in self._by_prefix}
+        self._lengths = tuple(sorted(lengths, reverse=True))
+        # All prefixes of the longest match that exist match too: it determines the whole list.
+        self._made: dict[str, Candidates] = {}
+
+    def find(self, number: str) -> Candidates:
+        """The gateways whose prefix begins the number, longest prefix first; empty when none."""
+        table = self._by_prefix
+        for length in self._lengths:
+            prefix = number[:length]
+            if len(prefix) == length and prefix in table:
+                made = self._made.get(prefix)
+                return made if made is not None else self._make(prefix)
+        return NO_CANDIDATES
+
+    def _make(self, longest: str) -> Candidates:
+        tiers: list[list[Gateway]] = []
+        seen: set[str] = set()
+        for length in range(len(longest), -1, -1):
+            matching = [
+                gateway
+                for gateway in self._by_prefix.get(longest[:length], ())
+                if gateway.key not in seen
+            ]
+            seen.update(gateway.key for gateway in matching)
+            for priority in sorted({gateway.priority for gateway in matching}):
+                tier = [gateway for gateway in matching if gateway.priority == priority]
+                tiers.append(sorted(tier, key=lambda gateway: gateway.id))
+        made = Candidates(tiers)
+        self._made[longest] = made
+        return made
