@@ -15,7 +15,8 @@ How generated code reaches what the table names, `c` being the context that rout
     header     $hdr(User-Agent)      c.header("User-Agent")
     variable   $call.tier            c.variables["tier"]     read and assigned
     gateway    cn_mobile             c.gateway_named("cn_mobile")
-    word       warning, IllegalCall  a str as a constant, any other value under its name
+    word       warning, IllegalCall  its value in the table, a str
+    turns      of loops, calls of routes: c.step(), which raises when there are too many
 
 Arguments that were not written are not passed, so that the target's own defaults hold; they have
 to be those of the table.
@@ -62,6 +63,10 @@ class Parameter:
     types: tuple[Type, ...]
     default: object = REQUIRED
     keyword_only: bool = False
+    minimum: int | None = None
+    maximum: int | None = None
+    """bounds that an int written out is held against"""
+    ready: bool = True
 
     @property
     def required(self) -> bool:
@@ -142,11 +147,11 @@ class Enumeration:
 class ValueType:
     """The type of a setting's value.
 
-    `name` is one of: string, name, int, bool, decimal, duration, ip, network, address, listener,
-    codes, prefix, rules, lengths, date, word, reference, count.
-    A `word` is one of `choices`; a `reference` is the name of a block of the kind `refers`; `count`
-    is an int of at least 1 or one of `choices`. Where `many` is set the value is a list, written
-    with commas.
+    `name` is one of: string, int, bool, decimal, duration, network, address (of a peer), listener
+    (with its transport), endpoint (of ours, TCP), codes, prefix, rules, lengths, date, word,
+    reference, count. A `word` is one of `choices`; a `reference` is the name of a block of the
+    kind `refers`; a `count` is an int or one of `choices`. Where `many` is set the value is a list,
+    written with commas.
     """
 
     name: str
@@ -155,8 +160,6 @@ class ValueType:
     refers: str = ""
     minimum: int | None = None
     maximum: int | None = None
-    seconds: bool = False
-    """VOS3000's spelling of this setting takes bare seconds"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +219,16 @@ class Surface:
 
 
 def parameter(
-    name: str, *types: Type, default: object = REQUIRED, keyword_only: bool = False
+    name: str,
+    *types: Type,
+    default: object = REQUIRED,
+    keyword_only: bool = False,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    ready: bool = True,
 ) -> Parameter:
     """A parameter that takes any of the types; a string if none is named."""
-    return Parameter(name, types or (STRING,), default, keyword_only)
+    return Parameter(name, types or (STRING,), default, keyword_only, minimum, maximum, ready)
 
 
 def by_name(*entries: Any) -> dict[str, Any]:

@@ -1,0 +1,417 @@
+"""The functions and actions of routes, as entries of the function table."""
+
+from __future__ import annotations
+
+from dsl.surface import (
+    BRANCH,
+    DIALOG,
+    ENTRY_KINDS,
+    FAILURE,
+    REPLY,
+    REQUEST,
+    Function,
+    parameter,
+)
+from dsl.types import (
+    ANY,
+    BOOL,
+    DECIMAL,
+    DURATION,
+    INT,
+    IP,
+    NETWORK,
+    REGEX,
+    STRING,
+    VOID,
+    enumeration_type,
+    list_of,
+    object_type,
+    route_type,
+)
+from router.routing import text_functions
+from router.routing.selection import without
+
+GATEWAY = object_type("gateway")
+ACCOUNT = object_type("account")
+TRUNK = object_type("trunk")
+PHONE = object_type("phone")
+GATEWAYS = list_of(GATEWAY)
+END_REASON = enumeration_type("end reason")
+LOG_LEVEL = enumeration_type("log level")
+RING = enumeration_type("ring")
+
+_EVERYWHERE = ENTRY_KINDS
+_REQUEST = frozenset({REQUEST})
+_CALL = frozenset({REQUEST, FAILURE})
+_ANSWER = frozenset({REQUEST, DIALOG, FAILURE})
+_SENT_ON = frozenset({REQUEST, BRANCH, REPLY, FAILURE})
+
+ACTIONS = (
+    Function(
+        "reply",
+        (
+            parameter("code", INT, minimum=200, maximum=699),
+            parameter("reason", default=""),
+        ),
+        VOID,
+        _ANSWER,
+        "reply",
+        "Answers the request with this status and ends the route. Of an INVITE the call ends with "
+        "the reason ScriptRejected.",
+        terminal=True,
+    ),
+    Function(
+        "end",
+        (parameter("reason", END_REASON, default=""),),
+        VOID,
+        _ANSWER,
+        "end",
+        "Ends the call for this reason, with the reason's SIP status; without one, in "
+        "failure_route, for the reason of the last attempt.",
+        terminal=True,
+        bare_kinds=frozenset({FAILURE}),
+    ),
+    Function(
+        "call",
+        (
+            parameter("candidates", GATEWAYS, GATEWAY, PHONE),
+            parameter("on_branch", route_type("branch_route"), default="", keyword_only=True),
+            parameter("on_reply", route_type("reply_route"), default="", keyword_only=True),
+            parameter("on_failure", route_type("failure_route"), default="", keyword_only=True),
+            parameter("ring", RING, default="hunt", keyword_only=True, ready=False),
+        ),
+        VOID,
+        _CALL,
+        "call_out",
+        "Admits the call and tries the candidates one after the other: in the order of priority, "
+        "load and turn for the list that gateways() gives, else in the list's own.",
+        terminal=True,
+    ),
+    Function(
+        "next",
+        (),
+        VOID,
+        frozenset({FAILURE}),
+        "next",
+        "Tries the next candidate; after the last one the call ends for the last one's reason.",
+        terminal=True,
+    ),
+    Function("drop", (), VOID, _REQUEST, "drop", "Ends the route and stays silent.", terminal=True),
+    Function(
+        "exit",
+        (),
+        VOID,
+        _EVERYWHERE,
+        "",
+        "Ends the route with what was decided so far.",
+        terminal=True,
+    ),
+    Function(
+        "challenge",
+        (),
+        VOID,
+        _REQUEST,
+        "challenge",
+        "Asks for credentials with 401 or 407.",
+        terminal=True,
+        ready=False,
+    ),
+    Function(
+        "save",
+        (),
+        VOID,
+        _REQUEST,
+        "save",
+        "Stores the phone's registration and answers the REGISTER.",
+        terminal=True,
+        ready=False,
+    ),
+    Function(
+        "redirect",
+        (parameter("uri"),),
+        VOID,
+        _REQUEST,
+        "redirect",
+        "Answers 302 with this Contact.",
+        terminal=True,
+        ready=False,
+    ),
+)
+
+CALLS = (
+    Function(
+        "identify",
+        (),
+        BOOL,
+        _REQUEST,
+        "identify",
+        "Finds the trunk of the source address, and with it the account: the narrowest network, "
+        "then the longest caller prefix, then the priority. False if there is none.",
+    ),
+    Function(
+        "authenticate",
+        (),
+        BOOL,
+        _REQUEST,
+        "authenticate",
+        "Whether the request carries a phone's or a trunk's right credentials.",
+        ready=False,
+    ),
+    Function(
+        "registered",
+        (parameter("number"),),
+        BOOL,
+        _CALL,
+        "registered",
+        "Whether the number is a phone that is online.",
+        ready=False,
+    ),
+    Function(
+        "phone",
+        (parameter("number"),),
+        PHONE,
+        _CALL,
+        "phone_of",
+        "The phone with this number.",
+        ready=False,
+    ),
+    Function(
+        "gateways",
+        (parameter("number"),),
+        GATEWAYS,
+        _CALL,
+        "gateways",
+        "The gateways whose prefixes begin the number, longest prefix first.",
+    ),
+    Function(
+        "by_cost",
+        (parameter("candidates", GATEWAYS),),
+        GATEWAYS,
+        _CALL,
+        "by_cost",
+        "The candidates by the vendor's rate, cheapest first.",
+        ready=False,
+    ),
+    Function(
+        "by_quality",
+        (parameter("candidates", GATEWAYS),),
+        GATEWAYS,
+        _CALL,
+        "by_quality",
+        "The candidates by their answer-seizure ratio, then by post-dial delay.",
+        ready=False,
+    ),
+    Function(
+        "group",
+        (parameter("name"),),
+        GATEWAYS,
+        _CALL,
+        "group_of",
+        "The gateways of a group.",
+        ready=False,
+    ),
+    Function(
+        "without",
+        (parameter("candidates", GATEWAYS), parameter("gateway", GATEWAY)),
+        GATEWAYS,
+        _CALL,
+        without,
+        "The candidates less one gateway, in the same order.",
+    ),
+    Function(
+        "lines_used",
+        (parameter("of", ACCOUNT, GATEWAY),),
+        INT,
+        _EVERYWHERE,
+        "lines_used",
+        "How many lines of an account or a gateway are in use now.",
+        ready=False,
+    ),
+    Function(
+        "set_header",
+        (parameter("name"), parameter("value")),
+        VOID,
+        _SENT_ON,
+        "set_header",
+        "One header of this name with this value in what is sent on.",
+    ),
+    Function(
+        "add_header",
+        (parameter("name"), parameter("value")),
+        VOID,
+        _SENT_ON,
+        "add_header",
+        "One more header in what is sent on.",
+    ),
+    Function(
+        "remove_header",
+        (parameter("name"),),
+        VOID,
+        _SENT_ON,
+        "remove_header",
+        "No header of this name in what is sent on.",
+    ),
+    Function(
+        "log",
+        (parameter("level", LOG_LEVEL), parameter("text")),
+        VOID,
+        _EVERYWHERE,
+        "log",
+        "Writes a line to the log with the call's id.",
+    ),
+    Function(
+        "rate_limit",
+        (
+            parameter("key", STRING, IP, ACCOUNT, TRUNK, PHONE, GATEWAY),
+            parameter("n", INT, minimum=1),
+            parameter("per", DURATION),
+        ),
+        BOOL,
+        _EVERYWHERE,
+        "rate_limit",
+        "True while fewer than n in this time were seen for the key, over all workers.",
+        ready=False,
+    ),
+    Function(
+        "cache_get",
+        (parameter("key"), parameter("default", default="")),
+        STRING,
+        _EVERYWHERE,
+        "cache_get",
+        "What all workers share under this key.",
+        ready=False,
+    ),
+    Function(
+        "cache_set",
+        (parameter("key"), parameter("value"), parameter("ttl", DURATION)),
+        VOID,
+        _EVERYWHERE,
+        "cache_set",
+        "Shares a value with all workers for a time.",
+        ready=False,
+    ),
+    Function(
+        "in_time",
+        (parameter("when"), parameter("zone", default="UTC")),
+        BOOL,
+        _EVERYWHERE,
+        "in_time",
+        'Whether it is that time now: "Mo-Fr 08:00-18:00", "Asia/Shanghai".',
+        ready=False,
+    ),
+    Function(
+        "percent",
+        (parameter("share", INT, minimum=0, maximum=100),),
+        BOOL,
+        _EVERYWHERE,
+        "percent",
+        "True for that share of the calls, the same for one Call-ID.",
+        ready=False,
+    ),
+    Function(
+        "rewrite",
+        (parameter("number"), parameter("rules")),
+        STRING,
+        _EVERYWHERE,
+        "rewrite",
+        'The number after the rewrite rules: "0086:86".',
+        ready=False,
+    ),
+)
+
+TEXT = (
+    Function(
+        "len",
+        (parameter("of", STRING, list_of(ANY)),),
+        INT,
+        _EVERYWHERE,
+        len,
+        "The number of characters of a string, or of values of a list.",
+    ),
+    Function(
+        "starts_with",
+        (parameter("text"), parameter("start")),
+        BOOL,
+        _EVERYWHERE,
+        str.startswith,
+        "Whether the text begins with this.",
+    ),
+    Function(
+        "ends_with",
+        (parameter("text"), parameter("end")),
+        BOOL,
+        _EVERYWHERE,
+        str.endswith,
+        "Whether the text ends with this.",
+    ),
+    Function(
+        "substr",
+        (parameter("text"), parameter("start", INT), parameter("length", INT, default=None)),
+        STRING,
+        _EVERYWHERE,
+        text_functions.substr,
+        "A part of the text from a place counted from 0; a negative one counts from the end.",
+    ),
+    Function(
+        "strip",
+        (parameter("text"), parameter("n", INT)),
+        STRING,
+        _EVERYWHERE,
+        text_functions.strip,
+        "The text without its first n characters; without its last if n is negative.",
+    ),
+    Function(
+        "lower",
+        (parameter("text"),),
+        STRING,
+        _EVERYWHERE,
+        str.lower,
+        "The text in small letters.",
+    ),
+    Function(
+        "replace",
+        (parameter("text"), parameter("old"), parameter("new")),
+        STRING,
+        _EVERYWHERE,
+        str.replace,
+        "The text with every `old` replaced by `new`.",
+    ),
+    Function(
+        "match",
+        (
+            parameter("text"),
+            parameter("regex", REGEX),
+            parameter("group", INT, default=0, minimum=0, maximum=99),
+        ),
+        STRING,
+        _EVERYWHERE,
+        text_functions.match,
+        'What the regex, or a group of it, matched in the text; "" if nothing.',
+    ),
+    Function(
+        "str",
+        (parameter("value", STRING, INT, BOOL, DECIMAL, IP, NETWORK),),
+        STRING,
+        _EVERYWHERE,
+        text_functions.text_of,
+        "The value as text.",
+    ),
+    Function(
+        "int",
+        (parameter("text"), parameter("default", INT)),
+        INT,
+        _EVERYWHERE,
+        text_functions.int_of,
+        "The number the text writes, else the default.",
+    ),
+    Function(
+        "hash",
+        (parameter("text"),),
+        INT,
+        _EVERYWHERE,
+        text_functions.hash_of,
+        "A number that is the same for the same text, from 0 to 4294967295.",
+    ),
+)
+
+FUNCTIONS = (*ACTIONS, *CALLS, *TEXT)

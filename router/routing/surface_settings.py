@@ -1,0 +1,297 @@
+"""The settings and blocks of routes.cfg, as entries of the function table."""
+
+from __future__ import annotations
+
+from dsl.surface import BlockSchema, Setting, ValueType, by_name
+from router.routing.surface_functions import GATEWAY
+
+STRING = ValueType("string")
+BOOL = ValueType("bool")
+DECIMAL = ValueType("decimal")
+DURATION = ValueType("duration")
+POSITIVE = ValueType("int", minimum=1)
+NATURAL = ValueType("int", minimum=0)
+NETWORKS = ValueType("network", many=True)
+PREFIX = ValueType("prefix")
+PREFIXES = ValueType("prefix", many=True)
+CODES = ValueType("codes", many=True)
+RULES = ValueType("rules")
+LENGTHS = ValueType("lengths", minimum=1, maximum=64)
+DATE = ValueType("date")
+LINES = ValueType("int", minimum=0)
+
+
+def _word(*choices: str, many: bool = False) -> ValueType:
+    return ValueType("word", many=many, choices=choices)
+
+
+def _reference(kind: str, many: bool = False) -> ValueType:
+    return ValueType("reference", many=many, refers=kind)
+
+
+def _later(*settings: Setting) -> tuple[Setting, ...]:
+    """The same settings, marked as not carried out yet."""
+    return tuple(
+        Setting(one.name, one.type, one.doc, one.default, one.aliases, one.required, ready=False)
+        for one in settings
+    )
+
+
+TIMERS = (
+    Setting(
+        "invite_timeout",
+        DURATION,
+        "No response at all to the INVITE: ConnectionTimeout.",
+        "10s",
+        ("SS_SIP_TIMEOUT_INVITE",),
+    ),
+    Setting(
+        "trying_timeout",
+        DURATION,
+        "100 and nothing more: ProceedingTimeout.",
+        "20s",
+        ("SS_SIP_TIMEOUT_TRYING",),
+    ),
+    Setting(
+        "progress_timeout",
+        DURATION,
+        "183 without SDP: ProceedingTimeout.",
+        "20s",
+        ("SS_SIP_TIMEOUT_SESSION_PROGRESS",),
+    ),
+    Setting(
+        "media_progress_timeout",
+        DURATION,
+        "183 with SDP: ResponseTimeout.",
+        "120s",
+        ("SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP",),
+    ),
+    Setting(
+        "ringing_timeout",
+        DURATION,
+        "180 and no answer: ResponseTimeout.",
+        "120s",
+        ("SS_SIP_TIMEOUT_RINGING", "SS_TIMEOUT_PHONE_HANGUP"),
+    ),
+    Setting(
+        "max_duration",
+        DURATION,
+        "The longest call: SessionTimeout.",
+        "7200s",
+        ("SS_SIP_NO_TIMER_REINVITE_INTERVAL",),
+    ),
+)
+_SESSION = Setting(
+    "session_expires",
+    DURATION,
+    "The session timer: SessionTimeout.",
+    "600s",
+    ("SS_SIP_SESSION_TTL",),
+)
+_LENGTH = Setting(
+    "number_length",
+    LENGTHS,
+    "How long caller and callee may be, as in 1-32.",
+    "1-32",
+    ("SS_CALLERALLOWLENGTH",),
+)
+
+GLOBAL = (
+    Setting(
+        "listen",
+        ValueType("listener", many=True),
+        "Where SIP is received: udp:127.0.0.1:5060, tcp:127.0.0.1:5060.",
+        "udp:127.0.0.1:5060",
+    ),
+    Setting(
+        "workers",
+        ValueType("count", choices=("auto",), minimum=1, maximum=240),
+        "How many worker processes; auto is one for each core.",
+        "auto",
+    ),
+    Setting("state", STRING, "The folder of the LMDB files, from this file's folder.", "state"),
+    Setting("metrics", ValueType("endpoint"), "Where /metrics is served."),
+    Setting("max_attempts", POSITIVE, "How many gateways one call tries at most.", "5"),
+    Setting("shutdown_timeout", DURATION, "How long running calls may go on at a stop.", "30s"),
+    Setting("t1", DURATION, "RFC 3261's T1, the round trip.", "500ms"),
+    Setting("t2", DURATION, "RFC 3261's T2, the longest resend interval.", "4s"),
+    *TIMERS,
+    _LENGTH,
+    *_later(
+        _SESSION,
+        Setting("lines", LINES, "Lines of the whole server.", "unlimited"),
+        Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
+    ),
+)
+
+_CREDENTIALS = (
+    Setting("username", STRING, "The user name of digest authentication."),
+    Setting("password", STRING, "The password of digest authentication."),
+)
+_NUMBERS = (
+    Setting("callee_in", RULES, "Rewrite rules for the callee as it arrives."),
+    Setting("caller_in", RULES, "Rewrite rules for the caller as it arrives."),
+)
+_NUMBERS_OUT = (
+    Setting("callee_out", RULES, "Rewrite rules for the callee as it leaves."),
+    Setting("caller_out", RULES, "Rewrite rules for the caller as it leaves."),
+)
+_CALLERS = (
+    Setting("caller_allow", PREFIXES, "Prefixes of callers that are allowed."),
+    Setting("caller_deny", PREFIXES, "Prefixes of callers that are refused."),
+)
+_LINES = Setting("lines", LINES, "How many calls at once.", "unlimited")
+_CPS = Setting("cps", POSITIVE, "How many calls per second.", "unlimited")
+_PRIORITY = Setting("priority", NATURAL, "The smaller number goes first.", "1")
+
+GATEWAY_SETTINGS = (
+    Setting(
+        "address",
+        ValueType("address"),
+        "Where calls are sent: 192.0.2.1:5060, with ;transport=tcp over TCP.",
+        required=True,
+    ),
+    Setting("prefixes", PREFIXES, "The beginnings of the numbers it serves."),
+    _PRIORITY,
+    _LINES,
+    Setting(
+        "switch_on",
+        CODES,
+        "Final codes after which the next gateway is tried.",
+        "408, 500, 502-504, 506-599",
+    ),
+    Setting("switch_after_ring", BOOL, "Whether to go on after it rang.", "false"),
+    Setting("switch_after_media", BOOL, "Whether to go on after early media.", "false"),
+    *TIMERS,
+    *_later(
+        _SESSION,
+        Setting(
+            "prefix_mode",
+            _word("continue", "terminate"),
+            "Whether shorter prefixes follow when this one is used up.",
+            "continue",
+        ),
+        _CPS,
+        Setting("group", _reference("group"), "The group it belongs to."),
+        Setting("deck", _reference("deck"), "The rates the vendor asks."),
+        Setting("max_rate", DECIMAL, "The highest rate a minute that is paid."),
+        Setting("min_margin", DECIMAL, "The lowest margin a minute that is accepted."),
+        Setting("clearing", _reference("account"), "The account the vendor's cost goes to."),
+        *_NUMBERS_OUT,
+        *_CALLERS,
+        Setting("in_time", STRING, "When it takes calls."),
+        Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
+        Setting("protect_delay", DURATION, "After which time it joins."),
+        Setting("ping", DURATION, "How often OPTIONS asks whether it is up.", "30s"),
+        *_CREDENTIALS,
+        Setting("register", BOOL, "Whether to register with it.", "false"),
+        Setting("media", _word("pass", "relay", "transcode"), "What happens to media.", "pass"),
+    ),
+)
+
+ACCOUNT_SETTINGS = (
+    Setting("status", _word("active", "locked"), "Whether it may call.", "active"),
+    Setting("expires", DATE, "The last day on which it may call."),
+    _LINES,
+    *TIMERS,
+    _LENGTH,
+    *_later(
+        _SESSION,
+        Setting("agent", _reference("account"), "The account above it."),
+        Setting("balance", DECIMAL, "The opening balance."),
+        Setting("overdraft", DECIMAL, "How far below zero the balance may go.", "0"),
+        _CPS,
+        Setting("deck", _reference("deck"), "The rates it pays."),
+        Setting(
+            "permit",
+            _word("net", "local", "national", "international", many=True),
+            "The kinds of call it may make.",
+        ),
+        Setting("reserve_minutes", POSITIVE, "How much credit a call holds.", "1"),
+        Setting("fee_decimals", NATURAL, "Decimals of a charge.", "6"),
+        Setting("hold_precision", DURATION, "Remainders below it are not billed.", "50ms"),
+    ),
+)
+
+TRUNK_SETTINGS = (
+    Setting("ips", NETWORKS, "The networks its calls come from.", required=True),
+    Setting("caller_prefix", PREFIX, "Only calls whose caller begins with this."),
+    _PRIORITY,
+    _LINES,
+    *TIMERS,
+    _LENGTH,
+    *_later(
+        _SESSION,
+        *_CREDENTIALS,
+        _CPS,
+        *_NUMBERS,
+        Setting("callee_allow", PREFIXES, "Prefixes of callees that are allowed."),
+        Setting("callee_deny", PREFIXES, "Prefixes of callees that are refused."),
+        *_CALLERS,
+        Setting("caller_id", _word("from", "pai", "rpid"), "Where the caller is read.", "from"),
+        Setting("caller_pool", PREFIXES, "Numbers that stand in for the caller."),
+        Setting("replace_codes", RULES, "Codes to the caller replaced: 503:480."),
+        Setting("groups", _reference("group", many=True), "The gateway groups it may use."),
+    ),
+)
+
+PHONE_SETTINGS = _later(
+    Setting("password", STRING, "The password of its registration.", required=True),
+    Setting("ips", NETWORKS, "The networks it may come from."),
+    _LINES,
+    Setting("forward_always", STRING, "Where every call is forwarded."),
+    Setting("forward_busy", STRING, "Where calls are forwarded when it is busy."),
+    Setting("forward_no_answer", STRING, "Where calls are forwarded that nobody answers."),
+    Setting("forward_offline", STRING, "Where calls are forwarded when it is offline."),
+    Setting("forward_after", DURATION, "How long it rings before that.", "20s"),
+    *_NUMBERS,
+    *_NUMBERS_OUT,
+)
+
+BLOCKS = {
+    "gateway": BlockSchema(
+        "gateway",
+        by_name(*GATEWAY_SETTINGS),
+        "A peer that calls are sent to.",
+        expression=GATEWAY,
+    ),
+    "account": BlockSchema(
+        "account",
+        by_name(*ACCOUNT_SETTINGS),
+        "A customer, who pays.",
+        children=("trunk", "phone"),
+    ),
+    "trunk": BlockSchema(
+        "trunk",
+        by_name(*TRUNK_SETTINGS),
+        "A customer's peer, known by its networks.",
+        top=False,
+    ),
+    "phone": BlockSchema(
+        "phone",
+        by_name(*PHONE_SETTINGS),
+        "A phone that registers.",
+        top=False,
+        ready=False,
+    ),
+    "deck": BlockSchema(
+        "deck",
+        by_name(Setting("file", STRING, "The CSV file of its rates.", required=True)),
+        "A list of rates.",
+        unused=True,
+        ready=False,
+    ),
+    "group": BlockSchema(
+        "group",
+        by_name(
+            *_later(
+                _LINES,
+                Setting("reserved_lines", LINES, "Lines kept free.", "0"),
+                _CPS,
+            )
+        ),
+        "Gateways that share limits.",
+        unused=True,
+        ready=False,
+    ),
+}
