@@ -27,24 +27,25 @@ LMDB_VERSION = 0
 
 
 def open_environment(
-    path: Path, databases: Sequence[str], *, map_bytes: int, durable: bool, readonly: bool = False
-) -> tuple[lmdb.Environment, list[lmdb._Database]]:
-    """Open the environment in folder `path`, and its databases in the order named.
+    path: Path, *, databases: int, map_bytes: int, durable: bool, readonly: bool = False
+) -> lmdb.Environment:
+    """Open the environment in folder `path`, with room for so many named databases.
 
-    The map is address space, not disk: the file grows only as far as it is used. Not durable
-    means no fsync at all: it survives the death of any process, not of the machine. StoreError
-    when it cannot be opened.
+    The map is address space, not disk: the file is sparse. Not durable means no fsync at all and
+    pages written through the map: it survives the death of any process, not of the machine, and
+    a commit costs half (see `room` for the price). StoreError when it cannot be opened.
     """
     try:
         env = lmdb.Environment(
             str(path),
             map_size=map_bytes,
-            max_dbs=len(databases),
+            max_dbs=databases,
             max_readers=MAX_READERS,
             readonly=readonly,
             create=not readonly,
             sync=durable,
             metasync=durable,
+            writemap=not durable and not readonly,
             # Memory that was ours before may end up in the file's free space; it holds nothing
             # that the file itself does not.
             meminit=False,
@@ -52,17 +53,23 @@ def open_environment(
         )
     except (lmdb.Error, OSError) as error:
         raise fault(error, path) from error
+    # The slots of readers that died would hold their pages back for ever.
+    env.reader_check()
+    return env
+
+
+def open_databases(env: lmdb.Environment, names: Sequence[str]) -> list[lmdb._Database]:
+    """The named databases in that order, made if missing unless the environment is read-only.
+
+    StoreError when one is missing and cannot be made.
+    """
     try:
-        env.reader_check()
-        if readonly:
-            handles = [env.open_db(name.encode(), create=False) for name in databases]
-        else:
-            with env.begin(write=True) as txn:
-                handles = [env.open_db(name.encode(), txn=txn) for name in databases]
-    except (lmdb.Error, OSError) as error:
-        env.close()
-        raise fault(error, path) from error
-    return env, handles
+        if env.flags()["readonly"]:
+            return [env.open_db(name.encode(), create=False) for name in names]
+        with env.begin(write=True) as txn:
+            return [env.open_db(name.encode(), txn=txn) for name in names]
+    except lmdb.Error as error:
+        raise fault(error, Path(env.path())) from error
 
 
 def fault(error: Exception, path: Path) -> StoreError:

@@ -18,15 +18,22 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
 
 from router.store.boot import ensure_current_live, live_is_current
-from router.store.environment import GIB, fault, open_environment, page_forward
+from router.store.environment import (
+    GIB,
+    fault,
+    open_databases,
+    open_environment,
+    page_forward,
+)
 from router.store.errors import StoreError
 from router.store.interface import OutboxEntry, Usage
-from router.store.ops import Admission, Op
+from router.store.ops import Admission, Admit, Op
 from router.store.records import (
     CallRecord,
     GatewayState,
@@ -34,6 +41,7 @@ from router.store.records import (
     decode_gateway_state,
     decode_lease,
 )
+from router.store.room import Room
 from router.store.turn import USAGE, LiveDatabases, Turn
 
 LIVE_MAP_BYTES = 4 * GIB
@@ -65,30 +73,44 @@ class LmdbLive:
             ensure_current_live(self.path)
         elif not live_is_current(self.path):
             raise StoreError(f"{self.path} holds no live state of this boot of the machine")
-        self._env, handles = open_environment(
-            self.path, LiveDatabases._fields, map_bytes=map_bytes, durable=False, readonly=readonly
+        self._env = open_environment(
+            self.path,
+            databases=len(LiveDatabases._fields),
+            map_bytes=map_bytes,
+            durable=False,
+            readonly=readonly,
         )
-        self._databases = LiveDatabases(*handles)
-        self._check_schema(readonly)
+        self._room: Room | None = None
+        try:
+            if not readonly:
+                self._room = Room(self._env, self.path)
+                self._room.suffices()
+            self._databases = LiveDatabases(*open_databases(self._env, LiveDatabases._fields))
+            self._check_schema()
+        except BaseException:
+            self.close()
+            raise
 
-    def _check_schema(self, readonly: bool) -> None:
+    def _check_schema(self) -> None:
         with self._env.begin() as txn:
             found = txn.get(b"schema", db=self._databases.meta)
-        if found is None and not readonly:
-            with self._env.begin(write=True) as txn:
+        if found is None and self._room:
+            with self._writing() as txn:
                 txn.put(b"schema", LIVE_SCHEMA, db=self._databases.meta)
-        elif found is not None and found != LIVE_SCHEMA:
-            self._env.close()
+        elif found != LIVE_SCHEMA:
             raise StoreError(
-                f"{self.path} has layout {found.decode('ascii', 'replace')}, this version of "
-                f"Trunkline reads layout {LIVE_SCHEMA.decode()}: run the version that wrote it, "
-                "or remove the folder while the router is stopped"
+                f"{self.path} has layout {(found or b'none').decode('ascii', 'replace')}, this "
+                f"version of Trunkline reads layout {LIVE_SCHEMA.decode()}: run the version that "
+                "wrote it, or remove the folder while the router is stopped"
             )
 
     def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
         """Do all operations in order in one write transaction; see `LiveStore.commit`."""
         if not ops:
             return []
+        room = self._writable()
+        if not room.suffices() and any(isinstance(op, Admit) for op in ops):
+            raise StoreError(room.refusal)
         try:
             txn = self._env.begin(None, None, True)
         except lmdb.Error as error:
@@ -105,6 +127,21 @@ class LmdbLive:
                 raise fault(error, self.path) from error
             raise
         return results
+
+    @contextmanager
+    def _writing(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """A write transaction off the hot path, with LMDB's errors in our words."""
+        self._writable().suffices()
+        try:
+            with self._env.begin(write=True) as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise fault(error, self.path) from error
+
+    def _writable(self) -> Room:
+        if self._room is None:
+            raise StoreError(f"{self.path} is open for reading only")
+        return self._room
 
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key; zeros for a key never used."""
@@ -163,13 +200,10 @@ class LmdbLive:
     def outbox_delete(self, keys: Sequence[bytes]) -> None:
         """Remove entries the ledger has stored, a few hundred in each transaction."""
         outbox = self._databases.outbox
-        try:
-            for start in range(0, len(keys), DELETE_CHUNK):
-                with self._env.begin(write=True) as txn:
-                    for key in keys[start : start + DELETE_CHUNK]:
-                        txn.delete(key, db=outbox)
-        except lmdb.Error as error:
-            raise fault(error, self.path) from error
+        for start in range(0, len(keys), DELETE_CHUNK):
+            with self._writing() as txn:
+                for key in keys[start : start + DELETE_CHUNK]:
+                    txn.delete(key, db=outbox)
 
     def backlog(self) -> int:
         """How many entries wait for the ledger."""
@@ -178,11 +212,8 @@ class LmdbLive:
 
     def heartbeat(self, slot: int, now_ms: int) -> None:
         """Note that a worker slot was alive at `now_ms`."""
-        try:
-            with self._env.begin(write=True) as txn:
-                txn.put(b"%d" % slot, _INSTANT.pack(now_ms), db=self._databases.heartbeat)
-        except lmdb.Error as error:
-            raise fault(error, self.path) from error
+        with self._writing() as txn:
+            txn.put(b"%d" % slot, _INSTANT.pack(now_ms), db=self._databases.heartbeat)
 
     def heartbeats(self) -> dict[int, int]:
         """The last heartbeat of every slot, epoch ms."""
@@ -200,13 +231,10 @@ class LmdbLive:
     def recount(self) -> list[str]:
         """Set every in-use to the sum over the records; what was wrong."""
         found: list[str] = []
-        try:
-            with self._env.begin(write=True) as txn:
-                for key, text, value in self._differences(txn):
-                    txn.put(key, value, db=self._databases.usage)
-                    found.append(text)
-        except lmdb.Error as error:
-            raise fault(error, self.path) from error
+        with self._writing() as txn:
+            for key, text, value in self._differences(txn):
+                txn.put(key, value, db=self._databases.usage)
+                found.append(text)
         return found
 
     def _differences(self, txn: lmdb.Transaction[bytes]) -> list[tuple[bytes, str, bytes]]:
@@ -247,4 +275,6 @@ class LmdbLive:
 
     def close(self) -> None:
         """Close the environment; the store is of no use afterwards."""
+        if self._room:
+            self._room.close()
         self._env.close()
