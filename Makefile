@@ -1,0 +1,50 @@
+# Trunkline: `make run` starts the router, `make test` proves that it works. Both set up everything
+# they need first (tools/setup) and start at once the second time.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+ROUTES ?= routes.cfg
+PYTEST := $(VENV)/bin/python -m pytest
+SETUP := PYTHON="$(PYTHON)" tools/setup
+
+.PHONY: help run test lint bench clean
+
+help:  ## show this list
+	@echo "make TARGET, with one of:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo "PYTHON=/path/to/python3 chooses the interpreter, ROUTES=file.cfg what 'make run' runs."
+
+run: $(VENV)/.run-ready  ## start the router on routes.cfg, in the foreground
+	@exec $(VENV)/bin/trunkline run $(ROUTES)
+
+test: $(VENV)/.test-ready lint  ## lint, then all tests
+	@tools/setup packages
+	@echo "==> pytest"
+	@$(PYTEST)
+
+lint: $(VENV)/.test-ready  ## ruff and mypy
+	@echo "==> ruff"
+	@$(VENV)/bin/ruff check --quiet .
+	@echo "==> mypy"
+	@$(VENV)/bin/mypy --no-error-summary
+
+bench: $(VENV)/.test-ready  ## measure with pytest-benchmark; the figures go to build/bench.json
+	@mkdir -p build
+	@$(PYTEST) tests/bench --override-ini addopts="-q --import-mode=importlib" \
+		--benchmark-only --benchmark-json=build/bench.json
+	@echo "Figures written to build/bench.json"
+
+clean:  ## remove everything that make and the tests have made
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
+	find router dsl tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.run-ready: pyproject.toml constraints.txt
+	@$(SETUP) venv $(VENV)
+	@touch $@
+
+$(VENV)/.test-ready: pyproject.toml constraints.txt
+	@$(SETUP) venv $(VENV) test
+	@touch $@ $(VENV)/.run-ready
