@@ -74,22 +74,21 @@ def _find_bracket(value: str) -> int:
 
 def header_tag(value: str) -> str:
     """The tag parameter of a From or To value, "" when there is none; never raises."""
+    if '"' not in value:
+        # Without quotes the last ">" ends the URI, whatever the display name says.
+        start = value.find(";tag=", value.rfind(">") + 1)
+        if start >= 0:
+            end = value.find(";", start + 5)
+            return (value[start + 5 :] if end < 0 else value[start + 5 : end]).strip(WHITESPACE)
     opening = _find_bracket(value)
     if opening >= 0:
         closing = value.find(">", opening)
-        if closing < 0:
-            return ""
-        rest = value[closing + 1 :]
+        start = closing + 1 if closing >= 0 else len(value)
     else:
         start = value.find(";")
-        rest = value[start:] if start >= 0 else ""
-    if not rest:
+    if not 0 <= start < len(value):
         return ""
-    start = rest.find(";tag=")
-    if start < 0 or '"' in rest:
-        return parse_params(rest).get("tag", "")
-    end = rest.find(";", start + 5)
-    return (rest[start + 5 :] if end < 0 else rest[start + 5 : end]).strip(WHITESPACE)
+    return parse_params(value[start:]).get("tag", "")
 
 
 def header_uri(value: str) -> str:

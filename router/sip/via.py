@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _TRANSPORTS = {
     f"SIP/2.0/{name}": name for name in ("UDP", "TCP", "TLS", "SCTP", "TLS-SCTP", "WS", "WSS")
 }
+# The usual names as they are usually spelled, to spare them the normalising.
+_PARAMETERS = {name: name for name in ("branch", "rport", "received", "maddr", "ttl", "alias")}
 
 
 class Via:
@@ -70,12 +72,18 @@ def parse_via(value: str) -> Via:
     params: dict[str, str] = {}
     for part in parts[1:]:
         name, _, text = part.partition("=")
-        name = name.strip(WHITESPACE).lower()
-        if name and name not in params:
-            params[name] = text.strip(WHITESPACE)
-    host, colon, digits = sent_by.partition(":")
-    # The usual sent-by is host:port in digits; all else takes the careful way.
-    if colon and digits.isdigit() and digits.isascii() and 0 < len(digits) < 5 and host.isalnum():
+        key = _PARAMETERS.get(name) or name.strip(WHITESPACE).lower()
+        if key and key not in params:
+            params[key] = text.strip(WHITESPACE)
+    host, _, digits = sent_by.partition(":")
+    # The usual sent-by is a dotted host and four digits; all else takes the careful way.
+    if (
+        len(digits) == 4
+        and digits.isdigit()
+        and digits.isascii()
+        and digits > "0999"
+        and host.replace(".", "").isalnum()
+    ):
         return Via(transport, host, int(digits), params)
     host, port = _sent_by(sent_by)
     return Via(transport, host, port, params)
