@@ -20,6 +20,7 @@ from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.leg import Leg
 from router.core.parameters import CallTimers
+from router.core.takeover import attempt_token
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
 from router.core.verdicts import Target
@@ -83,7 +84,7 @@ class Attempt:
         assert call is not None
         engine = call.engine
         target = self.target
-        token = engine.token()
+        token = attempt_token(call.id, len(call.cdr.attempts))
         leg = Leg(engine, call, engine.call_id_like(call.a.call_id, token), token)
         self.leg = leg
         listener = engine.listener_for(target.transport)

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from router.core.attempt import Attempt
 from router.core.end_reasons import EndReason, cause_of_status, reason_of_status
 from router.core.flow import Flow
 from router.core.headers import NOT_PASSED
-from router.core.leg import Leg, LegSnapshot
+from router.core.leg import Leg
+from router.core.outcome import close_books, gateway_reason, may_hunt, passed_on, untried
 from router.core.relay import Relay
+from router.core.takeover import restore, snapshot_answered, snapshot_early
 from router.core.transactions.server_invite import InviteServer
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.core.wheel import Timer, cancel
@@ -40,14 +40,8 @@ if TYPE_CHECKING:
 
 ROUTING, ADMITTING, CALLING, ANSWERED, ENDED = range(5)
 
-# Codes after which no gateway is tried any more, whatever its switch_on says (4-calls, section 2).
-STOP_CODES = frozenset((486, 600, 603))
-
 # An answered call that outlives this is announced to the ledger, which closes it after a power cut.
 OPENING_AFTER_MS = 2_000
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[LegSnapshot])
 
 
 class Call:
@@ -58,7 +52,8 @@ class Call:
     """
 
     __slots__ = (
-        "_admitted", "_opening", "_passthrough", "_timer", "a", "added", "attempt", "b", "body",
+        "_opening", "_passthrough", "_timer", "a", "added", "admitted",
+        "attempt", "b", "body",
         "callee", "caller", "cdr", "context", "dial", "display", "domain", "engine", "flow", "id",
         "last", "max_forwards", "record", "relay", "removed", "request", "server", "state",
         "tried",
@@ -92,7 +87,7 @@ class Call:
         self.body = b""
         self.cdr: Cdr
         self.record: CallRecord
-        self._admitted = False
+        self.admitted = False
         self._passthrough = ""
         self._timer: Timer | None = None
         self._opening: Timer | None = None
@@ -124,7 +119,7 @@ class Call:
     def _dial(self, dial: Dial) -> None:
         self.dial = dial
         engine = self.engine
-        if self._admitted:
+        if self.admitted:
             self._ask_for_next()
             return
         if not dial.tiers:
@@ -138,7 +133,7 @@ class Call:
         cdr = self.cdr
         self.record = CallRecord(
             id=self.id, slot=engine.slot, generation=engine.generation, call_id=self.a.call_id,
-            cdr=cdr, dialog=_encoder.encode((self.a.snapshot(),)),
+            cdr=cdr, dialog=snapshot_early(self.server),
         )
         self.state = ADMITTING
         engine.ask(Admit(self.record, dial.holds, dial.tiers), self)
@@ -163,7 +158,7 @@ class Call:
             else:
                 self._end_as_last_attempt()
             return
-        self._admitted = True
+        self.admitted = True
         self.tried.add(key)
         target = dial.targets[key]
         decision.append(f"{target.name}: taken")
@@ -239,7 +234,7 @@ class Call:
         self.a.peer = None
         engine = self.engine
         if response is not None:
-            attempt.record.reason = _gateway_reason(attempt.status)
+            attempt.record.reason = gateway_reason(attempt.status)
             engine.note_alive(attempt.target.name)
             if attempt.status == 503 and response.has("retry-after"):
                 engine.put_aside(attempt.target.name, response.get("retry-after"))
@@ -258,7 +253,7 @@ class Call:
             last is None
             or dial is None
             or len(self.cdr.attempts) >= dial.max_attempts
-            or not _may_hunt(last)
+            or not may_hunt(last)
         ):
             self._end_as_last_attempt()
         else:
@@ -267,17 +262,12 @@ class Call:
     def _ask_for_next(self) -> None:
         dial = self.dial
         assert dial is not None
-        tried = self.tried
-        tiers = []
-        for tier in dial.tiers:
-            rest = tuple(candidate for candidate in tier if candidate.key not in tried)
-            if rest:
-                tiers.append(rest)
+        tiers = untried(dial.tiers, self.tried)
         if not tiers or len(self.cdr.attempts) >= dial.max_attempts:
             self._end_as_last_attempt()
             return
         self.state = ADMITTING
-        self.engine.ask(Rehunt(self.record, tuple(tiers)), self)
+        self.engine.ask(Rehunt(self.record, tiers), self)
 
     def _end_as_last_attempt(self) -> None:
         last = self.last
@@ -288,7 +278,7 @@ class Call:
         else:
             reason = reason_of_status(last.status)
             if reason is EndReason.GatewayRejected:
-                self.reject(reason, _passed_on(last.status), last.status_reason)
+                self.reject(reason, passed_on(last.status), last.status_reason)
             else:
                 self.reject(reason)
 
@@ -338,10 +328,7 @@ class Call:
         record.answered = True
         record.b_call_id = leg.call_id
         self.store_dialog()
-        self._timer = layer.wheel.at(
-            now + attempt.timers.max_duration_ms, Call._on_max_duration, self
-        )
-        self._opening = layer.wheel.at(now + OPENING_AFTER_MS, Call._on_opening, self)
+        self.watch(now + attempt.timers.max_duration_ms)
         self.server = None
         self.attempt = None
         self.body = b""
@@ -352,8 +339,23 @@ class Call:
         leg = self.b
         if leg is None or self.state != ANSWERED:
             return
-        self.record.dialog = _encoder.encode((self.a.snapshot(), leg.snapshot()))
+        self.record.dialog = snapshot_answered(self.a, leg)
         self.engine.ask(Save(self.record), None)
+
+    def restore(self, record: CallRecord) -> None:
+        """Becomes the answered call of a dead worker; msgspec.DecodeError: cannot be read."""
+        restore(self, self.engine, record)
+        self.state = ANSWERED
+        cdr = record.cdr
+        self.watch(cdr.answered + self.engine.max_duration_of(cdr.gateway))
+        self.store_dialog()
+
+    def watch(self, limit_ms: int) -> None:
+        """Starts the clocks of an answered call: its longest duration, and its opening."""
+        layer = self.engine.layer
+        now = layer.now
+        self._timer = layer.wheel.at(max(limit_ms, now), Call._on_max_duration, self)
+        self._opening = layer.wheel.at(now + OPENING_AFTER_MS, Call._on_opening, self)
 
     def _on_opening(self) -> None:
         self._opening = None
@@ -450,22 +452,11 @@ class Call:
         engine = self.engine
         now = engine.layer.now
         cdr = self.cdr
-        cdr.ended = now
-        cdr.end_side = side
-        name = reason.name
-        if reason is EndReason.GatewayRejected and self.last is not None:
-            cdr.end_reason = f"{name}({self.last.status})"
-        else:
-            cdr.end_reason = name
+        close_books(cdr, reason, side, now, self.last.status if self.last is not None else 0)
         if cdr.answered:
-            cdr.duration_ms = now - cdr.answered
-            cdr.q850 = reason.q850
             engine.tally.call_duration.observe(cdr.duration_ms / 1000)
-            if cdr.attempts:
-                cdr.attempts[-1].ended = now
-                cdr.attempts[-1].reason = name
         calls = engine.tally.calls
-        key = (cdr.gateway, name)
+        key = (cdr.gateway, reason.name)
         calls[key] = calls.get(key, 0) + 1
         engine.policy.ended(self)
         engine.ask(Finish(self.id, cdr), None)
@@ -485,55 +476,3 @@ class Call:
         self.attempt = None
         self.relay = None
         self.b = None
-
-    # -- taking over ------------------------------------------------------------------------------
-
-    @classmethod
-    def restored(cls, engine: Engine, record: CallRecord, now_ms: int) -> Call:
-        """An answered call of a dead worker; raises msgspec.DecodeError for a broken snapshot."""
-        snapshots = _decoder.decode(record.dialog)
-        if len(snapshots) != 2:
-            raise msgspec.ValidationError("an answered call needs two legs")
-        call = cls(engine, record.id, None, engine.no_flow, None)
-        call.cdr = record.cdr
-        call.record = record
-        call._admitted = True
-        record.slot = engine.slot
-        record.generation = engine.generation
-        a = Leg.restored(engine, call, snapshots[0])
-        b = Leg.restored(engine, call, snapshots[1])
-        a.peer, b.peer = b, a
-        call.a, call.b = a, b
-        call.flow = a.flow
-        call.state = ANSWERED
-        limit = record.cdr.answered + engine.max_duration_of(record.cdr.gateway)
-        call._timer = engine.layer.wheel.at(
-            max(limit, now_ms), Call._on_max_duration, call
-        )
-        call._opening = engine.layer.wheel.at(
-            now_ms + OPENING_AFTER_MS, Call._on_opening, call
-        )
-        return call
-
-
-def _may_hunt(last: Attempt) -> bool:
-    target = last.target
-    if last.rang and not target.switch_after_ring:
-        return False
-    if last.media and not target.switch_after_media:
-        return False
-    if last.failure is not None:
-        return True
-    return last.status not in STOP_CODES and target.switches_on(last.status)
-
-
-def _gateway_reason(status: int) -> str:
-    reason = reason_of_status(status)
-    return f"{reason.name}({status})" if reason is EndReason.GatewayRejected else reason.name
-
-
-def _passed_on(status: int) -> int:
-    # A redirection or a challenge is meant for us, its client, and means nothing to the caller.
-    if status < 400:
-        return 500
-    return 403 if status in (401, 407) else status

@@ -25,10 +25,13 @@ from router.core.leg import Leg
 from router.core.parameters import TimerDefaults
 from router.core.policy import Policy
 from router.core.steering import call_id_like
+from router.core.takeover import dismiss
 from router.core.tally import Tally
+from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.layer import TransactionLayer
 from router.sip.errors import SipError
-from router.sip.message import Request, Response, parse_message
+from router.sip.message import Request, Response, is_keepalive, parse_message
+from router.sip.render import render_request
 from router.sip.uri import uri_host_port
 from router.store.ops import Admission, Finish, Op
 from router.store.records import CallRecord, GatewayState
@@ -101,8 +104,9 @@ class Engine:
             else:
                 dispatch.on_request(message, flow)
         except SipError as error:
-            self.tally.parse_errors += 1
-            self._refuse(error, flow)
+            if not is_keepalive(data):
+                self.tally.parse_errors += 1
+                self._refuse(error, flow)
         except Exception:
             self._on_fault("a request failed")
 
@@ -206,14 +210,16 @@ class Engine:
         self.layer.now = now_ms
         for record in records:
             if record.answered:
+                call = Call(self, record.id, None, self.no_flow, None)
                 try:
-                    call = Call.restored(self, record, now_ms)
+                    call.restore(record)
                 except msgspec.DecodeError as error:
-                    self.log("error", "a call could not be taken over", id=record.id, why=str(error))
+                    self.log("error", "call not taken over", id=record.id, why=str(error))
                 else:
                     self.calls[call.id] = call
-                    call.store_dialog()
                     continue
+            else:
+                dismiss(self, record)
             cdr = record.cdr
             cdr.ended = now_ms
             if cdr.answered:
@@ -273,6 +279,26 @@ class Engine:
             self._flows.clear()
         self._flows[key] = flow
         return flow
+
+    def cancel_orphan(self, gateway: str, token: str, call_id: str, callee: str) -> None:
+        """Sends the CANCEL for an INVITE that a dead worker sent; its numbers follow from `token`.
+
+        The peer matches it by Via (RFC 3261 §9.2), so what only the dead worker knew may differ.
+        """
+        target = self.policy.target(gateway)
+        if target is None:
+            return
+        listener = self.listener_for(target.transport)
+        flow = Flow(target.transport, target.host, target.port, listener)
+        uri = f"sip:{callee}@{_authority(Listener(*flow[:3]))}"
+        branch = "z9hG4bK" + token
+        data = render_request(
+            "CANCEL", uri,
+            f"{self.vias[listener]}{branch};rport\r\nMax-Forwards: 70\r\n"
+            f"From: <sip:{self.hosts[listener]}>;tag={token}\r\nTo: <{uri}>\r\n"
+            f"Call-ID: {call_id}\r\nCSeq: 1 CANCEL\r\n",
+        )
+        RequestClient(self.layer, Silent, branch, flow, "CANCEL", data)
 
     def observe_pdd(self, gateway: str, pdd_ms: int) -> None:
         """Counts the post-dial delay of an attempt."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from router.core.flow import Flow
-from router.core.verdicts import Verdict
+from router.core.verdicts import Target, Verdict
 from router.sip.message import Request, Response
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ class Policy(Protocol):
 
     def ended(self, call: Call) -> None:
         """end_route: the CDR is complete and can still take fields."""
+
+    def target(self, key: str) -> Target | None:
+        """The gateway of a candidate's key, or None when it is no longer configured."""
 
     def max_duration_ms(self, gateway: str) -> int:
         """How long an answered call through this gateway may last."""

@@ -97,9 +97,12 @@ class Relay:
                 if isinstance(server, InviteServer) and not self.source.closing:
                     server.user = self
                     self.source.server = server
-        elif status < 300 and response.cseq_method in _TARGET_REFRESH:
-            if sink.refresh_target(response):
-                call.store_dialog()
+        elif (
+            status < 300
+            and response.cseq_method in _TARGET_REFRESH
+            and sink.refresh_target(response)
+        ):
+            call.store_dialog()
         self._answer(response)
         if status == 481 and sink.call is call:
             # RFC 3261 §12.2.1.2: the peer has lost the dialog.
@@ -127,7 +130,7 @@ class Relay:
         if isinstance(client, InviteClient) and self.sink.call is call:
             call.hang_up(EndReason.SessionTimeout)
 
-    # -- the asking side's transaction ---------------------------------------------------------------
+    # -- the asking side's transaction --------------------------------------------------------------
 
     def on_cancel(self, server: InviteServer) -> None:
         """The asking side takes its re-INVITE back; the other side's 487 will answer it."""

@@ -13,7 +13,7 @@ from router.core.call import Call
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.tally import Tally
-from router.core.verdicts import Drop, End, Next, Verdict
+from router.core.verdicts import Drop, End, Next, Target, Verdict
 from router.routing.config import Config
 from router.routing.context import Context
 from router.sip.message import Request, Response
@@ -106,6 +106,10 @@ class Switch:
             self._tally.route_duration["end_route"].observe(self._stopwatch() - started)
         if context.variables:
             call.cdr.variables = {name: str(value) for name, value in context.variables.items()}
+
+    def target(self, key: str) -> Target | None:
+        """The gateway of a candidate's key, or None when it is no longer configured."""
+        return self.config.gateways_by_key.get(key)
 
     def max_duration_ms(self, gateway: str) -> int:
         """How long an answered call through this gateway may last."""

@@ -1,0 +1,67 @@
+"""What an attempt's end means: for hunting, for the caller, and for the CDR (4-calls, 2 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from router.core.attempt import Attempt
+from router.core.end_reasons import EndReason, reason_of_status
+from router.store.ops import Candidate
+from router.store.records import Cdr
+
+# Codes after which no gateway is tried any more, whatever its switch_on says (4-calls, section 2).
+STOP_CODES = frozenset((486, 600, 603))
+
+
+def may_hunt(last: Attempt) -> bool:
+    """Whether hunting may go on after this attempt."""
+    target = last.target
+    if last.rang and not target.switch_after_ring:
+        return False
+    if last.media and not target.switch_after_media:
+        return False
+    if last.failure is not None:
+        return True
+    return last.status not in STOP_CODES and target.switches_on(last.status)
+
+
+def untried(
+    tiers: tuple[tuple[Candidate, ...], ...], tried: Container[str]
+) -> tuple[tuple[Candidate, ...], ...]:
+    """The tiers less the candidates that were tried; nothing twice to one gateway."""
+    left = (
+        tuple(candidate for candidate in tier if candidate.key not in tried) for tier in tiers
+    )
+    return tuple(tier for tier in left if tier)
+
+
+def gateway_reason(status: int) -> str:
+    """A gateway's final status as the end reason of its attempt."""
+    reason = reason_of_status(status)
+    return f"{reason.name}({status})" if reason is EndReason.GatewayRejected else reason.name
+
+
+def passed_on(status: int) -> int:
+    """The status a caller gets for a gateway's that has no reason of its own.
+
+    A redirection or a challenge is meant for us, its client, and means nothing to the caller.
+    """
+    if status < 400:
+        return 500
+    return 403 if status in (401, 407) else status
+
+
+def close_books(cdr: Cdr, reason: EndReason, side: str, now_ms: int, last_status: int) -> None:
+    """Completes a CDR; `last_status` is the last gateway's final status, 0 for none."""
+    name = reason.name
+    cdr.ended = now_ms
+    cdr.end_side = side
+    cdr.end_reason = name
+    if reason is EndReason.GatewayRejected and last_status:
+        cdr.end_reason = f"{name}({last_status})"
+    if cdr.answered:
+        cdr.duration_ms = now_ms - cdr.answered
+        cdr.q850 = reason.q850
+        if cdr.attempts:
+            cdr.attempts[-1].ended = now_ms
+            cdr.attempts[-1].reason = name

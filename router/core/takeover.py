@@ -1,0 +1,84 @@
+"""Taking over the calls of a dead worker from what the store holds of them.
+
+An answered call is stored with both dialogs and goes on. An unanswered one is stored with what its
+caller's transaction answers by; it is closed: 500 to the caller, CANCEL to the gateway, whose
+INVITE has an identity that follows from the call's id and the number of the attempt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from router.core.flow import Flow
+from router.core.leg import Leg, LegSnapshot
+from router.core.steering import call_id_like
+from router.core.transactions.server_invite import InviteServer
+from router.store.records import CallRecord
+
+if TYPE_CHECKING:
+    from router.core.call import Call
+    from router.core.engine import Engine
+
+
+class EarlySnapshot(msgspec.Struct, array_like=True):
+    """The caller's INVITE transaction: enough to answer it."""
+
+    key: str
+    flow: Flow
+    head: str
+
+
+_encoder = msgspec.msgpack.Encoder()
+_answered = msgspec.msgpack.Decoder(tuple[LegSnapshot, LegSnapshot])
+_early = msgspec.msgpack.Decoder(EarlySnapshot)
+
+
+def attempt_token(call_id: str, number: int) -> str:
+    """The token in branch, tag and Call-ID of a call's attempt, counted from 1."""
+    return f"{call_id}{number:x}"
+
+
+def snapshot_early(server: InviteServer) -> bytes:
+    """What is stored of a call before its answer."""
+    return _encoder.encode(EarlySnapshot(server.key, server.flow, server.head))
+
+
+def snapshot_answered(a: Leg, b: Leg) -> bytes:
+    """What is stored of an answered call."""
+    return _encoder.encode((a.snapshot(), b.snapshot()))
+
+
+def restore(call: Call, engine: Engine, record: CallRecord) -> None:
+    """Gives an empty call the legs and books of an answered one that died with its worker.
+
+    Raises msgspec.DecodeError when the snapshot cannot be read.
+    """
+    first, second = _answered.decode(record.dialog)
+    call.cdr = record.cdr
+    call.record = record
+    call.admitted = True
+    record.slot = engine.slot
+    record.generation = engine.generation
+    a = Leg.restored(engine, call, first)
+    b = Leg.restored(engine, call, second)
+    a.peer, b.peer = b, a
+    call.a, call.b = a, b
+    call.flow = a.flow
+
+
+def dismiss(engine: Engine, record: CallRecord) -> None:
+    """Tells both sides of an unanswered call that it is over, as far as the store knows them."""
+    try:
+        early = _early.decode(record.dialog)
+    except msgspec.DecodeError:
+        return
+    server = InviteServer(engine.layer, early.key, early.flow, early.head)
+    server.respond(500, "", "Reason: Q.850;cause=41\r\n")
+    if record.gateway:
+        number = len(record.cdr.attempts) + 1
+        token = attempt_token(record.id, number)
+        engine.cancel_orphan(
+            record.gateway, token, call_id_like(record.call_id, token), record.cdr.callee_in
+        )
