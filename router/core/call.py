@@ -20,25 +20,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from router.core import hunt
 from router.core.attempt import Attempt
-from router.core.end_reasons import EndReason, cause_of_status, reason_of_status
+from router.core.end_reasons import EndReason, cause_of_status
 from router.core.flow import Flow
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
-from router.core.outcome import close_books, gateway_reason, may_hunt, passed_on, untried
+from router.core.outcome import close_books, gateway_reason
 from router.core.relay import Relay
-from router.core.takeover import restore, snapshot_answered, snapshot_early
+from router.core.states import ANSWERED, CALLING, ENDED, ROUTING
+from router.core.takeover import restore, snapshot_answered
 from router.core.transactions.server_invite import InviteServer
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.core.wheel import Timer, cancel
 from router.sip.message import Request, Response
-from router.store.ops import Admission, Admit, Finish, Opened, Rehunt, Save
+from router.store.ops import Finish, Opened, Save
 from router.store.records import CallRecord, Cdr
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
-
-ROUTING, ADMITTING, CALLING, ANSWERED, ENDED = range(5)
 
 # An answered call that outlives this is announced to the ledger, which closes it after a power cut.
 OPENING_AFTER_MS = 2_000
@@ -101,12 +101,12 @@ class Call:
     def carry_out(self, verdict: Verdict) -> None:
         """Does what a request_route or a failure_route decided."""
         if isinstance(verdict, Dial):
-            self._dial(verdict)
+            hunt.begin(self, verdict)
         elif isinstance(verdict, Next):
-            self._hunt_on()
+            hunt.go_on(self)
         elif isinstance(verdict, End):
             if verdict.reason is None:
-                self._end_as_last_attempt()
+                hunt.end_as_last_attempt(self)
             else:
                 self.reject(verdict.reason, verdict.status)
         elif isinstance(verdict, Respond):
@@ -115,80 +115,6 @@ class Call:
             )
         elif isinstance(verdict, Drop):
             self._drop()
-
-    def _dial(self, dial: Dial) -> None:
-        self.dial = dial
-        engine = self.engine
-        if self.admitted:
-            self._ask_for_next()
-            return
-        if not dial.tiers:
-            self.reject(EndReason.NotFound)
-            return
-        if self.max_forwards < 0:
-            self.reject(EndReason.ForwardingLoop, 483)
-            return
-        assert self.server is not None
-        self.server.respond(100)
-        cdr = self.cdr
-        self.record = CallRecord(
-            id=self.id, slot=engine.slot, generation=engine.generation, call_id=self.a.call_id,
-            cdr=cdr, dialog=snapshot_early(self.server),
-        )
-        self.state = ADMITTING
-        engine.ask(Admit(self.record, dial.holds, dial.tiers), self)
-
-    def on_admission(self, admission: Admission) -> None:
-        """The store's answer to Admit or Rehunt."""
-        if self.state != ADMITTING:
-            return  # it ended in the same turn; the Finish behind the Admit gave all of it back
-        dial = self.dial
-        assert dial is not None
-        decision = self.cdr.decision
-        for key, why in admission.dropped:
-            decision.append(f"{dial.targets[key].name}: {why}")
-        if admission.refused is not None:
-            decision.append(f"{admission.refused}: every line in use")
-            self.reject(EndReason.ConnectionLimitExceeded)
-            return
-        key = admission.gateway or ""
-        if not key:
-            if self.last is None:
-                self.reject(EndReason.NoAvailableRouter)
-            else:
-                self._end_as_last_attempt()
-            return
-        self.admitted = True
-        self.tried.add(key)
-        target = dial.targets[key]
-        decision.append(f"{target.name}: taken")
-        self._try(target, key)
-
-    def on_admission_lost(self) -> None:
-        """The store could not commit: no line was taken, no gateway is called."""
-        if self.state == ADMITTING:
-            self.reject(EndReason.ServerFailure)
-
-    def _try(self, target: Any, key: str) -> None:
-        dial = self.dial
-        assert dial is not None
-        self.state = CALLING
-        attempt = Attempt(self, target, dial.timers[key])
-        self.attempt = attempt
-        if dial.on_branch:
-            self.engine.policy.branch(self, attempt)
-            if self.state != CALLING:
-                return
-        cdr = self.cdr
-        cdr.attempts.append(attempt.record)
-        cdr.attempt = len(cdr.attempts)
-        cdr.gateway = target.name
-        cdr.callee_out = attempt.callee
-        cdr.caller_out = attempt.caller
-        attempts = self.engine.tally.attempts
-        attempts[target.name] = attempts.get(target.name, 0) + 1
-        attempt.send()
-        cdr.b_call_id = attempt.record.b_call_id
 
     def passthrough(self, removed: frozenset[str]) -> str:
         """The caller's header lines that go on to a gateway, as they came."""
@@ -244,43 +170,7 @@ class Call:
         if dial is not None and dial.on_failure:
             self.carry_out(engine.policy.failed(self, attempt))
         else:
-            self._hunt_on()
-
-    def _hunt_on(self) -> None:
-        last = self.last
-        dial = self.dial
-        if (
-            last is None
-            or dial is None
-            or len(self.cdr.attempts) >= dial.max_attempts
-            or not may_hunt(last)
-        ):
-            self._end_as_last_attempt()
-        else:
-            self._ask_for_next()
-
-    def _ask_for_next(self) -> None:
-        dial = self.dial
-        assert dial is not None
-        tiers = untried(dial.tiers, self.tried)
-        if not tiers or len(self.cdr.attempts) >= dial.max_attempts:
-            self._end_as_last_attempt()
-            return
-        self.state = ADMITTING
-        self.engine.ask(Rehunt(self.record, tiers), self)
-
-    def _end_as_last_attempt(self) -> None:
-        last = self.last
-        if last is None:
-            self.reject(EndReason.NoAvailableRouter)
-        elif last.failure is not None:
-            self.reject(last.failure)
-        else:
-            reason = reason_of_status(last.status)
-            if reason is EndReason.GatewayRejected:
-                self.reject(reason, passed_on(last.status), last.status_reason)
-            else:
-                self.reject(reason)
+            hunt.go_on(self)
 
     # -- the answer -------------------------------------------------------------------------------
 
@@ -436,6 +326,9 @@ class Call:
         self.finish(reason, side)
 
     def _drop(self) -> None:
+        if self.admitted:  # too late for silence: lines are held and a gateway was called
+            self.reject(EndReason.ScriptRejected)
+            return
         # Silence: the transaction stays to swallow retransmissions, and there is no CDR.
         self.state = ENDED
         self.a.forget()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.call import ANSWERED, Call
+from router.core.call import Call
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.leg import Leg
 from router.core.relay import Relay
+from router.core.states import ANSWERED
 from router.core.transactions.server_invite import COMPLETED, InviteServer
 from router.core.transactions.server_request import RequestServer
 from router.core.verdicts import Drop, End, Respond

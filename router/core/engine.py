@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from router.core import hunt
 from router.core.call import Call
 from router.core.dispatch import Dispatch
 from router.core.end_reasons import EndReason
@@ -166,7 +167,7 @@ class Engine:
             dispatch.server = call.server
             dispatch.call = call
             try:
-                call.on_admission(result)
+                hunt.on_admission(call, result)
             except Exception:
                 self._on_fault("an admission failed")
 
@@ -184,7 +185,7 @@ class Engine:
             if call is None:
                 self._unwritten.append(op)
             else:
-                call.on_admission_lost()
+                hunt.on_admission_lost(call)
 
     def _write_again(self) -> None:
         for op in self._unwritten:

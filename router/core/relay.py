@@ -67,7 +67,7 @@ class Relay:
             extra += f"RAck: {parts[0]} {self.sink.invite_cseq} {parts[2]}\r\n"
         return extra
 
-    # -- the other side's answers -------------------------------------------------------------------
+    # -- the other side's answers ----------------------------------------------------------
 
     def on_response(self, client: ClientTransaction, response: Response) -> None:
         """Passes an answer back; for a re-INVITE also sees to its ACK."""
@@ -130,7 +130,7 @@ class Relay:
         if isinstance(client, InviteClient) and self.sink.call is call:
             call.hang_up(EndReason.SessionTimeout)
 
-    # -- the asking side's transaction --------------------------------------------------------------
+    # -- the asking side's transaction -----------------------------------------------------
 
     def on_cancel(self, server: InviteServer) -> None:
         """The asking side takes its re-INVITE back; the other side's 487 will answer it."""

@@ -1,0 +1,144 @@
+"""Hunting: from what a route dials to the gateway that takes the call (4-calls, section 2).
+
+Admission is asked of the store and answered in the same turn; the gateway it took is tried, and
+when that fails the next one is asked for, until one answers or hunting has to stop. What happens
+to the call in the end is the call's matter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.core.attempt import Attempt
+from router.core.end_reasons import EndReason, reason_of_status
+from router.core.outcome import may_hunt, passed_on, untried
+from router.core.states import ADMITTING, CALLING
+from router.core.takeover import snapshot_early
+from router.core.verdicts import Dial, Target
+from router.store.ops import Admission, Admit, Rehunt
+from router.store.records import CallRecord
+
+if TYPE_CHECKING:
+    from router.core.call import Call
+
+
+def begin(call: Call, dial: Dial) -> None:
+    """Asks for admission and the first gateway; in a failure_route for the next of a new list."""
+    call.dial = dial
+    engine = call.engine
+    if call.admitted:
+        ask_for_next(call)
+        return
+    if not dial.tiers:
+        call.reject(EndReason.NotFound)
+        return
+    if call.max_forwards < 0:
+        call.reject(EndReason.ForwardingLoop, 483)
+        return
+    assert call.server is not None
+    call.server.respond(100)
+    cdr = call.cdr
+    call.record = CallRecord(
+        id=call.id, slot=engine.slot, generation=engine.generation, call_id=call.a.call_id,
+        cdr=cdr, dialog=snapshot_early(call.server),
+    )
+    call.state = ADMITTING
+    engine.ask(Admit(call.record, dial.holds, dial.tiers), call)
+
+
+def on_admission(call: Call, admission: Admission) -> None:
+    """The store's answer to Admit or Rehunt."""
+    if call.state != ADMITTING:
+        return  # it ended in the same turn; the Finish behind the Admit gave all of it back
+    dial = call.dial
+    assert dial is not None
+    decision = call.cdr.decision
+    for key, why in admission.dropped:
+        decision.append(f"{dial.targets[key].name}: {why}")
+    if admission.refused is not None:
+        decision.append(f"{admission.refused}: every line in use")
+        call.reject(EndReason.ConnectionLimitExceeded)
+        return
+    key = admission.gateway or ""
+    if not key:
+        if call.last is None:
+            call.reject(EndReason.NoAvailableRouter)
+        else:
+            end_as_last_attempt(call)
+        return
+    call.admitted = True
+    call.tried.add(key)
+    target = dial.targets[key]
+    decision.append(f"{target.name}: taken")
+    try_gateway(call, target, key)
+
+
+def on_admission_lost(call: Call) -> None:
+    """The store could not commit: no line was taken, no gateway is called."""
+    if call.state == ADMITTING:
+        call.reject(EndReason.ServerFailure)
+
+
+def try_gateway(call: Call, target: Target, key: str) -> None:
+    """Runs branch_route and sends the INVITE."""
+    dial = call.dial
+    assert dial is not None
+    call.state = CALLING
+    attempt = Attempt(call, target, dial.timers[key])
+    call.attempt = attempt
+    if dial.on_branch:
+        call.engine.policy.branch(call, attempt)
+        if call.state != CALLING:
+            return
+    cdr = call.cdr
+    cdr.attempts.append(attempt.record)
+    cdr.attempt = len(cdr.attempts)
+    cdr.gateway = target.name
+    cdr.callee_out = attempt.callee
+    cdr.caller_out = attempt.caller
+    attempts = call.engine.tally.attempts
+    attempts[target.name] = attempts.get(target.name, 0) + 1
+    attempt.send()
+    cdr.b_call_id = attempt.record.b_call_id
+
+
+def go_on(call: Call) -> None:
+    """The next gateway where the rules allow one, else the end."""
+    last = call.last
+    dial = call.dial
+    if (
+        last is None
+        or dial is None
+        or len(call.cdr.attempts) >= dial.max_attempts
+        or not may_hunt(last)
+    ):
+        end_as_last_attempt(call)
+    else:
+        ask_for_next(call)
+
+
+def ask_for_next(call: Call) -> None:
+    """Asks the store for a gateway that was not tried yet."""
+    dial = call.dial
+    assert dial is not None
+    tiers = untried(dial.tiers, call.tried)
+    if not tiers or len(call.cdr.attempts) >= dial.max_attempts:
+        end_as_last_attempt(call)
+        return
+    call.state = ADMITTING
+    call.engine.ask(Rehunt(call.record, tiers), call)
+
+
+def end_as_last_attempt(call: Call) -> None:
+    """Ends the call for the reason of its last attempt."""
+    last = call.last
+    if last is None:
+        call.reject(EndReason.NoAvailableRouter)
+    elif last.failure is not None:
+        call.reject(last.failure)
+    else:
+        reason = reason_of_status(last.status)
+        if reason is EndReason.GatewayRejected:
+            call.reject(reason, passed_on(last.status), last.status_reason)
+        else:
+            call.reject(reason)
