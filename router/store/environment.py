@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -72,6 +73,16 @@ def open_databases(env: lmdb.Environment, names: Sequence[str]) -> list[lmdb._Da
         raise fault(error, Path(env.path())) from error
 
 
+@contextmanager
+def reading(env: lmdb.Environment) -> Iterator[lmdb.Transaction[bytes]]:
+    """A read transaction, with LMDB's errors in our words; to be left soon."""
+    try:
+        with env.begin() as txn:
+            yield txn
+    except lmdb.Error as error:
+        raise fault(error, Path(env.path())) from error
+
+
 def fault(error: Exception, path: Path) -> StoreError:
     """The StoreError for what LMDB or the system said about the environment in `path`."""
     code = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)
@@ -106,7 +117,7 @@ def page_forward(
     """
     while True:
         page: list[tuple[bytes, bytes]] = []
-        with env.begin() as txn, txn.cursor(database) as cursor:
+        with reading(env) as txn, txn.cursor(database) as cursor:
             found = cursor.set_range(start) if start else cursor.first()
             while found and len(page) < PAGE_ENTRIES:
                 page.append(cursor.item())
@@ -125,7 +136,7 @@ def page_backward(
     """The entries from just below `end` (b"": the last) down to `first`, paged as above."""
     while True:
         page: list[tuple[bytes, bytes]] = []
-        with env.begin() as txn, txn.cursor(database) as cursor:
+        with reading(env) as txn, txn.cursor(database) as cursor:
             found = cursor.prev() if end and cursor.set_range(end) else cursor.last()
             while found and len(page) < PAGE_ENTRIES:
                 entry = cursor.item()

@@ -30,6 +30,7 @@ from router.store.environment import (
     open_databases,
     open_environment,
     page_forward,
+    reading,
 )
 from router.store.errors import StoreError
 from router.store.interface import OutboxEntry, Usage
@@ -92,7 +93,7 @@ class LmdbLive:
             raise
 
     def _check_schema(self) -> None:
-        with self._env.begin() as txn:
+        with reading(self._env) as txn:
             found = txn.get(b"schema", db=self._databases.meta)
         if found is None and self._room:
             with self._writing() as txn:
@@ -129,9 +130,14 @@ class LmdbLive:
         return results
 
     @contextmanager
-    def _writing(self) -> Iterator[lmdb.Transaction[bytes]]:
-        """A write transaction off the hot path, with LMDB's errors in our words."""
-        self._writable().suffices()
+    def _writing(self, *, frees: bool = False) -> Iterator[lmdb.Transaction[bytes]]:
+        """A write transaction off the hot path, with LMDB's errors in our words.
+
+        One that frees what it takes many times over is let through on a full disk.
+        """
+        room = self._writable()
+        if not frees:
+            room.suffices()
         try:
             with self._env.begin(write=True) as txn:
                 yield txn
@@ -145,7 +151,7 @@ class LmdbLive:
 
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key; zeros for a key never used."""
-        with self._env.begin() as txn:
+        with reading(self._env) as txn:
             value = txn.get(key.encode(), db=self._databases.usage)
         return Usage(*USAGE.unpack(value)) if value else Usage(0, 0)
 
@@ -184,13 +190,13 @@ class LmdbLive:
 
     def active_calls(self) -> int:
         """How many calls are in progress."""
-        with self._env.begin() as txn:
+        with reading(self._env) as txn:
             return txn.stat(self._databases.calls)["entries"]
 
     def outbox(self, limit: int) -> list[OutboxEntry]:
         """The oldest entries that wait for the ledger, at most `limit`."""
         entries: list[OutboxEntry] = []
-        with self._env.begin() as txn, txn.cursor(self._databases.outbox) as cursor:
+        with reading(self._env) as txn, txn.cursor(self._databases.outbox) as cursor:
             for entry in cursor:
                 if len(entries) >= limit:
                     break
@@ -201,13 +207,13 @@ class LmdbLive:
         """Remove entries the ledger has stored, a few hundred in each transaction."""
         outbox = self._databases.outbox
         for start in range(0, len(keys), DELETE_CHUNK):
-            with self._writing() as txn:
+            with self._writing(frees=True) as txn:
                 for key in keys[start : start + DELETE_CHUNK]:
                     txn.delete(key, db=outbox)
 
     def backlog(self) -> int:
         """How many entries wait for the ledger."""
-        with self._env.begin() as txn:
+        with reading(self._env) as txn:
             return txn.stat(self._databases.outbox)["entries"]
 
     def heartbeat(self, slot: int, now_ms: int) -> None:
@@ -225,7 +231,7 @@ class LmdbLive:
 
     def verify(self) -> list[str]:
         """One sentence for each key whose in-use is not the sum over the records."""
-        with self._env.begin() as txn:
+        with reading(self._env) as txn:
             return [text for _, text, _ in self._differences(txn)]
 
     def recount(self) -> list[str]:
@@ -262,7 +268,7 @@ class LmdbLive:
     def stat(self) -> dict[str, int]:
         """map_bytes, used_bytes (high-water mark), readers, and entries of calls and outbox."""
         info = self._env.info()
-        with self._env.begin() as txn:
+        with reading(self._env) as txn:
             calls = txn.stat(self._databases.calls)
             outbox = txn.stat(self._databases.outbox)["entries"]
         return {

@@ -1,0 +1,261 @@
+"""The ledger in LMDB: what happened, durable, written by one process.
+
+    cdrs   id            the CDR, byte for byte as the worker put it in the outbox
+    open   id            the opening of an answered call whose CDR has not come yet
+    meta   "schema"      layout of all this
+           "heartbeat"   epoch ms (int64) when the writer last knew that the router was alive
+           "live"        the mark of the live state it was last bound to
+
+Each store() is one transaction and one fsync for the whole batch. Ids sort by time of arrival,
+so a range of time is a range of keys. The writer holds an flock beside the folder
+(STATE/ledger.lock); readers need nothing but read access and never block it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+
+from router.store.boot import WriterLock, check_writable
+from router.store.environment import (
+    GIB,
+    fault,
+    open_databases,
+    open_environment,
+    page_backward,
+    page_forward,
+    reading,
+)
+from router.store.errors import StoreError
+from router.store.interface import OutboxEntry
+from router.store.query import CdrQuery
+from router.store.records import Cdr, decode_cdr, encode_cdr
+from router.store.turn import OPENING_SUFFIX
+
+LEDGER_MAP_BYTES = 64 * GIB
+LEDGER_SCHEMA = b"1"
+RESTART_REASON = "SystemRestart"
+
+_DATABASES = ("cdrs", "open", "meta")
+_INSTANT = struct.Struct("<q")
+_OPENING_BYTE = OPENING_SUFFIX[0]
+
+
+class LmdbLedger:
+    """The `Ledger` of one machine, open in one process; open it after fork.
+
+    `path` is the environment's folder (STATE/ledger.lmdb). StoreError when it cannot be opened,
+    and, for writing, when another process has held it for longer than `lock_wait_s`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        readonly: bool = False,
+        map_bytes: int = LEDGER_MAP_BYTES,
+        lock_wait_s: float = 0.0,
+    ) -> None:
+        self.path = Path(path)
+        self._lock: WriterLock | None = None
+        if not readonly:
+            check_writable(self.path.parent)
+            self._lock = WriterLock(self.path.with_suffix(".lock"), lock_wait_s)
+        self._env: lmdb.Environment | None = None
+        try:
+            self._env = open_environment(
+                self.path,
+                databases=len(_DATABASES),
+                map_bytes=map_bytes,
+                durable=True,
+                readonly=readonly,
+            )
+            self._cdrs, self._open, self._meta = open_databases(self._env, _DATABASES)
+            self._check_schema(readonly)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_schema(self, readonly: bool) -> None:
+        found = self._meta_value(b"schema")
+        if found is None and not readonly:
+            with self._writing() as txn:
+                txn.put(b"schema", LEDGER_SCHEMA, db=self._meta)
+        elif found != LEDGER_SCHEMA:
+            raise StoreError(
+                f"{self.path} has layout {(found or b'none').decode('ascii', 'replace')}, this "
+                f"version of Trunkline reads layout {LEDGER_SCHEMA.decode()}: run the version "
+                "that wrote it"
+            )
+
+    def store(self, batch: Sequence[OutboxEntry], heartbeat_ms: int = 0) -> int:
+        """Store outbox entries durably in one transaction; see `Ledger.store`."""
+        cdrs = [entry for entry in batch if entry[0][-1] != _OPENING_BYTE]
+        with self._writing() as txn:
+            with txn.cursor(self._cdrs) as cursor:
+                # The first CDR of a call stays: the same entry may come again after a crash.
+                _, added = cursor.putmulti(cdrs, overwrite=False)
+            if txn.stat(self._open)["entries"]:
+                for key, _ in cdrs:
+                    txn.delete(key, db=self._open)
+            if len(cdrs) < len(batch):
+                self._store_openings(txn, batch)
+            if heartbeat_ms:
+                txn.put(b"heartbeat", _INSTANT.pack(heartbeat_ms), db=self._meta)
+        return added
+
+    def _store_openings(self, txn: lmdb.Transaction[bytes], batch: Sequence[OutboxEntry]) -> None:
+        """After the batch's CDRs, so that an opening whose CDR is here already is dropped."""
+        for key, value in batch:
+            if key[-1] == _OPENING_BYTE:
+                call = key[:-1]
+                if txn.get(call, db=self._cdrs) is None:
+                    txn.put(call, value, db=self._open)
+
+    def heartbeat(self, now_ms: int) -> None:
+        """Note durably that the router was alive at `now_ms`: open calls are billed up to it."""
+        with self._writing() as txn:
+            txn.put(b"heartbeat", _INSTANT.pack(now_ms), db=self._meta)
+
+    def last_heartbeat_ms(self) -> int:
+        """The last heartbeat stored, epoch ms; 0 before the first."""
+        value = self._meta_value(b"heartbeat")
+        return int(_INSTANT.unpack(value)[0]) if value else 0
+
+    def cdrs(self, query: CdrQuery | None = None) -> Iterator[Cdr]:
+        """The CDRs that match, newest first."""
+        query = query or CdrQuery()
+        first = query.first_id().encode() if query.since_ms else b""
+        end = query.end_id().encode() if query.until_ms else b""
+        left = query.limit or -1
+        for page in page_backward(self._environment(), self._cdrs, first, end):
+            for _, value in page:
+                cdr = decode_cdr(value)
+                if query.matches(cdr):
+                    yield cdr
+                    left -= 1
+                    if left == 0:
+                        return
+
+    def cdr(self, call_id: str) -> Cdr | None:
+        """The CDR of this id."""
+        key = call_id.encode("utf-8", "surrogateescape")
+        if not 0 < len(key) <= self._environment().max_key_size():
+            return None
+        with reading(self._environment()) as txn:
+            value = txn.get(key, db=self._cdrs)
+        return None if value is None else decode_cdr(value)
+
+    def count(self) -> int:
+        """How many CDRs are stored."""
+        with reading(self._environment()) as txn:
+            return txn.stat(self._cdrs)["entries"]
+
+    def open_calls(self) -> Iterator[Cdr]:
+        """The answered calls whose CDR has not come yet, oldest first, as they were then."""
+        for page in page_forward(self._environment(), self._open):
+            for _, value in page:
+                yield decode_cdr(value)
+
+    def open_count(self) -> int:
+        """How many calls are open."""
+        with reading(self._environment()) as txn:
+            return txn.stat(self._open)["entries"]
+
+    def close_open(self, ended_ms: int) -> int:
+        """Close every open call as SystemRestart at `ended_ms`; how many."""
+        with self._writing() as txn:
+            return self._close_open(txn, ended_ms)
+
+    def close_lost_calls(self, now_ms: int) -> int:
+        """Close every open call at the last heartbeat (at `now_ms` if that is earlier)."""
+        with self._writing() as txn:
+            return self._close_open(txn, self._lost_at(txn, now_ms))
+
+    def bind_live(self, mark: str, now_ms: int) -> int:
+        """Take `mark` as the live state to serve; how many calls of another one were closed.
+
+        The calls that were open in live state since thrown away can never end by themselves.
+        Closing them and remembering the mark is one transaction: whatever dies in between, it is
+        done once. Call it before anything of that live state is stored.
+        """
+        if self._meta_value(b"live") == mark.encode():
+            return 0
+        with self._writing() as txn:
+            closed = self._close_open(txn, self._lost_at(txn, now_ms))
+            txn.put(b"live", mark.encode(), db=self._meta)
+            return closed
+
+    def stat(self) -> dict[str, int]:
+        """map_bytes, used_bytes, readers, and entries of cdrs and open."""
+        info = self._environment().info()
+        return {
+            "map_bytes": info["map_size"],
+            "used_bytes": (info["last_pgno"] + 1) * self._environment().stat()["psize"],
+            "readers": info["num_readers"],
+            "cdrs": self.count(),
+            "open": self.open_count(),
+        }
+
+    def close(self) -> None:
+        """Close the environment, then let the next process write."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _close_open(self, txn: lmdb.Transaction[bytes], ended_ms: int) -> int:
+        with txn.cursor(self._open) as cursor:
+            openings = [(key, decode_cdr(value)) for key, value in cursor]
+        for key, cdr in openings:
+            txn.put(
+                key, encode_cdr(closed_by_restart(cdr, ended_ms)), overwrite=False, db=self._cdrs
+            )
+        txn.drop(self._open, delete=False)
+        return len(openings)
+
+    def _lost_at(self, txn: lmdb.Transaction[bytes], now_ms: int) -> int:
+        value = txn.get(b"heartbeat", db=self._meta)
+        return min(int(_INSTANT.unpack(value)[0]), now_ms) if value else 0
+
+    def _meta_value(self, key: bytes) -> bytes | None:
+        with reading(self._environment()) as txn:
+            return txn.get(key, db=self._meta)
+
+    @contextmanager
+    def _writing(self) -> Iterator[lmdb.Transaction[bytes]]:
+        if self._lock is None:
+            raise StoreError(f"{self.path} is open for reading only")
+        try:
+            with self._environment().begin(write=True) as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise fault(error, self.path) from error
+
+    def _environment(self) -> lmdb.Environment:
+        if self._env is None:
+            raise StoreError(f"{self.path} is closed")
+        return self._env
+
+
+def closed_by_restart(cdr: Cdr, ended_ms: int) -> Cdr:
+    """The CDR of a call that was open when the machine went down, ended at `ended_ms`.
+
+    Never before its answer: a call answered after the last heartbeat lasted 0 ms.
+    """
+    ended = max(ended_ms, cdr.answered)
+    cdr.ended = ended
+    cdr.duration_ms = ended - cdr.answered if cdr.answered else 0
+    cdr.end_reason = RESTART_REASON
+    cdr.end_side = "server"
+    if 0 < cdr.attempt <= len(cdr.attempts):
+        attempt = cdr.attempts[cdr.attempt - 1]
+        attempt.ended = attempt.ended or ended
+        attempt.reason = attempt.reason or RESTART_REASON
+    return cdr
