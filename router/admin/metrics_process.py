@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any, Final
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from router.admin.scrape import Log, Scrape
+from router.runtime.clock import make_clock
 from router.store.boot import LIVE_DIR
 from router.store.live import LmdbLive
 
@@ -154,7 +155,7 @@ class MetricsServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what is our bug, and go on; a client that went away is no news."""
         if not isinstance(sys.exc_info()[1], OSError):
-            self._log.warning("metrics_request_failed", error=traceback.format_exc(limit=8))
+            self._log("error", "a scrape failed", error=traceback.format_exc(limit=8))
 
 
 def open_listener(host: str, port: int) -> sockets.socket:
@@ -174,11 +175,14 @@ def run_metrics(
     slots: int,
     socket: sockets.socket | None = None,
     log: Log,
+    now_ms: Callable[[], int] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> int:
     """Serve /metrics until SIGTERM; the exit code of the process, 0.
 
     `gateways` are (name, lines), lines -1 for no limit. `socket` is already listening; without
-    it host and port are opened here, and OSError says that they cannot be.
+    it host and port are opened here, and OSError says that they cannot be. `now_ms` is the clock
+    of the heartbeats. `stopping` tells whether the order to stop came before this was called.
     """
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -191,16 +195,18 @@ def run_metrics(
         config_hash=config_hash,
         slots=slots,
         open_live=lambda: LmdbLive(state / LIVE_DIR, readonly=True),
-        now_ms=lambda: time.time_ns() // 1_000_000,
+        now_ms=now_ms or make_clock(),
         log=log,
     )
     try:
         # Ctrl-C goes to the whole process group; the supervisor stops us when the time has come.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, stop)
-        with MetricsServer(listener, scrape, log) as server:
-            log.info("metrics_listening", address=f"{host}:{port}")
+        with listener, MetricsServer(listener, scrape, log) as server:
+            if stopping():
+                raise _Stop
+            log("info", "serving metrics", url=f"http://{host}:{port}/metrics")
             server.serve_forever(poll_interval=60.0)
     except _Stop:
-        log.info("metrics_stopped")
+        log("info", "stopped serving metrics")
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -35,10 +35,10 @@ class LiveReader(Protocol):
 
 
 class Log(Protocol):
-    """A structured logger: an event and its fields."""
+    """Where the process says what happens: level, event, fields."""
 
-    def info(self, event: str, **fields: Any) -> Any: ...
-    def warning(self, event: str, **fields: Any) -> Any: ...
+    def __call__(self, level: str, event: str, /, **fields: object) -> None:
+        """Write one line."""
 
 
 class Scrape:
@@ -120,11 +120,11 @@ class Scrape:
             self._live = None
             if str(error) != self._live_fault:
                 self._live_fault = str(error)
-                self._log.warning("live_state_unreadable", error=self._live_fault)
+                self._log("warning", "live state cannot be read", reason=self._live_fault)
             return
         if self._live_fault:
             self._live_fault = ""
-            self._log.info("live_state_readable")
+            self._log("info", "live state can be read again")
         now_ms = self._now_ms()
         active: dict[str, float] = {}
         up: dict[str, float] = {}

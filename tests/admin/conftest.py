@@ -23,11 +23,8 @@ class MemoryLog:
     def __init__(self) -> None:
         self.events: list[tuple[str, str, dict[str, Any]]] = []
 
-    def info(self, event: str, **fields: Any) -> None:
-        self.events.append(("info", event, fields))
-
-    def warning(self, event: str, **fields: Any) -> None:
-        self.events.append(("warning", event, fields))
+    def __call__(self, level: str, event: str, /, **fields: Any) -> None:
+        self.events.append((level, event, fields))
 
 
 @pytest.fixture

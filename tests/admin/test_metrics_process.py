@@ -141,7 +141,7 @@ def test_a_fault_of_ours_is_logged_and_the_next_request_is_served(
     assert raw(server, b"GET /metrics HTTP/1.1\r\n\r\n") == b""
     scrape._directory = directory
     assert get(server, "/metrics").status == 200
-    assert [event[:2] for event in log.events] == [("warning", "metrics_request_failed")]
+    assert [event[:2] for event in log.events] == [("error", "a scrape failed")]
 
 
 def _serve(listener: socket.socket, directory: Path, state: Path, log: Any) -> None:
@@ -187,6 +187,28 @@ def test_the_process_serves_its_inherited_socket_and_ends_on_sigterm(
         process.kill()
         process.join()
         listener.close()
+
+
+def test_an_order_to_stop_that_came_before_is_followed(
+    directory: Path, tmp_path: Path, log: Any
+) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        code = run_metrics(
+            host="127.0.0.1",
+            port=0,
+            directory=directory,
+            state=tmp_path,
+            gateways=[],
+            config_hash="",
+            slots=1,
+            log=log,
+            stopping=lambda: True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, handlers[0])
+        signal.signal(signal.SIGTERM, handlers[1])
+    assert code == 0
 
 
 def test_an_address_that_is_taken_is_an_os_error() -> None:

@@ -87,11 +87,11 @@ def test_a_live_store_that_cannot_be_read_costs_only_the_gauges(
         text = generate_latest(scrape).decode()
         assert PREFIX + "call_attempts_total" + str([("gateway", "cn_mobile")]) in values(text)
         assert not re.search(r"^trunkline_(active_calls|worker_up|gateway_up)", text, re.M)
-    assert log.events == [("warning", "live_state_unreadable", {"error": "state is away"})]
+    assert log.events == [("warning", "live state cannot be read", {"reason": "state is away"})]
 
     scrape._open_live = lambda: live
     assert value(scrape, "cdr_backlog") == 1
-    assert log.events[-1][:2] == ("info", "live_state_readable")
+    assert log.events[-1][:2] == ("info", "live state can be read again")
 
 
 def test_before_any_worker_has_counted_every_family_is_announced(
