@@ -41,37 +41,44 @@ class CannotBoot(Exception):
 
 
 class Heartbeats:
-    """Monotonic milliseconds at which each process last turned its loop; 0 before the first time.
+    """What processes tell their supervisor through shared memory; each writes its own cell.
 
-    The memory is shared with the children; each writes only its own cell.
+    `cells` holds monotonic milliseconds at which a process last turned its loop, 0 before the
+    first time; `resting` is 1 for a process that was told to finish and has nothing left to do.
     """
 
     def __init__(self, cells: int) -> None:
-        self._memory = mmap.mmap(-1, max(cells, 1) * 8)
-        self.cells = memoryview(self._memory).cast("q")
+        self._memory = mmap.mmap(-1, cells * 16)
+        numbers = memoryview(self._memory).cast("q")
+        self.cells = numbers[:cells]
+        self.resting = numbers[cells:]
 
     def clear(self, cell: int) -> None:
-        """Forget the predecessor's beats."""
-        self.cells[cell] = 0
+        """Forget what the predecessor told."""
+        self.cells[cell] = self.resting[cell] = 0
 
 
 class Life:
     """One process's life: its generation, its orders, its heartbeat."""
 
-    __slots__ = ("_cell", "_cells", "_listener", "generation", "order")
+    __slots__ = ("_cell", "_heartbeats", "_listener", "generation", "order")
 
     def __init__(self, generation: int, heartbeats: Heartbeats, cell: int) -> None:
         self.generation = generation
         """Number of this process among all that the supervisor ever started, from 1."""
         self.order = 0
         """0: go on; FINISH: no new work; END_AT_ONCE."""
-        self._cells = heartbeats.cells
+        self._heartbeats = heartbeats
         self._cell = cell
         self._listener: Callable[[], None] | None = None
 
     def beat(self) -> None:
         """Say that the loop turns; the first time also says that the boot succeeded."""
-        self._cells[self._cell] = time.monotonic_ns() // 1_000_000
+        self._heartbeats.cells[self._cell] = time.monotonic_ns() // 1_000_000
+
+    def rest(self) -> None:
+        """Say that nothing is left to do after the order to finish."""
+        self._heartbeats.resting[self._cell] = 1
 
     def on_order(self, listener: Callable[[], None]) -> None:
         """Call `listener` in a signal handler whenever `order` rises; at once if it already has."""

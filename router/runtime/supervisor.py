@@ -39,7 +39,7 @@ from router.runtime.posts import Limits, Post, Seat
 
 log = structlog.get_logger(process="supervisor")
 
-BOOTING_PAUSE_MS = 20
+CLOSE_LOOK_MS = 20
 
 KILL = 3
 """Above FINISH and END_AT_ONCE: a third signal."""
@@ -94,6 +94,7 @@ class Supervisor:
                 if self._order and self._stopped(now_ms):
                     break
                 self._kill_silent(now_ms)
+                self._relieve(now_ms)
                 self._fill(now_ms)
                 self._announce()
                 self._wait(now_ms)
@@ -136,8 +137,8 @@ class Supervisor:
 
     def _wait(self, now_ms: int) -> None:
         """Until a signal or the next thing to do; heartbeats do not wake, they are looked at."""
-        booting = any(seat.pid and not self._booted(seat) for seat in self._seats)
-        until_ms = now_ms + (BOOTING_PAUSE_MS if booting else self._limits.silence_ms // 10)
+        closely = self._order > 0 or any(s.pid and not self._booted(s) for s in self._seats)
+        until_ms = now_ms + (CLOSE_LOOK_MS if closely else self._limits.silence_ms // 10)
         for seat in self._seats:
             if not seat.pid and not self._gone(seat):
                 until_ms = min(until_ms, seat.due_ms)
@@ -225,6 +226,7 @@ class Supervisor:
         code = os.waitstatus_to_exitcode(status)
         if code == EXIT_OK and seat.told:
             log.info("ended", post=seat.post.name, pid=pid)
+            seat.due_ms = now_ms
             return
         if self._order == FINISH and seat.post.stage == 0:
             seat.told = 0  # it did not finish its work: see _gone
@@ -264,6 +266,23 @@ class Supervisor:
                 log.error("silent, killed", post=seat.post.name, pid=seat.pid, silent_ms=silent_ms)
                 os.kill(seat.pid, signal.SIGKILL)
 
+    def _relieve(self, now_ms: int) -> None:
+        """End the workers that have finished, all of them together.
+
+        One that left earlier would leave its callers without an answer: as long as others still
+        talk, it refuses new calls. Without a stop of ours, somebody told a single one to finish.
+        """
+        manned = [seat for seat in self._seats if seat.pid and seat.post.stage == 0]
+        rested = [seat for seat in manned if self._heartbeats.resting[seat.cell]]
+        if self._order == FINISH and self._stage == 0 and rested and rested == manned:
+            self._raise_order(END_AT_ONCE, now_ms)
+            self._press(manned, now_ms)
+        elif self._order == 0:
+            for seat in rested:
+                if seat.told < END_AT_ONCE:
+                    seat.told = END_AT_ONCE
+                    os.kill(seat.pid, signal.SIGUSR1)
+
     def _announce(self) -> None:
         """Once, when every process has booted for the first time."""
         if self._announced or self._order:
@@ -290,7 +309,7 @@ class Supervisor:
         elif order == KILL:
             log.warning("stopping: killing what is left")
         else:
-            log.info("stopping: ending all calls at once")
+            log.info("stopping: ending what is left")
 
     def _deadline_ms(self) -> int:
         if self._stage > 0:

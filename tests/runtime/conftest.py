@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+# Test modules import `echo` from beside them; there are no packages under tests/.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 PATIENCE_S = 10.0
 
 
