@@ -16,7 +16,7 @@ from dsl.findings import ERROR, Finding
 from dsl.literals import LiteralError, read_duration, read_ip, read_network, read_string
 from dsl.types import BOOL, DECIMAL, DURATION, INT, IP, NETWORK, STRING, Type
 
-MAX_DEPTH = 100
+MAX_DEPTH = 64
 MAX_DIGITS = 18
 
 _LEVELS = {"||": 1, "&&": 2, "..": 4, "+": 5, "-": 5, "*": 6, "/": 6}
@@ -53,16 +53,9 @@ class Builder(Transformer[Token, Any]):
 
     def span(self, first: Token | ast.Node, last: Token | ast.Node) -> ast.Span:
         """From the start of the one to the end of the other."""
-        begin = first.span if isinstance(first, ast.Node) else first
-        end = last.span if isinstance(last, ast.Node) else last
-        # lark types a token's places as optional; those of a token from a text are set.
-        return ast.Span(
-            self.file,
-            begin.line,
-            begin.column,
-            end.end_line,
-            end.end_column,  # type: ignore[arg-type]
-        )
+        begin: Any = first.span if isinstance(first, ast.Node) else first
+        end: Any = last.span if isinstance(last, ast.Node) else last
+        return ast.Span(self.file, begin.line, begin.column, end.end_line, end.end_column)
 
     def report(self, code: str, span: ast.Span, message: str, help: str = "") -> None:
         """Add an error."""
@@ -84,10 +77,12 @@ class Builder(Transformer[Token, Any]):
 
     def item(self, children: list[Any]) -> None:
         node = children[0]
-        if isinstance(node, ast.Node):
-            self.items.append(node)
-        else:
-            self.items.append(ast.Bad(self.span(node, node)))
+        if not isinstance(node, ast.Node):
+            node = ast.Bad(self.span(node, node))
+        if self.items and self.items[-1].span == node.span:
+            # Built again after the parser was taken back behind a mistake.
+            self.items.pop()
+        self.items.append(node)
 
     def include(self, children: list[Any]) -> ast.Node:
         return ast.Include(self.span(children[0], children[1]), self._text(children[1]))

@@ -1,0 +1,153 @@
+"""Reading a configuration: the file, what it includes, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from glob import glob, has_magic
+from os.path import abspath, dirname, join
+
+from dsl import ast
+from dsl.findings import ERROR, WARNING, ChainLink, Finding
+from dsl.parse import ParsedFile, parse_text
+
+MAX_FILES = 1000
+MAX_BYTES = 16 * 1024 * 1024
+
+
+class SourceError(Exception):
+    """A file that cannot be read, in one line."""
+
+
+class Unit:
+    """A configuration as it was read: all items, those of an include in its place.
+
+    `texts` maps each file to its text, the first one first; `findings` are those of reading and
+    of syntax; `skipped` are the words of what had to be skipped.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.items: list[ast.Node] = []
+        self.texts: dict[str, str] = {}
+        self.findings: list[Finding] = []
+        self.skipped: set[str] = set()
+        self.broken = False
+        """whether something could not be read, so that what is missing may be there"""
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that change with the text of any file."""
+        digest = hashlib.sha256()
+        for text in self.texts.values():
+            digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+        return digest.hexdigest()[:12]
+
+
+def read_text(path: str) -> str:
+    """The text of a file; raises SourceError."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SourceError(f"{path}: cannot be read: {reason}") from None
+    if len(raw) > MAX_BYTES:
+        raise SourceError(f"{path}: is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SourceError(f"{path}:{line}: is not UTF-8 text") from None
+
+
+def read_unit(
+    path: str, block_kinds: frozenset[str], read: Callable[[str], str] = read_text
+) -> Unit:
+    """Read and parse a configuration with its includes; raises SourceError for the first file."""
+    unit = Unit(path)
+    _Reader(unit, block_kinds, read).add(path, read(path), ())
+    return unit
+
+
+class _Reader:
+    def __init__(self, unit: Unit, block_kinds: frozenset[str], read: Callable[[str], str]) -> None:
+        self._unit = unit
+        self._block_kinds = block_kinds
+        self._read = read
+
+    def add(self, path: str, text: str, chain: tuple[ast.Include, ...]) -> None:
+        """Add a file's items; `chain` are the includes that led to it."""
+        unit = self._unit
+        unit.texts[path] = text
+        parsed: ParsedFile = parse_text(text, path, self._block_kinds)
+        unit.findings += parsed.findings
+        unit.skipped |= parsed.skipped
+        unit.broken = unit.broken or bool(parsed.findings)
+        for item in parsed.items:
+            if isinstance(item, ast.Include):
+                self._include(path, item, chain)
+            else:
+                unit.items.append(item)
+
+    def _include(self, path: str, item: ast.Include, chain: tuple[ast.Include, ...]) -> None:
+        pattern = join(dirname(path), item.pattern)
+        found = sorted(glob(pattern)) if has_magic(pattern) else [pattern]
+        if not found:
+            self._report(item, "empty-glob", f'no file matches "{item.pattern}"', WARNING)
+        for file in found:
+            known = {abspath(seen): seen for seen in self._unit.texts}
+            if abspath(file) in known:
+                self._seen_before(item, file, chain)
+                continue
+            if len(self._unit.texts) >= MAX_FILES:
+                self._report(item, "too-many-files", f"more than {MAX_FILES} files are included")
+                return
+            try:
+                text = self._read(file)
+            except SourceError as error:
+                self._unit.broken = True
+                self._report(item, "unreadable-file", str(error))
+                continue
+            self.add(file, text, (*chain, item))
+
+    def _seen_before(self, item: ast.Include, file: str, chain: tuple[ast.Include, ...]) -> None:
+        open_files = {abspath(self._unit.path)}
+        open_files |= {abspath(join(dirname(link.span.file), link.pattern)) for link in chain}
+        open_files |= {abspath(link.span.file) for link in chain}
+        open_files.add(abspath(item.span.file))
+        if abspath(file) in open_files:
+            message = f"{file} includes itself"
+            links = tuple(
+                ChainLink(
+                    link.span.file, link.span.line, link.span.column, f'includes "{link.pattern}"'
+                )
+                for link in chain
+            )
+            self._report(item, "include-cycle", message, links=links)
+        else:
+            self._report(item, "included-twice", f"{file} is included already", WARNING)
+
+    def _report(
+        self,
+        item: ast.Include,
+        code: str,
+        message: str,
+        severity: str = ERROR,
+        links: tuple[ChainLink, ...] = (),
+    ) -> None:
+        span = item.span
+        self._unit.findings.append(
+            Finding(
+                span.file,
+                span.line,
+                span.column,
+                span.end_line,
+                span.end_column,
+                severity,
+                code,
+                message,
+                "",
+                links,
+            )
+        )
