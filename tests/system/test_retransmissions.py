@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from harness.routes import Routes
@@ -23,10 +24,7 @@ def switch(module_switch) -> Switch:
 
 def gaps(heard: list[Heard]) -> list[int]:
     """Milliseconds between one message and the next."""
-    return [
-        round((after.at - before.at) * 1000)
-        for before, after in zip(heard, heard[1:], strict=False)
-    ]
+    return [round((after.at - before.at) * 1000) for before, after in pairwise(heard)]
 
 
 def starts(switch: Switch, peer) -> tuple[Call, Peer, Peer, Heard]:

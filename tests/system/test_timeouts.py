@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import time
 
 import pytest
 from harness.routes import Routes
 from harness.switch import Switch
+from harness.wire import Call, Heard, Peer
 
 SHORT = {
     "invite_timeout": "1s",
@@ -109,3 +111,65 @@ def test_the_longest_duration_ends_an_answered_call_on_both_sides(switch: Switch
     assert (cdr["end_reason"], cdr["end_side"]) == ("SessionTimeout", "server")
     assert 2900 <= cdr["duration_ms"] < 4500
     switch.is_idle()
+
+
+def test_a_gateway_that_is_silent_five_times_is_set_aside(switch: Switch, sipp, peer) -> None:
+    pair = switch.routes.pair()
+    silent = peer(pair.first)
+    second = sipp("gateway_answers", port=pair.second, calls=6)
+    caller = sipp(
+        "caller_hangs_up",
+        target=switch.port,
+        number=pair.number,
+        call_id="five",
+        calls=5,
+        rate=100,
+        hold_ms=100,
+    )
+    caller.succeeds()
+    switch.metric_reaches(0, "gateway_up", gateway=pair.first_name)
+    silent.listen(0.3)
+    sipp(
+        "caller_hangs_up", target=switch.port, number=pair.number, call_id="sixth", hold_ms=100
+    ).succeeds()
+    second.succeeds()
+    silent.hears_nothing(0.1)
+    cdr = switch.cdr("sixth")
+    assert [attempt["gateway"] for attempt in cdr["attempts"]] == [pair.second_name]
+    assert f"{pair.first_name}: down" in " ".join(cdr["decision"])
+    switch.is_idle()
+
+
+def test_a_503_with_retry_after_puts_the_gateway_aside_for_that_long(switch: Switch, peer) -> None:
+    pair = switch.routes.pair()
+    first, second = peer(pair.first), peer(pair.second)
+
+    def place_call() -> None:
+        caller = peer()
+        call = Call(caller, switch.port, pair.number)
+        call.invite()
+        invite = next(m for m in _first_of(first, second) if m.method == "INVITE")
+        gateway = first if f":{first.port}" in invite.uri else second
+        if gateway is first:
+            first.reply(invite, 503, tag="g", extra=["Retry-After: 2"])
+            first.expect("ACK")
+            invite = second.expect("INVITE")
+        tried.append(gateway is first)
+        second.reply(invite, 486, tag="g")
+        second.expect("ACK")
+        call.ack(caller.expect(486))
+
+    tried: list[bool] = []
+    place_call()
+    place_call()
+    time.sleep(2.2)
+    place_call()
+    assert tried == [True, False, True]
+    switch.is_idle()
+
+
+def _first_of(*peers: Peer) -> list[Heard]:
+    """What the first peer to hear anything has heard, within four seconds."""
+    ready, _, _ = select.select([each.socket for each in peers], [], [], 4)
+    assert ready, "no gateway heard anything"
+    return [each.next() for each in peers if each.socket in ready]

@@ -3,10 +3,10 @@
 
     compare.py --peers FOLDER [--rounds 5] [--cps 500] [--calls 4000] [--against kamailio-native]
 
-The measuring program is `bench.py` in FOLDER (or the environment variable PEERS): it starts a server,
-plays calls with SIPp at both ends, and prints one JSON line. Identical runs differ by 15 % on a shared
-machine, so the runs alternate and medians are compared. Exit 1 when Trunkline's median is above the
-other server's own part plus its database, or when any call failed.
+The measuring program is `bench.py` in FOLDER (or the environment variable PEERS): it starts a
+server, plays calls with SIPp at both ends, and prints one JSON line. Identical runs differ by 15 %
+on a shared machine, so the runs alternate and medians are compared. Exit 1 when Trunkline's median
+is above the other server's own part plus its database, or when any call failed.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 
     load.py [--cps 1000] [--seconds 60] [--workers 2] [--hold 500]
 
-Passes (exit 0) when no call failed, nothing was sent twice, every call has its one CDR, every line is
-free again and the router's memory (PSS of all its processes) did not grow from the first to the last
-ten seconds. Not part of `make test`: it needs a quiet machine.
+Passes (exit 0) when no call failed, nothing was sent twice, every call has its one CDR, every line
+is free again and the router's memory (PSS of all its processes) did not grow from the first to the
+last ten seconds. Not part of `make test`: it needs a quiet machine.
 """
 
 from __future__ import annotations

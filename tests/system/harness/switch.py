@@ -172,7 +172,7 @@ class Switch:
     def all_cdrs(self) -> list[dict[str, Any]]:
         """Every CDR as `trunkline cdr --json` prints it."""
         done = self.command(
-            "cdr", "--state", str(self.state), "--json", "--limit", "100000", "--since", "1h"
+            "cdr", "--state", str(self.state), "--json", "--limit", "0"
         )
         assert done.returncode == 0, f"trunkline cdr: {done.stdout}{done.stderr}"
         return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
