@@ -74,6 +74,8 @@ def _find_bracket(value: str) -> int:
 
 def header_tag(value: str) -> str:
     """The tag parameter of a From or To value, "" when there is none; never raises."""
+    if value[-1:] == ">":
+        return ""
     if '"' not in value:
         # Without quotes the last ">" ends the URI, whatever the display name says.
         start = value.find(";tag=", value.rfind(">") + 1)
@@ -85,7 +87,8 @@ def header_tag(value: str) -> str:
         closing = value.find(">", opening)
         start = closing + 1 if closing >= 0 else len(value)
     else:
-        start = value.find(";")
+        # A quoted name with no address after it leaves nothing that could be a parameter.
+        start = value.find(";") if value[:1] != '"' else -1
     if not 0 <= start < len(value):
         return ""
     return parse_params(value[start:]).get("tag", "")
@@ -100,4 +103,6 @@ def header_uri(value: str) -> str:
     if opening >= 0:
         closing = value.find(">", opening)
         return value[opening + 1 : closing].strip(WHITESPACE) if closing >= 0 else ""
+    if value[:1] == '"':
+        return ""
     return value.partition(";")[0].partition(",")[0].strip(WHITESPACE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.sip.errors import SipError
-from router.sip.grammar import is_token, parse_port
+from router.sip.grammar import is_token, is_version, parse_port
 from router.sip.quoting import WHITESPACE, split_outside_quotes
 from router.sip.uri import split_host_port
 
@@ -96,7 +96,8 @@ def _odd_protocol(text: str) -> tuple[str, str]:
     white space around it, then white space and the sent-by.
     """
     pieces = text.replace("\t", " ").split("/", 2)
-    if len(pieces) != 3 or pieces[0].strip(" ").upper() != "SIP" or pieces[1].strip(" ") != "2.0":
+    # Another version's Via is read too: 505 has to find its way back.
+    if len(pieces) != 3 or not is_version(f"{pieces[0].strip(' ')}/{pieces[1].strip(' ')}"):
         raise SipError(400, "Malformed Via header")
     transport, _, sent_by = pieces[2].lstrip(" ").partition(" ")
     if not is_token(transport):
