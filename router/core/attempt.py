@@ -146,10 +146,18 @@ class Attempt:
 
     def on_timeout(self, client: ClientTransaction) -> None:
         """Timer B ran out before our own limit, or a CANCEL was never answered."""
-        self._give_up()
+        self._on_client_gone()
 
     def on_transport_error(self, client: ClientTransaction) -> None:
         """Nothing can be sent to the gateway."""
+        self._on_client_gone()
+
+    def _on_client_gone(self) -> None:
+        # Without a transaction no response can come any more, so nothing keeps the dialog.
+        leg = self.leg
+        self.leg = None
+        if leg is not None:
+            leg.forget()
         self._give_up()
 
     def _on_phase_timeout(self) -> None:
@@ -223,7 +231,6 @@ class Attempt:
         """No final response in time: the phase says which reason that is."""
         call = self.call
         if call is None:
-            self._drop_leg()
             return
         self.failure = _PHASE_REASONS[self._phase]
         self.record.reason = self.failure.name

@@ -31,6 +31,7 @@ from router.core.tally import Tally
 from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.layer import TransactionLayer
 from router.sip.errors import SipError
+from router.sip.grammar import parse_digits
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.render import render_request
 from router.sip.uri import uri_host_port
@@ -161,7 +162,9 @@ class Engine:
         """The store has committed what `take_ops` gave; one result for each operation."""
         self.layer.now = now_ms
         dispatch = self._dispatch
-        for call, result in zip(self._taken[1], results, strict=True):
+        askers = self._taken[1]
+        self._taken = ([], [])
+        for call, result in zip(askers, results, strict=True):
             if call is None or result is None:
                 continue
             dispatch.server = call.server
@@ -179,6 +182,7 @@ class Engine:
         """
         self.layer.now = now_ms
         ops, askers = self._taken
+        self._taken = ([], [])
         if not self._unwritten:
             self.layer.wheel.at(now_ms + RETRY_COMMIT_MS, Engine._write_again, self)
         for op, call in zip(ops, askers, strict=True):
@@ -324,8 +328,9 @@ class Engine:
     def put_aside(self, gateway: str, retry_after: str) -> None:
         """A 503 asked for no calls for some seconds (RFC 3261 §20.33)."""
         digits = retry_after.partition(";")[0].partition("(")[0].strip()
-        if digits.isdigit() and len(digits) < 9 and int(digits) > 0:
-            wait_ms = min(int(digits) * 1000, MAX_ASIDE_MS)
+        seconds = parse_digits(digits, 9_999_999_999) or 0
+        if seconds > 0:
+            wait_ms = min(seconds * 1000, MAX_ASIDE_MS)
             self.ask(GatewayState(f"gateway:{gateway}", self.layer.now + wait_ms, 0), None)
 
     def max_duration_of(self, gateway: str) -> int:
