@@ -27,10 +27,10 @@ IMPURE_MODULES = frozenset(
         *("ssl", "structlog", "subprocess", "tempfile", "threading", "time", "uuid"),
     )
 )
-IMPURE_CALLS = frozenset(
+IMPURE_FUNCTIONS = frozenset(("open", "input", "print", "urandom", "getenv", "urlopen"))
+IMPURE_METHODS = frozenset(
     (
-        *("open", "input", "print"),
-        *("urandom", "getenv", "urlopen"),
+        *("open", "urandom", "getenv", "urlopen"),
         *("read_text", "read_bytes", "write_text", "write_bytes"),
     )
 )
@@ -104,9 +104,12 @@ def impurities(tree: ast.Module, package: str = "dsl") -> list[tuple[str, int]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             called = node.func
-            name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
-            if name in IMPURE_CALLS or ast.unparse(called).endswith(tuple(CLOCKS)):
-                found.append((name + "()", node.lineno))
+            if isinstance(called, ast.Name) and called.id in IMPURE_FUNCTIONS:
+                found.append((called.id + "()", node.lineno))
+            elif isinstance(called, ast.Attribute) and (
+                called.attr in IMPURE_METHODS or ast.unparse(called).endswith(tuple(CLOCKS))
+            ):
+                found.append((called.attr + "()", node.lineno))
         elif isinstance(node, ast.Attribute) and node.attr == "environ":
             found.append(("environ", node.lineno))
     return found
@@ -230,6 +233,7 @@ def test_an_impurity_is_recognised(source: str) -> None:
         "def f(now_ms): return now_ms + 1",
         "import os.path\nos.path.join('a', 'b')",
         "class C:\n    def open(self): ...",
+        "def read_text(files): ...\nread_text(files)",
     ],
 )
 def test_what_is_pure_is_left_alone(source: str) -> None:

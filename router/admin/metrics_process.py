@@ -205,7 +205,8 @@ def run_metrics(
         with listener, MetricsServer(listener, scrape, log) as server:
             if stopping():
                 raise _Stop
-            log("info", "serving metrics", url=f"http://{host}:{port}/metrics")
+            shown = f"[{host}]" if ":" in host else host
+            log("info", "serving metrics", url=f"http://{shown}:{port}/metrics")
             server.serve_forever(poll_interval=60.0)
     except _Stop:
         log("info", "stopped serving metrics")
