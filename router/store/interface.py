@@ -54,6 +54,9 @@ class LiveStore(Protocol):
     def outbox(self, limit: int) -> list[OutboxEntry]:
         """The oldest entries that wait for the ledger, at most `limit`."""
 
+    def waiting_cdrs(self, query: CdrQuery) -> list[Cdr]:
+        """The matching CDRs that the ledger does not have yet, newest first, limit or not."""
+
     def outbox_delete(self, keys: Sequence[bytes]) -> None:
         """Remove entries the ledger has stored, in transactions short enough for the workers."""
 

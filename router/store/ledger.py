@@ -39,6 +39,7 @@ from router.store.turn import OPENING_SUFFIX
 LEDGER_MAP_BYTES = 64 * GIB
 LEDGER_SCHEMA = b"1"
 RESTART_REASON = "SystemRestart"
+RESTART_Q850 = 41  # temporary failure
 
 _DATABASES = ("cdrs", "open", "meta")
 _INSTANT = struct.Struct("<q")
@@ -150,6 +151,18 @@ class LmdbLedger:
             value = txn.get(key, db=self._cdrs)
         return None if value is None else decode_cdr(value)
 
+    def ids_ending(self, tail: str, limit: int = 2) -> list[str]:
+        """The ids of CDRs that end in `tail`, newest first, at most `limit`."""
+        ending = tail.encode("utf-8", "surrogateescape")
+        found = []
+        for page in page_backward(self._environment(), self._cdrs):
+            for key, _ in page:
+                if key.endswith(ending):
+                    found.append(key.decode())
+                    if len(found) == limit:
+                        return found
+        return found
+
     def count(self) -> int:
         """How many CDRs are stored."""
         with reading(self._environment()) as txn:
@@ -254,6 +267,7 @@ def closed_by_restart(cdr: Cdr, ended_ms: int) -> Cdr:
     cdr.duration_ms = ended - cdr.answered if cdr.answered else 0
     cdr.end_reason = RESTART_REASON
     cdr.end_side = "server"
+    cdr.q850 = RESTART_Q850
     if 0 < cdr.attempt <= len(cdr.attempts):
         attempt = cdr.attempts[cdr.attempt - 1]
         attempt.ended = attempt.ended or ended

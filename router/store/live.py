@@ -29,21 +29,25 @@ from router.store.environment import (
     fault,
     open_databases,
     open_environment,
+    page_backward,
     page_forward,
     reading,
 )
 from router.store.errors import StoreError
 from router.store.interface import OutboxEntry, Usage
 from router.store.ops import Admission, Admit, Op
+from router.store.query import CdrQuery
 from router.store.records import (
     CallRecord,
+    Cdr,
     GatewayState,
     decode_call,
+    decode_cdr,
     decode_gateway_state,
     decode_lease,
 )
 from router.store.room import Room
-from router.store.turn import USAGE, LiveDatabases, Turn
+from router.store.turn import OPENING_SUFFIX, USAGE, LiveDatabases, Turn
 
 LIVE_MAP_BYTES = 4 * GIB
 LIVE_SCHEMA = b"1"
@@ -202,6 +206,20 @@ class LmdbLive:
                     break
                 entries.append(entry)
         return entries
+
+    def waiting_cdrs(self, query: CdrQuery) -> list[Cdr]:
+        """The matching CDRs that the ledger does not have yet, newest first, limit or not."""
+        found = []
+        first = query.first_id().encode() if query.since_ms else b""
+        end = query.end_id().encode() if query.until_ms else b""
+        for page in page_backward(self._env, self._databases.outbox, first, end):
+            for key, value in page:
+                if key.endswith(OPENING_SUFFIX):
+                    continue
+                cdr = decode_cdr(value)
+                if query.matches(cdr):
+                    found.append(cdr)
+        return found
 
     def outbox_delete(self, keys: Sequence[bytes]) -> None:
         """Remove entries the ledger has stored, a few hundred in each transaction."""
