@@ -135,7 +135,7 @@ def _live(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask - HANDLED_SIGNALS)
         code = run(life)
     except CannotBoot as error:
-        print(f"{title}: cannot start: {error}", file=sys.stderr)
+        print(f"{title}: {error}", file=sys.stderr)
         code = EXIT_CANNOT_BOOT
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else EXIT_FAILED

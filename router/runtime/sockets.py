@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from router.core.flow import Listener
 from router.runtime.bpf import GROUP_BYTES, SCANNED_GROUPS, attach_steering
 
+TRANSPORTS = ("udp", "tcp")
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 SEND_BUFFER_BYTES = 1024 * 1024
 STRAY_BUFFER_BYTES = 1024 * 1024
@@ -91,6 +92,10 @@ def open_sockets(asked: Sequence[Listener], slots: int) -> Sockets:
     Raises ListenError for an address that is taken or is not ours; nothing stays open then.
     """
     groups: list[list[socket.socket]] = []
+    for transport, host, port in asked:
+        if transport not in TRANSPORTS:
+            known = " and ".join(TRANSPORTS)
+            raise ListenError(f"listen {transport}:{host}:{port}: only {known} are supported")
     try:
         for listener in asked:
             groups.append([])

@@ -166,7 +166,7 @@ class Supervisor:
     def _prepared(self, prepare: Callable[[Life], int]) -> bool:
         """Run the preparation in a process of its own: the store must not be open in this one."""
         life = Life(0, self._heartbeats, len(self._seats))
-        pid = spawn("trunkline-prep", prepare, life, self._at_birth)
+        pid = spawn("tl-preparation", prepare, life, self._at_birth)
         while True:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
@@ -179,7 +179,8 @@ class Supervisor:
                 return False
         if status == 0:
             return True
-        log.error("the state cannot be prepared", **_how(status))
+        if os.waitstatus_to_exitcode(status) != EXIT_CANNOT_BOOT:  # else it has said why
+            log.error("the state cannot be prepared", **_how(status))
         self._code = EXIT_FAILED
         return False
 

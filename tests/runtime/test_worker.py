@@ -182,7 +182,7 @@ def test_a_worker_that_cannot_boot_says_why_and_stops_the_rest(serve: Any) -> No
 
     peer = serve(1, equip=refuse, limits=Limits(first_delay_ms=10))
     assert peer.run.wait() == 1
-    assert "trunkline-w0: cannot start: the state is of another version" in peer.run.text()
+    assert "trunkline-w0: the state is of another version" in peer.run.text()
     assert "Traceback" not in peer.run.text()
 
 

@@ -1,0 +1,142 @@
+"""The processes of Trunkline, put together: what each post of the supervisor runs.
+
+Everything here that opens the store runs in a child: an LMDB environment must not be inherited.
+The metrics process stands above this package and is added by the command that starts all.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from dsl.program import Program
+from router.core.engine import Engine
+from router.core.steering import owner_slot
+from router.routing.config import Config
+from router.routing.switch import build_switch
+from router.runtime.child import EXIT_OK, CannotBoot, Life
+from router.runtime.ledger_process import StopSignal, run_ledger
+from router.runtime.logs import structlog_emitter
+from router.runtime.metrics import MetricsFlusher, prepare_metrics
+from router.runtime.posts import Post
+from router.runtime.sockets import Sockets
+from router.runtime.tokens import TokenSource
+from router.runtime.worker import Birth, Equipment, run_worker
+from router.store.boot import LIVE_DIR
+from router.store.errors import StoreError
+from router.store.live import LmdbLive
+from router.store.state import prepare_state
+
+METRICS_DIR = "metrics"
+
+WORKERS_STAGE, LEDGER_STAGE, METRICS_STAGE = 0, 1, 2
+"""The order of the stop: the ledger stores what the last calls left, and metrics show it."""
+
+
+def available_cores() -> int:
+    """How many workers `auto` means: the cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def state_preparation(state: Path) -> Callable[[Life], int]:
+    """What makes the state folder ready before anything else starts."""
+
+    def prepare(_: Life) -> int:
+        log = structlog.get_logger(process="preparation")
+        try:
+            stale = prepare_state(state)
+            prepare_metrics(state / METRICS_DIR)
+        except StoreError as error:
+            raise CannotBoot(str(error)) from error
+        except OSError as error:
+            raise CannotBoot(f"state folder {state}: {error.strerror or error}") from error
+        if stale:
+            log.warning("live state of before the machine's restart thrown away", state=str(state))
+        return EXIT_OK
+
+    return prepare
+
+
+def worker_posts(program: Program, config: Config, sockets: Sockets) -> list[Post]:
+    """One post for each slot."""
+    equip = _worker_equipment(program, config)
+
+    def post(slot: int) -> Post:
+        def run(life: Life) -> int:
+            return run_worker(life, slot=slot, sockets=sockets, equip=equip)
+
+        return Post(f"worker {slot}", f"tl-worker-{slot}", run, WORKERS_STAGE)
+
+    return [post(slot) for slot in range(len(sockets.slots))]
+
+
+def ledger_post(state: Path) -> Post:
+    """The process that moves CDRs from the outbox into the ledger."""
+
+    def run(life: Life) -> int:
+        stop = StopSignal()
+        life.on_order(stop.set)
+        emit = structlog_emitter(process="ledger")
+
+        def log(level: str, event: str, /, **fields: object) -> None:
+            emit(level, event, fields)
+
+        return run_ledger(state, log=log, stop=stop, beat=life.beat)
+
+    return Post("ledger", "tl-ledger", run, LEDGER_STAGE)
+
+
+def _worker_equipment(program: Program, config: Config) -> Callable[[Birth], Equipment]:
+    """How a worker of this configuration comes by its store, engine and metrics."""
+
+    def equip(birth: Birth) -> Equipment:
+        log = birth.log
+        try:
+            store = LmdbLive(config.state / LIVE_DIR, slot=birth.slot)
+            flusher = MetricsFlusher(config.state / METRICS_DIR, birth.slot)
+            engine = Engine(
+                build_switch(
+                    program,
+                    config,
+                    tally=birth.tally,
+                    stopwatch=time.perf_counter,
+                    log=log.line,
+                ),
+                listeners=birth.listeners,
+                slot=birth.slot,
+                slots=birth.slots,
+                generation=birth.generation,
+                token=TokenSource(),
+                tally=birth.tally,
+                now_ms=birth.now_ms,
+                timers=config.timers,
+            )
+            # By the hash and not by the slot that admitted them: the number of workers may have
+            # changed since.
+            orphans = [
+                record
+                for record in store.calls()
+                if owner_slot(record.call_id, birth.slots) == birth.slot
+            ]
+            engine.adopt(orphans, birth.now_ms)
+        except StoreError as error:
+            raise CannotBoot(str(error)) from error
+        except OSError as error:
+            raise CannotBoot(f"metrics files cannot be made: {error}") from error
+        if orphans:
+            log.line("warning", "calls taken over from a predecessor", calls=len(orphans))
+
+        def on_second(now_ms: int) -> None:
+            flusher.flush(birth.tally, now_ms)
+            try:
+                store.heartbeat(birth.slot, now_ms)
+            except StoreError as error:
+                log.line("error", "heartbeat not stored", reason=str(error))
+
+        return Equipment(engine, store, on_second, store.close)
+
+    return equip
