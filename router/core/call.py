@@ -184,6 +184,15 @@ class Call:
             leg.send_ack(leg.invite_cseq)
             leg.hang_up()
             return
+        dial = self.dial
+        if dial is not None and dial.on_reply:
+            try:
+                engine.policy.replied(self, attempt, response)
+            except Exception:
+                # The gateway answered all the same: the call it answers is about to be refused.
+                leg.send_ack(leg.invite_cseq)
+                leg.hang_up()
+                raise
         self.state = ANSWERED
         self.b = leg
         a = self.a
@@ -199,9 +208,6 @@ class Call:
             engine.observe_pdd(attempt.target.name, now - attempt.record.started)
         cdr.sip_code = response.status
         engine.note_alive(attempt.target.name)
-        dial = self.dial
-        if dial is not None and dial.on_reply:
-            engine.policy.replied(self, attempt, response)
         # With the offer in the INVITE the gateway need not wait for the caller's ACK; without one
         # the ACK carries the answer (RFC 3261 §13.2.1).
         if self.body:
@@ -298,7 +304,7 @@ class Call:
 
     def reject(
         self, reason: EndReason, status: int = 0, phrase: str = "", extra: str = "",
-        side: str = "",
+        side: str = "server",
     ) -> None:
         """Ends a call that was not answered: a final response to the caller, and the CDR."""
         if self.state >= ANSWERED:
@@ -321,8 +327,6 @@ class Call:
         self.a.forget()
         self.cdr.sip_code = status
         self.cdr.q850 = cause
-        if not side:
-            side = "callee" if self.last is not None and self.last.failure is None else "server"
         self.finish(reason, side)
 
     def _drop(self) -> None:
@@ -351,9 +355,11 @@ class Call:
         calls = engine.tally.calls
         key = (cdr.gateway, reason.name)
         calls[key] = calls.get(key, 0) + 1
-        engine.policy.ended(self)
-        engine.ask(Finish(self.id, cdr), None)
-        self._release()
+        try:
+            engine.policy.ended(self)
+        finally:
+            engine.ask(Finish(self.id, cdr), None)
+            self._release()
 
     def _release(self) -> None:
         # No reference cycle may survive the call: the collector runs rarely.

@@ -168,7 +168,9 @@ class Dispatch:
         elif isinstance(verdict, End):
             reason = verdict.reason
             server.respond(verdict.status or (reason.status if reason else 0) or 500)
-        elif not isinstance(verdict, Drop):
+        elif isinstance(verdict, Drop):
+            server.keep_silent()
+        else:
             server.respond(500)
 
     # -- calls ------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ class Engine:
             entry[0] = entry[1] = None
             dispatch = self._dispatch
             dispatch.server = None
-            dispatch.call = getattr(argument, "call", None)
+            dispatch.call = _call_of(argument)
             try:
                 function(argument)
             except Exception:
@@ -134,11 +134,17 @@ class Engine:
         """A stream could not be opened, or broke: whoever waits there hears of it."""
         layer = self.layer
         layer.now = now_ms
+        dispatch = self._dispatch
         host, port, transport = flow.host, flow.port, flow.transport
         for client in list(layer.clients.values()):
             at = client.flow
             if at.port == port and at.host == host and at.transport == transport:
-                client.on_transport_error()
+                dispatch.server = None
+                dispatch.call = _call_of(client)
+                try:
+                    client.on_transport_error()
+                except Exception:
+                    self._on_fault("a transport error failed")
 
     def next_timer_ms(self) -> int | None:
         """When `on_timers` has something to do, or None."""
@@ -181,6 +187,7 @@ class Engine:
         may be lost.
         """
         self.layer.now = now_ms
+        dispatch = self._dispatch
         ops, askers = self._taken
         self._taken = ([], [])
         if not self._unwritten:
@@ -189,7 +196,12 @@ class Engine:
             if call is None:
                 self._unwritten.append(op)
             else:
-                hunt.on_admission_lost(call)
+                dispatch.server = call.server
+                dispatch.call = call
+                try:
+                    hunt.on_admission_lost(call)
+                except Exception:
+                    self._on_fault("a lost admission failed")
 
     def _write_again(self) -> None:
         for op in self._unwritten:
@@ -247,11 +259,13 @@ class Engine:
         """Ends every call now: BYE or a final response, and a CDR for each."""
         self.layer.now = now_ms
         self.draining = True
+        dispatch = self._dispatch
         for call in list(self.calls.values()):
+            dispatch.server = None
+            dispatch.call = call
             try:
                 call.hang_up(EndReason.OperatorKill)
             except Exception:
-                self._dispatch.call = call
                 self._on_fault("a call could not be ended")
 
     # -- what calls and legs ask ------------------------------------------------------------------
@@ -372,14 +386,25 @@ class Engine:
         self.log(
             "error", event, trace=traceback.format_exc(), id=call.id if call is not None else ""
         )
-        server = self._dispatch.server
         try:
-            if isinstance(call, Call):
+            if call is not None:
                 call.hang_up(EndReason.ServerFailure)
-            elif server is not None:
-                server.respond(500)
         except Exception:
             self.log("error", "a failed call could not be ended", trace=traceback.format_exc())
+        server = self._dispatch.server
+        if server is not None:
+            server.respond(500)
+
+
+def _call_of(worker: Any) -> Call | None:
+    """The call that a transaction, an attempt or a relay works for; None when it is nobody's."""
+    if isinstance(worker, Call):
+        return worker
+    call = getattr(worker, "call", None)
+    if call is None:
+        user = getattr(worker, "user", None)
+        call = user if isinstance(user, Call) else getattr(user, "call", None)
+    return call if isinstance(call, Call) else None
 
 
 def _authority(listener: Listener) -> str:

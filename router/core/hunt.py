@@ -139,6 +139,6 @@ def end_as_last_attempt(call: Call) -> None:
     else:
         reason = reason_of_status(last.status)
         if reason is EndReason.GatewayRejected:
-            call.reject(reason, passed_on(last.status), last.status_reason)
+            call.reject(reason, passed_on(last.status), last.status_reason, side="callee")
         else:
-            call.reject(reason)
+            call.reject(reason, side="callee")

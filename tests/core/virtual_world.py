@@ -257,11 +257,10 @@ class Phone:
 
     def line_of(self, invite: Request, tag: str = "b-tag") -> Line:
         """The called side of the dialog that an INVITE began."""
-        line = Line(
+        return Line(
             self, invite.call_id, f"{invite.get('to')};tag={tag}", invite.get("from"),
             invite.contact_uri,
         )
-        return line
 
     def got(self, what: str | int) -> list[Any]:
         """The requests of a method, or the responses of a status, so far."""

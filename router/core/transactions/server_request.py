@@ -61,6 +61,11 @@ class RequestServer:
         if self._last:
             self.layer.resend(self._last, self.flow)
 
+    def keep_silent(self) -> None:
+        """Swallows retransmissions for 64*T1 without ever answering."""
+        layer = self.layer
+        layer.wheel.at(layer.now + layer.timeout, RequestServer._terminate, self)
+
     def _terminate(self) -> None:
         self.state = TERMINATED
         self.layer.servers.pop(self.key, None)
