@@ -108,7 +108,10 @@ class Call:
             if verdict.reason is None:
                 hunt.end_as_last_attempt(self)
             else:
-                self.reject(verdict.reason, verdict.status)
+                # The reason that a failure_route gives to a gateway's refusal is the refusal's.
+                refused = self.last is not None and self.last.failure is None
+                side = "callee" if refused else "server"
+                self.reject(verdict.reason, verdict.status, side=side)
         elif isinstance(verdict, Respond):
             self.reject(
                 EndReason.ScriptRejected, verdict.status, verdict.reason, verdict.extra

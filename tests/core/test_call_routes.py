@@ -118,6 +118,18 @@ def test_dropping_a_call_that_was_sent_out_refuses_it(world: World) -> None:
     assert world.cdr.end_reason == "ScriptRejected"
 
 
+@pytest.mark.parametrize(("silent", "side"), [(False, "callee"), (True, "server")])
+def test_a_reason_given_to_a_refusal_leaves_it_the_refusal_of_the_callee(
+    world: World, silent: bool, side: str
+) -> None:
+    world.behaviours["g1"] = Behaviour(silent=True) if silent else BUSY
+    world.routes.on_failure = lambda call, attempt: End(EndReason.UserBusy)
+    call = world.place()
+    world.run(40_000)
+    assert call.status == 486
+    assert (world.cdr.end_reason, world.cdr.end_side) == ("UserBusy", side)
+
+
 @pytest.mark.parametrize(
     ("verdict", "status", "reason"),
     [
