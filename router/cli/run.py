@@ -26,7 +26,7 @@ from router.admin.metrics_process import run_metrics
 from router.core.flow import Listener
 from router.core.steering import BUCKETS
 from router.routing.config import Config, build_config
-from router.runtime.child import FINISH, Life
+from router.runtime.child import FINISH, Life, set_process_name
 from router.runtime.logs import configure_logs, structlog_emitter
 from router.runtime.posts import Limits, Post
 from router.runtime.routes_file import load_routes
@@ -78,6 +78,7 @@ def run(
         log_level: The least severe log lines to write.
     """
     configure_logs(log_level)
+    set_process_name("trunkline")
     try:
         supervisor = _prepare(routes, listen or [], state, workers, metrics, steering)
     except CannotRun as error:

@@ -124,8 +124,8 @@ def _live(
     """The whole of a child's life. Never returns into the supervisor's code."""
     code = EXIT_FAULT
     try:
-        _die_with(supervisor)
-        _set_name(title)
+        die_with(supervisor)
+        set_process_name(title)
         at_birth()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -150,13 +150,14 @@ def _live(
             os._exit(code)
 
 
-def _die_with(supervisor: int) -> None:
-    """SIGKILL when the supervisor is gone: leases and outbox are made for that."""
+def die_with(parent: int) -> None:
+    """SIGKILL for this process when its parent is gone: leases and outbox are made for that."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != supervisor:  # it died between the fork and here
+    if os.getppid() != parent:  # it died between the fork and here
         os._exit(EXIT_FAILED)
 
 
-def _set_name(title: str) -> None:
+def set_process_name(title: str) -> None:
+    """Name this process for ps and top; the kernel keeps 15 bytes."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, title.encode()[:15], 0, 0, 0)
