@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from router.core.flow import Listener
 from router.core.tally import Tally
-from router.runtime.child import END_AT_ONCE, EXIT_OK, FINISH, Life
+from router.runtime.child import EXIT_OK, FINISH, Life
 from router.runtime.clock import make_clock
 from router.runtime.driver import CommittingStore, DrivenEngine, Driver
 from router.runtime.logs import BoundedLog, structlog_emitter
@@ -22,8 +22,8 @@ from router.runtime.streams import StreamLimits
 
 SECOND_S = 1.0
 ORDER_LOOK_S = 0.02
-LAST_WORDS_MS = 1_000
-"""How long calls that were ended may take to be over: answers to our BYE."""
+LAST_WORDS_S = 0.7
+"""How long we stay after the last call: long enough to send its BYE a second time."""
 FLUSH_S = 0.05
 """For streams to write what they still hold."""
 
@@ -149,17 +149,19 @@ class _Worker:
         engine, life = driver.engine, self._life
         await ordered.wait()
         if life.order == FINISH:
-            self._log.line("info", "finishing", calls=engine.active_calls)
+            calls = engine.active_calls
+            self._log.line("info", "finishing", calls=calls)
             engine.begin_shutdown(self._now())
             driver.finish_turn(self._now())
             while life.order == FINISH:
                 if engine.active_calls == 0:
+                    await asyncio.sleep(LAST_WORDS_S if calls else 0)
+                    calls = 0
                     life.rest()
                 await asyncio.sleep(ORDER_LOOK_S)
-        self._log.line("info", "ending", calls=engine.active_calls)
+        calls = engine.active_calls
+        self._log.line("info", "ending", calls=calls)
         engine.end_all(self._now())
         driver.finish_turn(self._now())
-        until_ms = self._now() + LAST_WORDS_MS
-        while engine.active_calls and self._now() < until_ms:
-            await asyncio.sleep(ORDER_LOOK_S)
-        assert life.order == END_AT_ONCE
+        if calls:
+            await asyncio.sleep(LAST_WORDS_S)
