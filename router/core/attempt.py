@@ -92,11 +92,12 @@ class Attempt:
         host = f"[{target.host}]" if ":" in target.host else target.host
         authority = f"{host}:{target.port}"
         transport = "" if target.transport == "udp" else f";transport={target.transport}"
-        uri = f"sip:{self.callee}@{self.domain or authority}{transport}"
+        callee = f"{self.callee}@" if self.callee else ""
+        uri = f"sip:{callee}{self.domain or authority}{transport}"
         display = f"{self.display} " if self.display else ""
         caller = f"{self.caller}@" if self.caller else ""
         leg.local = f"{display}<sip:{caller}{engine.hosts[listener]}>;tag={token}"
-        leg.remote = f"<sip:{self.callee}@{self.domain or authority}>"
+        leg.remote = f"<sip:{callee}{self.domain or authority}>"
         leg.target = uri
         # The B leg counts on from the caller's CSeq, so that what refers to it (RAck) stays true.
         leg.cseq = leg.invite_cseq = call.a.invite_cseq

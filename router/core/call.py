@@ -219,6 +219,7 @@ class Call:
             leg.pending_ack = leg.invite_cseq
         server.user = self
         a.server = server
+        a.server_cseq = a.invite_cseq
         server.respond(
             response.status, response.reason,
             engine.contacts[a.flow.listener] + response.passthrough(NOT_PASSED), response.body,
@@ -368,7 +369,9 @@ class Call:
         # No reference cycle may survive the call: the collector runs rarely.
         engine = self.engine
         engine.calls.pop(self.id, None)
-        engine.initial.pop(self.a.call_id + self.a.remote_tag, None)
+        key = self.a.call_id + self.a.remote_tag
+        if engine.initial.get(key) is self:
+            del engine.initial[key]
         cancel(self._timer)
         cancel(self._opening)
         self._timer = self._opening = None

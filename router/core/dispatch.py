@@ -129,7 +129,13 @@ class Dispatch:
             server.on_ack()
             return
         leg = self._engine.legs.get(request.to_tag)
-        if leg is None or leg.call_id != request.call_id or leg.server is None:
+        if (
+            leg is None
+            or leg.server is None
+            or leg.server_cseq != request.cseq
+            or leg.call_id != request.call_id
+            or leg.remote_tag != request.from_tag
+        ):
             return
         self.call = leg.call
         peer = leg.peer

@@ -25,6 +25,7 @@ from router.core.flow import Flow, Listener
 from router.core.leg import Leg
 from router.core.parameters import TimerDefaults
 from router.core.policy import Policy
+from router.core.states import ROUTING
 from router.core.steering import call_id_like
 from router.core.takeover import dismiss
 from router.core.tally import Tally
@@ -373,6 +374,14 @@ class Engine:
     # -- trouble ----------------------------------------------------------------------------------
 
     def _refuse(self, error: SipError, flow: Flow) -> None:
+        call, server = self._dispatch.call, self._dispatch.server
+        if call is not None and call.state == ROUTING:
+            # Good enough to be parsed; then the routes asked for a part that is not.
+            call.reject(EndReason.IllegalCall, error.status, error.reason)
+            return
+        if call is not None or server is not None:
+            self._on_fault("a message could not be read in full")
+            return
         request = error.request
         if isinstance(request, Request) and request.method != "ACK":
             try:

@@ -17,7 +17,7 @@ from router.core.transactions.client_request import RequestClient
 from router.core.transactions.layer import ClientTransaction, ClientUser, TransactionLayer
 from router.core.transactions.server_invite import InviteServer
 from router.sip.message import Request, Response
-from router.sip.name_addr import parse_name_addr
+from router.sip.name_addr import header_uri
 from router.sip.render import render_request
 
 # What a successor of a dead worker adds to the CSeq it finds: requests sent since the dialog was
@@ -81,6 +81,7 @@ class Leg:
         "remote_tag",
         "routes",
         "server",
+        "server_cseq",
         "target",
     )
 
@@ -95,11 +96,12 @@ class Leg:
         self.remote = ""
         self.cseq = 0
         self.invite_cseq = 0
-        self.remote_cseq = 0
+        self.remote_cseq = -1  # any number is higher than none (RFC 3261 §12.2.2)
         self.target = ""
         self.routes: list[str] = []
         self.flow: Flow = engine.no_flow
         self.server: InviteServer | None = None  # our 2xx waits for its ACK here
+        self.server_cseq = 0  # the number that ACK has
         self.pending_ack = 0  # CSeq of a peer's 2xx that the other side's ACK will acknowledge
         self._ack = b""
         self.closing = False
@@ -115,7 +117,12 @@ class Leg:
         self.remote = request.get("from")
         self.local = f"{request.get('to')};tag={self.local_tag}"
         self.invite_cseq = self.remote_cseq = request.cseq
-        self.target = request.contact_uri
+        target = request.contact_uri
+        if not _is_request_uri(target):
+            # lenient: some probes and old stacks send no Contact; where they sit is known.
+            host = f"[{flow.host}]" if ":" in flow.host else flow.host
+            target = f"sip:{host}:{flow.port}"
+        self.target = target
         if request.has("record-route"):
             self.routes = request.record_routes
         self.flow = flow
@@ -134,14 +141,14 @@ class Leg:
         if response.has("record-route"):
             self.routes = response.record_routes[::-1]
         target = response.contact_uri
-        if target:
+        if _is_request_uri(target):
             self.target = target
         self.aim()
 
     def refresh_target(self, message: Request | Response) -> bool:
         """Follows a new Contact (RFC 3261 §12.2.1.2); True when it differed."""
         target = message.contact_uri
-        if not target or target == self.target:
+        if target == self.target or not _is_request_uri(target):
             return False
         self.target = target
         self.aim()
@@ -152,7 +159,7 @@ class Leg:
         if self.pinned or (self.flow.transport != "udp" and self.flow.connection):
             return  # a stream that the peer opened is the way back to it
         if self.routes:
-            next_hop = parse_name_addr(self.routes[0]).uri
+            next_hop = header_uri(self.routes[0])
         else:
             next_hop = self.target
         self.flow = self.engine.flow_to(next_hop, self.flow)
@@ -165,9 +172,9 @@ class Leg:
         routes = self.routes
         if not routes:
             return self.target, ""
-        if ";lr" in routes[0]:
+        strict = header_uri(routes[0])
+        if ";lr" in routes[0].lower() or not _is_request_uri(strict):
             return self.target, f"Route: {', '.join(routes)}\r\n"
-        strict = parse_name_addr(routes[0]).uri
         return strict, f"Route: {', '.join([*routes[1:], f'<{self.target}>'])}\r\n"
 
     def _head(self, branch: str, routes: str) -> str:
@@ -289,7 +296,7 @@ class Leg:
     def restored(cls, engine: LegHost, call: Any, snapshot: LegSnapshot) -> Leg:
         """The dialog of a snapshot, owned by this engine.
 
-        The peer's CSeq is not stored: 0 accepts whatever it sends next.
+        The peer's CSeq is not stored: whatever it sends next is accepted.
         """
         leg = cls(engine, call, snapshot.call_id, snapshot.local_tag)
         leg.remote_tag = snapshot.remote_tag
@@ -304,3 +311,8 @@ class Leg:
         leg.flow = flow if flow.transport == "udp" else flow._replace(connection=0, slot=-1)
         leg.aim()
         return leg
+
+
+def _is_request_uri(text: str) -> bool:
+    """Whether a peer's URI can stand in a request line; what it means is the next hop's affair."""
+    return ":" in text and " " not in text and "\t" not in text

@@ -27,7 +27,7 @@ _TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER")
 class Relay:
     """One request being relayed from `source` to `sink`."""
 
-    __slots__ = ("_answered", "call", "client", "offered", "server", "sink", "source")
+    __slots__ = ("_answered", "_cseq", "call", "client", "offered", "server", "sink", "source")
 
     def __init__(
         self, call: Call, source: Leg, sink: Leg, server: InviteServer | RequestServer
@@ -39,6 +39,7 @@ class Relay:
         self.client: InviteClient | None = None
         self.offered = False
         self._answered = False
+        self._cseq = 0
 
     def forward(self, request: Request) -> None:
         """Sends the request on."""
@@ -54,6 +55,7 @@ class Relay:
         body = request.body
         if method == "INVITE":
             self.offered = bool(body)
+            self._cseq = request.cseq
             self.call.relay = self
             self.client = self.sink.send_invite(self, extra, body)
         else:
@@ -97,6 +99,7 @@ class Relay:
                 if isinstance(server, InviteServer) and not self.source.closing:
                     server.user = self
                     self.source.server = server
+                    self.source.server_cseq = self._cseq
         elif (
             status < 300
             and response.cseq_method in _TARGET_REFRESH

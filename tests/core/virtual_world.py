@@ -23,6 +23,7 @@ from router.core.relay import Relay
 from router.core.tally import Tally
 from router.core.verdicts import Dial, Respond, Verdict
 from router.routing.objects import DEFAULT_SWITCH_ON, Codes, Gateway
+from router.sip.errors import SipError
 from router.sip.message import Request, Response, parse_message
 from router.sip.render import REASONS, render_response, reply_head
 from router.store.memory import MemoryLive
@@ -193,6 +194,7 @@ class Phone:
         self.address = f"{host}:{port}"
         self.contact = f"Contact: <sip:{self.address}>\r\n"
         self.inbox: list[Request | Response] = []
+        self.raw: list[bytes] = []
         self.sends: list[tuple[bytes, Flow]] = []
         self._branches = 0
 
@@ -203,7 +205,11 @@ class Phone:
     # What the network asks of an agent.
 
     def receive(self, data: bytes, flow: Flow, now_ms: int) -> None:
-        self.inbox.append(parse_message(data))
+        self.raw.append(data)
+        try:
+            self.inbox.append(parse_message(data))
+        except SipError:  # what it sent itself may stand in it
+            assert data.startswith(b"SIP/2.0 "), data
 
     def on_timers(self, now_ms: int) -> None:
         pass
@@ -288,6 +294,13 @@ def _short(message: Request | Response) -> str:
     if isinstance(message, Request):
         return message.method
     return f"{message.status} {message.cseq_method}"
+
+
+def _told(data: bytes) -> str:
+    try:
+        return _short(parse_message(data))
+    except SipError:
+        return data.partition(b"\r\n")[0].decode("utf-8", "replace")
 
 
 class World:
@@ -390,7 +403,7 @@ class World:
             names[(one.host, one.port)] = one.name
         return [
             f"{names.get(w.source, w.source)}>{names.get(w.target, w.target)} "
-            f"{_short(parse_message(w.data))}"
+            f"{_told(w.data)}"
             for w in self.network.wires
         ]
 
