@@ -39,7 +39,13 @@ from router.runtime.service import (
     state_preparation,
     worker_posts,
 )
-from router.runtime.sockets import ListenError, Sockets, open_sockets, open_tcp_listener
+from router.runtime.sockets import (
+    ListenError,
+    Sockets,
+    allow_many_descriptors,
+    open_sockets,
+    open_tcp_listener,
+)
 from router.runtime.supervisor import Supervisor
 from router.store.boot import check_writable
 from router.store.errors import StoreError
@@ -112,6 +118,7 @@ def _prepare(
     slots = config.workers or min(available_cores(), BUCKETS)
     if not 1 <= slots <= BUCKETS:
         raise CannotRun(f"workers: {slots} is not a number from 1 to {BUCKETS} (0: one per core)")
+    allow_many_descriptors()
     try:
         sockets = open_sockets(config.listeners, slots)
         metrics_socket = (

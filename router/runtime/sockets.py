@@ -9,7 +9,9 @@ This module knows addresses; it does not know SIP.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import resource
 import socket
 from collections.abc import Sequence
 
@@ -84,6 +86,13 @@ class Sockets:
             slot.stray_in.close()
         for opened in self.slots[0].stray_out:
             opened.close()
+
+
+def allow_many_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: each TCP connection takes a descriptor."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def open_sockets(asked: Sequence[Listener], slots: int) -> Sockets:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -150,6 +152,33 @@ def test_datagrams_without_a_call_id_are_spread_over_the_workers() -> None:
         chosen.add(group.chosen(b"OPTIONS sip:x SIP/2.0\r\ni: compact\r\n" + b"x" * 64))
     group.close()
     assert chosen == {0, 1}
+
+
+class SmallKernel:
+    """A socket whose kernel takes programs of at most `limit` instructions."""
+
+    def __init__(self, limit: int, refusal: int = errno.ENOMEM) -> None:
+        self.limit = limit
+        self.refusal = refusal
+        self.taken = 0
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        count, _ = struct.unpack("HP", value)
+        if count > self.limit:
+            raise OSError(self.refusal, "refused")
+        self.taken = count
+
+
+def test_a_program_too_long_for_the_kernel_is_shortened() -> None:
+    kernel = SmallKernel(1200)
+    assert 400 < attach_steering(kernel, 2) < 600  # type: ignore[arg-type]
+    assert 1000 < kernel.taken <= 1200
+
+
+@pytest.mark.parametrize("kernel", [SmallKernel(100), SmallKernel(100, errno.EPERM)])
+def test_what_the_kernel_refuses_altogether_is_an_error(kernel: SmallKernel) -> None:
+    with pytest.raises(OSError, match="refused"):
+        attach_steering(kernel, 2)  # type: ignore[arg-type]
 
 
 def test_the_longest_program_is_within_the_kernels_limit() -> None:

@@ -105,6 +105,17 @@ def test_a_listener_for_another_purpose_says_which() -> None:
     opened.close()
 
 
+def test_a_kernel_that_refuses_the_filter_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(member: socket.socket, slots: int) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("router.runtime.sockets.attach_steering", refuse)
+    sockets = open_sockets(BOTH, 2)
+    sockets.steer()
+    assert (sockets.steered_bytes, sockets.steering_fault) == (0, "Operation not permitted")
+    sockets.close()
+
+
 def test_groups_of_udp_sockets_are_steered_and_tcp_ones_are_not() -> None:
     sockets = open_sockets(BOTH, 2)
     sockets.steer()
