@@ -89,7 +89,7 @@ class Sockets:
 
 
 def allow_many_descriptors() -> None:
-    """Raise the soft limit of open files to the hard one: each TCP connection takes a descriptor."""
+    """Raise the soft limit of open files to the hard one: each TCP connection needs one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
