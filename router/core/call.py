@@ -216,7 +216,7 @@ class Call:
         if self.body:
             leg.send_ack(leg.invite_cseq)
         else:
-            leg.pending_ack = leg.invite_cseq
+            leg.leave_ack_to_peer(leg.invite_cseq)
         server.user = self
         a.server = server
         a.server_cseq = a.invite_cseq
@@ -379,5 +379,8 @@ class Call:
         self.request = None
         self.server = None
         self.attempt = None
-        self.relay = None
+        relay = self.relay
+        if relay is not None:
+            self.relay = None
+            relay.abandon()
         self.b = None

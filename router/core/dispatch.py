@@ -254,6 +254,8 @@ class Dispatch:
         call = leg.call
         if call is None:  # both sides hung up at once
             server.respond(200 if method == "BYE" else 481)
+            if method == "BYE":
+                leg.on_bye()
             return
         self.call = call
         if request.cseq <= leg.remote_cseq:

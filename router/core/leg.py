@@ -223,6 +223,11 @@ class Leg:
         self.pending_ack = 0
         engine.layer.send_request(self._ack, self.flow, "ACK")
 
+    def leave_ack_to_peer(self, cseq: int) -> None:
+        """The peer's 2xx made the offer: the other side's ACK brings the answer, and not before."""
+        self.pending_ack = cseq
+        self._ack = b""
+
     def resend_ack(self) -> None:
         """The peer's 2xx came again: so does our ACK (RFC 3261 §13.2.2.4)."""
         if self._ack:
@@ -259,6 +264,12 @@ class Leg:
             if self.bye_pending:
                 self.bye_pending = False
                 self.send_request("BYE", self)
+
+    def on_bye(self) -> None:
+        """The peer hung up after we did: neither its ACK nor an answer to our BYE is waited for."""
+        self.bye_pending = False
+        self.acknowledge_server()
+        self.forget()
 
     def on_cancel(self, server: InviteServer) -> None:
         """Nothing: the 2xx was faster."""

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 # Requests whose answer may change the remote target (RFC 3261 §12.2, RFC 3311 §5.1).
 _TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
 
+# Whose 481 speaks of a provisional response or a subscription, not of the dialog (RFC 3262 §3,
+# RFC 5057 §5.1).
+_OWN_481 = frozenset(("PRACK", "NOTIFY", "SUBSCRIBE"))
+
 
 class Relay:
     """One request being relayed from `source` to `sink`."""
@@ -94,7 +98,7 @@ class Relay:
                 if sink.closing or self.offered:
                     sink.send_ack(client.cseq)
                 else:
-                    sink.pending_ack = client.cseq
+                    sink.leave_ack_to_peer(client.cseq)
                 server = self.server
                 if isinstance(server, InviteServer) and not self.source.closing:
                     server.user = self
@@ -107,7 +111,7 @@ class Relay:
         ):
             call.store_dialog()
         self._answer(response)
-        if status == 481 and sink.call is call:
+        if status == 481 and sink.call is call and response.cseq_method not in _OWN_481:
             # RFC 3261 §12.2.1.2: the peer has lost the dialog.
             call.hang_up(EndReason.SessionTimeout)
 
@@ -124,6 +128,12 @@ class Relay:
     def on_transport_error(self, client: ClientTransaction) -> None:
         """The other side cannot be reached."""
         self._lost(client)
+
+    def abandon(self) -> None:
+        """The call ended while its re-INVITE was open (RFC 3261 §15.1.2)."""
+        self.server.respond(487)
+        if self.client is not None:
+            self.client.cancel()
 
     def _lost(self, client: ClientTransaction) -> None:
         call = self.call
