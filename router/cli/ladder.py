@@ -20,7 +20,7 @@ from router.core.network import Wire
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, parse_message
 
-TIME_WIDTH: Final = 6
+TIME_WIDTH: Final = 5
 AROUND_LABEL: Final = 6
 """A lifeline, the shortest bits of line and blanks beside the label, the arrow's head."""
 NARROWEST: Final = 10
@@ -71,7 +71,7 @@ def render_ladder(
     if not arrows:
         return Text()
     columns = _columns(arrows, lanes, width)
-    aside = columns[-1] + len(lanes[-1].name) // 2 + 2
+    aside = columns[-1] + _aside(lanes)
     lines = [_header(lanes, columns, aside)]
     lines += [_row(arrow, columns, aside) for arrow in arrows]
     ladder = Text("\n").join(lines)
@@ -127,7 +127,7 @@ def _columns(arrows: Sequence[Arrow], lanes: Sequence[Lane], width: int) -> list
         if max(gaps[gap] for gap in arrow.span) < needed:
             gaps[arrow.span[0]] = needed
     first = TIME_WIDTH + 1 + names[0] // 2
-    aside = names[-1] // 2 + 2 + max(len(arrow.cseq) for arrow in arrows)
+    aside = _aside(lanes) + max(len(arrow.cseq) for arrow in arrows)
     excess = first + sum(gaps) + aside - width
     while excess > 0 and max(gaps) > NARROWEST:
         gaps[gaps.index(max(gaps))] -= 1
@@ -136,6 +136,11 @@ def _columns(arrows: Sequence[Arrow], lanes: Sequence[Lane], width: int) -> list
     for gap in gaps:
         columns.append(columns[-1] + gap)
     return columns
+
+
+def _aside(lanes: Sequence[Lane]) -> int:
+    """How far right of the last lifeline the CSeq stands: behind the name above it."""
+    return (len(lanes[-1].name) + 1) // 2 + 1
 
 
 def _header(lanes: Sequence[Lane], columns: Sequence[int], aside: int) -> Text:
