@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -51,6 +52,10 @@ def make_app() -> App:
 
 def main() -> int:
     """Run the command line; the exit code, also where the command ends by SystemExit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that knows no "…" or "─" gets a question mark, not a traceback.
+            stream.reconfigure(errors="replace")
     try:
         try:
             make_app()(sys.argv[1:])

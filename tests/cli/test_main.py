@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import types
@@ -152,3 +153,24 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     process.wait(30)
     assert b"Traceback" not in said
     assert b"BrokenPipe" not in said
+
+
+def test_a_terminal_that_knows_only_ascii_is_no_traceback() -> None:
+    script = (
+        "import sys, types\n"
+        "from router.cli import main\n"
+        "module = types.ModuleType('stand_in')\n"
+        "module.go = lambda: print('a… ─')\n"
+        "sys.modules['stand_in'] = module\n"
+        "main.COMMANDS = (main.Command('go', 'stand_in:go', 'Go.'),)\n"
+        "sys.argv = ['trunkline', 'go']\n"
+        "sys.exit(main.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a? ?\n", "")
