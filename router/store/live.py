@@ -91,6 +91,8 @@ class LmdbLive:
                 self._room = Room(self._env, self.path)
                 self._room.suffices()
             self._databases = LiveDatabases(*open_databases(self._env, LiveDatabases._fields))
+            if self._room:
+                self._room.databases = self._databases
             self._check_schema()
         except BaseException:
             self.close()
@@ -137,7 +139,7 @@ class LmdbLive:
     def _writing(self, *, frees: bool = False) -> Iterator[lmdb.Transaction[bytes]]:
         """A write transaction off the hot path, with LMDB's errors in our words.
 
-        One that frees what it takes many times over is let through on a full disk.
+        One that frees what it takes many times over is let through when room is short.
         """
         room = self._writable()
         if not frees:

@@ -1,0 +1,337 @@
+"""What every live store must do. A second backend subclasses these with a `live` fixture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from store_samples import (
+    ACCOUNT,
+    BACKUP,
+    MOBILE,
+    NOW_MS,
+    SERVER,
+    TRUNK,
+    call_id,
+    sample_admit,
+    sample_call,
+    sample_cdr,
+)
+
+from router.store.interface import Usage
+from router.store.ops import (
+    Admission,
+    Admit,
+    Candidate,
+    Finish,
+    GatewayState,
+    Hold,
+    Opened,
+    Rehunt,
+    Save,
+)
+from router.store.query import CdrQuery
+from router.store.records import CallRecord
+
+
+def in_use(live: Any) -> dict[str, int]:
+    """The keys with lines in use."""
+    return {key: usage.in_use for key, usage in live.usages("").items() if usage.in_use}
+
+
+class AdmissionSuite:
+    """Admit, Rehunt, Save, Finish and gateway health, with the usage they leave."""
+
+    def test_an_admitted_call_holds_its_lines_and_its_gateway(self, live: Any) -> None:
+        admit = sample_admit(1)
+        (admission,) = live.commit([admit], NOW_MS)
+        assert admission == Admission("gateway:cn_mobile", [], None)
+        assert admit.record.holds == ["account:acme", "trunk:acme/office", "server:"]
+        assert admit.record.gateway == "gateway:cn_mobile"
+        assert in_use(live) == {
+            "account:acme": 1,
+            "trunk:acme/office": 1,
+            "server:": 1,
+            "gateway:cn_mobile": 1,
+        }
+        assert live.usage("gateway:cn_mobile") == Usage(1, 1)
+        assert live.verify() == []
+
+    def test_a_call_over_a_limit_is_refused_and_takes_nothing(self, live: Any) -> None:
+        live.commit([sample_admit(n) for n in range(3)], NOW_MS)
+        before = live.usages("")
+        admit = sample_admit(3)
+        (admission,) = live.commit([admit], NOW_MS)
+        assert admission == Admission(None, [], "account:acme")
+        assert (admit.record.holds, admit.record.gateway) == ([], "")
+        assert live.usages("") == before
+
+    def test_a_refusal_by_the_last_hold_gives_the_earlier_ones_back(self, live: Any) -> None:
+        none_left = Hold("trunk:closed", 0)
+        (admission,) = live.commit([sample_admit(1, (ACCOUNT, SERVER, none_left))], NOW_MS)
+        assert admission.refused == "trunk:closed"
+        assert in_use(live) == {}
+
+    def test_without_a_usable_gateway_nothing_is_taken(self, live: Any) -> None:
+        closed = Candidate("gateway:closed", 0)
+        live.commit([GatewayState(MOBILE.key, NOW_MS + 1)], NOW_MS)
+        (admission,) = live.commit([sample_admit(1, tiers=((MOBILE,), (closed,)))], NOW_MS)
+        assert admission == Admission(None, [(MOBILE.key, "down"), ("gateway:closed", "full")])
+        assert in_use(live) == {}
+
+    def test_without_any_candidate_nothing_is_taken(self, live: Any) -> None:
+        (admission,) = live.commit([sample_admit(1, tiers=())], NOW_MS)
+        assert admission == Admission()
+        assert in_use(live) == {}
+
+    def test_a_full_first_tier_leads_to_the_second(self, live: Any) -> None:
+        answers = live.commit([sample_admit(n) for n in range(3)], NOW_MS)
+        assert [answer.gateway for answer in answers] == [MOBILE.key, MOBILE.key, BACKUP.key]
+        assert answers[2].dropped == [(MOBILE.key, "full")]
+
+    def test_later_operations_of_a_turn_see_what_earlier_ones_did(self, live: Any) -> None:
+        one_line = (Hold("account:small", 1),)
+        first, second, third = (sample_admit(n, one_line) for n in range(3))
+        answers = live.commit(
+            [first, second, Finish(first.record.id, first.record.cdr), third], NOW_MS
+        )
+        assert [answer and answer.gateway for answer in answers] == [
+            MOBILE.key,
+            None,
+            None,
+            MOBILE.key,
+        ]
+        assert answers[1].refused == "account:small"
+        assert live.usage("account:small").in_use == 1
+        assert live.verify() == []
+
+    def test_a_gateway_that_goes_down_in_a_turn_is_skipped_in_it(self, live: Any) -> None:
+        down = GatewayState(MOBILE.key, NOW_MS + 30_000, 5)
+        _, admission = live.commit([down, sample_admit(1)], NOW_MS)
+        assert admission == Admission(BACKUP.key, [(MOBILE.key, "down")])
+
+    @pytest.mark.parametrize(("later_ms", "gateway"), [(29_999, BACKUP.key), (30_000, MOBILE.key)])
+    def test_a_gateway_is_a_candidate_again_when_its_time_is_over(
+        self, live: Any, later_ms: int, gateway: str
+    ) -> None:
+        live.commit([GatewayState(MOBILE.key, NOW_MS + 30_000, 5)], NOW_MS)
+        (admission,) = live.commit([sample_admit(1)], NOW_MS + later_ms)
+        assert admission.gateway == gateway
+
+    def test_calls_go_round_between_gateways_that_are_equally_loaded(self, live: Any) -> None:
+        tier = ((Candidate("gateway:b"), Candidate("gateway:a")),)
+        answers = live.commit([sample_admit(n, (), tier) for n in range(4)], NOW_MS)
+        assert [answer.gateway for answer in answers] == ["gateway:a", "gateway:b"] * 2
+
+    def test_rehunt_gives_the_gateway_back_and_takes_the_next(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit], NOW_MS)
+        (admission,) = live.commit([Rehunt(admit.record, ((BACKUP,),))], NOW_MS)
+        assert admission == Admission(BACKUP.key)
+        assert admit.record.gateway == BACKUP.key
+        assert live.usage(MOBILE.key) == Usage(0, 1)
+        assert live.usage(BACKUP.key) == Usage(1, 1)
+        assert live.usage("account:acme").in_use == 1
+        assert live.verify() == []
+
+    def test_rehunt_without_a_gateway_keeps_the_lines_of_the_account(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit], NOW_MS)
+        (admission,) = live.commit([Rehunt(admit.record, ())], NOW_MS)
+        assert admission.gateway is None
+        assert admit.record.gateway == ""
+        assert in_use(live) == {"account:acme": 1, "trunk:acme/office": 1, "server:": 1}
+        assert live.verify() == []
+
+    def test_rehunt_may_take_the_very_line_it_gave_back(self, live: Any) -> None:
+        only = Candidate("gateway:only", 1)
+        admit = sample_admit(1, tiers=((only,),))
+        _, admission = live.commit([admit, Rehunt(admit.record, ((only,),))], NOW_MS)
+        assert admission.gateway == "gateway:only"
+        assert live.usage("gateway:only") == Usage(1, 2)
+
+    def test_rehunt_of_a_finished_call_takes_nothing(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit, Finish(admit.record.id, admit.record.cdr)], NOW_MS)
+        (admission,) = live.commit([Rehunt(admit.record, ((BACKUP,),))], NOW_MS)
+        assert admission == Admission()
+        assert in_use(live) == {}
+        assert live.verify() == []
+
+    def test_finish_gives_everything_back(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit], NOW_MS)
+        live.commit([Finish(admit.record.id, admit.record.cdr)], NOW_MS)
+        assert in_use(live) == {}
+        assert live.usage(MOBILE.key) == Usage(0, 1)
+        assert live.verify() == []
+
+    def test_finishing_twice_releases_once(self, live: Any) -> None:
+        first, second = sample_admit(1), sample_admit(2)
+        finish = Finish(first.record.id, first.record.cdr)
+        live.commit([first, second, finish, finish], NOW_MS)
+        live.commit([finish], NOW_MS)
+        assert live.usage("account:acme").in_use == 1
+        assert live.usage(MOBILE.key).in_use == 1
+        assert live.verify() == []
+
+    def test_a_call_refused_at_the_door_still_leaves_a_cdr(self, live: Any) -> None:
+        live.commit([Finish(call_id(1), sample_cdr(1, gateway="", end_reason="IllegalCall"))], 1)
+        assert in_use(live) == {}
+
+    def test_save_after_finish_does_not_bring_the_call_back(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit, Finish(admit.record.id, admit.record.cdr), Save(admit.record)], 1)
+        assert in_use(live) == {}
+        assert live.verify() == []
+
+    def test_usages_are_those_under_the_prefix_only(self, live: Any) -> None:
+        holds = (Hold("gatewax:x"), Hold("gateway"), Hold("gatewaz:"))
+        live.commit([sample_admit(1, holds, ((MOBILE,),))], NOW_MS)
+        assert list(live.usages("gateway:")) == [MOBILE.key]
+        assert live.usage("gateway:never") == Usage(0, 0)
+
+    def test_the_newest_health_of_a_gateway_stands(self, live: Any) -> None:
+        live.commit([GatewayState("gateway:a", 10, 1), GatewayState("gateway:b", 20, 2)], 1)
+        live.commit([GatewayState("gateway:a", 0, 0)], 2)
+        assert live.gateway_states() == {
+            "gateway:a": GatewayState("gateway:a", 0, 0),
+            "gateway:b": GatewayState("gateway:b", 20, 2),
+        }
+
+    def test_a_turn_without_operations_is_answered_without_any(self, live: Any) -> None:
+        assert live.commit([], NOW_MS) == []
+
+
+class LiveStoreSuite(AdmissionSuite):
+    """The rest of `LiveStore`: records for adoption, outbox, heartbeats, sizes."""
+
+    def test_a_call_is_read_back_as_it_was_stored(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit], NOW_MS)
+        assert list(live.calls()) == [admit.record]
+        admit.record.answered = True
+        admit.record.dialog = b"later"
+        live.commit([Save(admit.record)], NOW_MS)
+        assert list(live.calls()) == [admit.record]
+        assert live.active_calls() == 1
+
+    def test_calls_come_oldest_first_and_by_slot(self, live: Any) -> None:
+        records = [sample_call(number, slot=number % 2) for number in range(600)]
+        tiers = ((Candidate("gateway:a"),),)
+        live.commit([Admit(record, (), tiers) for record in reversed(records)], NOW_MS)
+        assert [record.id for record in live.calls()] == sorted(r.id for r in records)
+        assert [record.id for record in live.calls_of_slot(1)] == [r.id for r in records[1::2]]
+        assert live.active_calls() == 600
+
+    def test_calls_may_be_changed_while_they_are_read(self, live: Any) -> None:
+        tiers = ((Candidate("gateway:a"),),)
+        live.commit([Admit(sample_call(number), (), tiers) for number in range(600)], NOW_MS)
+        for record in live.calls():
+            live.commit([Finish(record.id, record.cdr)], NOW_MS)
+        assert live.active_calls() == 0
+        assert live.verify() == []
+
+    def test_a_record_cannot_gain_or_lose_a_lease_by_being_saved(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit], NOW_MS)
+        admit.record.gateway = BACKUP.key
+        admit.record.holds = []
+        live.commit([Save(admit.record)], NOW_MS)
+        assert admit.record.gateway == MOBILE.key
+        assert live.verify() == []
+        live.commit([Finish(admit.record.id, admit.record.cdr)], NOW_MS)
+        assert in_use(live) == {}
+
+    def test_a_key_held_twice_counts_twice(self, live: Any) -> None:
+        twice = (Hold("account:acme", 2), Hold("account:acme", 2))
+        first, second = live.commit([sample_admit(1, twice), sample_admit(2, twice)], NOW_MS)
+        assert first.gateway == MOBILE.key
+        assert second.refused == "account:acme"
+        assert live.usage("account:acme").in_use == 2
+        assert live.verify() == []
+
+    def test_every_finished_call_is_once_in_the_outbox(self, live: Any) -> None:
+        first = sample_cdr(1, end_reason="Normal")
+        second = sample_cdr(1, end_reason="Cancelled")
+        live.commit([Finish(first.id, first), Finish(first.id, second)], NOW_MS)
+        live.commit([Finish(first.id, second)], NOW_MS)
+        assert live.backlog() == 1
+        assert live.waiting_cdrs(CdrQuery()) == [first]
+
+    def test_the_outbox_gives_the_oldest_and_forgets_what_is_deleted(self, live: Any) -> None:
+        cdrs = [sample_cdr(number) for number in range(700)]
+        live.commit([Finish(cdr.id, cdr) for cdr in reversed(cdrs)], NOW_MS)
+        oldest = live.outbox(600)
+        assert len(oldest) == 600
+        live.outbox_delete([key for key, _ in oldest])
+        assert live.backlog() == 100
+        assert live.waiting_cdrs(CdrQuery()) == cdrs[:599:-1]
+        live.outbox_delete([key for key, _ in oldest])
+        assert live.backlog() == 100
+
+    def test_an_opening_waits_beside_the_cdr_and_is_no_cdr(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit, Opened(admit.record), Opened(admit.record)], NOW_MS)
+        assert live.backlog() == 1
+        assert live.waiting_cdrs(CdrQuery()) == []
+        (opening,) = live.outbox(10)
+        live.commit([Finish(admit.record.id, admit.record.cdr)], NOW_MS)
+        assert live.backlog() == 2
+        live.outbox_delete([opening[0]])
+        assert live.waiting_cdrs(CdrQuery()) == [admit.record.cdr]
+
+    def test_waiting_cdrs_are_filtered(self, live: Any) -> None:
+        live.commit([Finish(call_id(n), sample_cdr(n)) for n in range(5)], NOW_MS)
+        query = CdrQuery(since_ms=NOW_MS + 1, until_ms=NOW_MS + 3)
+        assert [cdr.id for cdr in live.waiting_cdrs(query)] == [call_id(2), call_id(1)]
+        assert live.waiting_cdrs(CdrQuery(account="other")) == []
+
+    def test_each_slot_has_its_last_heartbeat(self, live: Any) -> None:
+        live.heartbeat(0, NOW_MS)
+        live.heartbeat(17, NOW_MS + 1)
+        live.heartbeat(0, NOW_MS + 2)
+        assert live.heartbeats() == {0: NOW_MS + 2, 17: NOW_MS + 1}
+
+    def test_text_that_is_no_utf8_is_stored_readably(self, live: Any) -> None:
+        admit = sample_admit(1)
+        admit.record.cdr.caller_in = "10\udcff"
+        live.commit([admit, Finish(admit.record.id, admit.record.cdr)], NOW_MS)
+        (cdr,) = live.waiting_cdrs(CdrQuery())
+        assert cdr.caller_in == "10\\xff"
+
+    def test_a_turn_that_fails_leaves_store_and_records_as_they_were(self, live: Any) -> None:
+        admit, other = sample_admit(1), sample_admit(2)
+        live.commit([admit], NOW_MS)
+        before = live.usages("")
+        broken = CallRecord(id="x" * 5_000)
+        with pytest.raises(Exception, match=r"live"):
+            live.commit(
+                [
+                    Rehunt(admit.record, ((BACKUP,),)),
+                    Save(admit.record),
+                    other,
+                    Finish(admit.record.id, admit.record.cdr),
+                    Admit(broken, (), ((MOBILE,),)),
+                ],
+                NOW_MS,
+            )
+        assert admit.record.gateway == MOBILE.key
+        assert (other.record.holds, other.record.gateway) == ([], "")
+        assert (broken.holds, broken.gateway) == ([], "")
+        assert live.usages("") == before
+        assert live.backlog() == 0
+        assert list(live.calls()) == [admit.record]
+        assert live.verify() == []
+
+    def test_the_sizes_say_what_is_there(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit, Finish(call_id(2), sample_cdr(2))], NOW_MS)
+        stat = live.stat()
+        assert (stat["calls"], stat["outbox"]) == (1, 1)
+        assert 0 < stat["used_bytes"] < stat["map_bytes"]
+
+    def test_a_recount_repairs_what_verify_finds(self, live: Any) -> None:
+        live.commit([sample_admit(1, (TRUNK,))], NOW_MS)
+        assert live.recount() == []
+        assert live.verify() == []
