@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from glob import glob, has_magic
-from os.path import abspath, dirname, join
+from os.path import dirname, join, normpath
+from typing import Protocol
 
 from dsl import ast
 from dsl.findings import ERROR, WARNING, ChainLink, Finding
@@ -13,10 +12,24 @@ from dsl.parse import ParsedFile, parse_text
 
 MAX_FILES = 1000
 MAX_BYTES = 16 * 1024 * 1024
+_MAGIC = frozenset("*?[")
 
 
 class SourceError(Exception):
     """A file that cannot be read, in one line."""
+
+
+class Files(Protocol):
+    """How the language reaches what is outside of it: it opens nothing by itself."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file; raises OSError."""
+
+    def matches(self, pattern: str) -> list[str]:
+        """The files that a pattern with `*`, `?` and `[…]` matches, in any order."""
+
+    def variable(self, name: str) -> str | None:
+        """An environment variable, for `env("NAME")`."""
 
 
 class Unit:
@@ -44,11 +57,10 @@ class Unit:
         return digest.hexdigest()[:12]
 
 
-def read_text(path: str) -> str:
+def read_text(path: str, files: Files) -> str:
     """The text of a file; raises SourceError."""
     try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = files.read(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SourceError(f"{path}: cannot be read: {reason}") from None
@@ -61,20 +73,18 @@ def read_text(path: str) -> str:
         raise SourceError(f"{path}:{line}: is not UTF-8 text") from None
 
 
-def read_unit(
-    path: str, block_kinds: frozenset[str], read: Callable[[str], str] = read_text
-) -> Unit:
+def read_unit(path: str, block_kinds: frozenset[str], files: Files) -> Unit:
     """Read and parse a configuration with its includes; raises SourceError for the first file."""
     unit = Unit(path)
-    _Reader(unit, block_kinds, read).add(path, read(path), ())
+    _Reader(unit, block_kinds, files).add(path, read_text(path, files), ())
     return unit
 
 
 class _Reader:
-    def __init__(self, unit: Unit, block_kinds: frozenset[str], read: Callable[[str], str]) -> None:
+    def __init__(self, unit: Unit, block_kinds: frozenset[str], files: Files) -> None:
         self._unit = unit
         self._block_kinds = block_kinds
-        self._read = read
+        self._files = files
 
     def add(self, path: str, text: str, chain: tuple[ast.Include, ...]) -> None:
         """Add a file's items; `chain` are the includes that led to it."""
@@ -92,19 +102,20 @@ class _Reader:
 
     def _include(self, path: str, item: ast.Include, chain: tuple[ast.Include, ...]) -> None:
         pattern = join(dirname(path), item.pattern)
-        found = sorted(glob(pattern)) if has_magic(pattern) else [pattern]
+        globbed = bool(_MAGIC & set(item.pattern))
+        found = sorted(self._files.matches(pattern)) if globbed else [pattern]
         if not found:
             self._report(item, "empty-glob", f'no file matches "{item.pattern}"', WARNING)
         for file in found:
-            known = {abspath(seen): seen for seen in self._unit.texts}
-            if abspath(file) in known:
+            known = {normpath(seen): seen for seen in self._unit.texts}
+            if normpath(file) in known:
                 self._seen_before(item, file, chain)
                 continue
             if len(self._unit.texts) >= MAX_FILES:
                 self._report(item, "too-many-files", f"more than {MAX_FILES} files are included")
                 return
             try:
-                text = self._read(file)
+                text = read_text(file, self._files)
             except SourceError as error:
                 self._unit.broken = True
                 self._report(item, "unreadable-file", str(error))
@@ -112,11 +123,11 @@ class _Reader:
             self.add(file, text, (*chain, item))
 
     def _seen_before(self, item: ast.Include, file: str, chain: tuple[ast.Include, ...]) -> None:
-        open_files = {abspath(self._unit.path)}
-        open_files |= {abspath(join(dirname(link.span.file), link.pattern)) for link in chain}
-        open_files |= {abspath(link.span.file) for link in chain}
-        open_files.add(abspath(item.span.file))
-        if abspath(file) in open_files:
+        open_files = {normpath(self._unit.path)}
+        open_files |= {normpath(join(dirname(link.span.file), link.pattern)) for link in chain}
+        open_files |= {normpath(link.span.file) for link in chain}
+        open_files.add(normpath(item.span.file))
+        if normpath(file) in open_files:
             message = f"{file} includes itself"
             links = tuple(
                 ChainLink(

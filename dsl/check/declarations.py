@@ -1,0 +1,208 @@
+"""What the configuration declares: routes, blocks and imports by name, each name once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from dsl import ast
+from dsl.check.report import Report, link
+from dsl.check.settings import CheckedBlock
+from dsl.surface import NAMED, ROUTE_KINDS, UNNAMED_KINDS, Surface
+from dsl.types import VOID, Type
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EVENT = re.compile(r"[a-z]+:[A-Za-z_][A-Za-z0-9_]*( every [0-9]+(ms|s|m|h|d))?")
+
+
+@dataclass(slots=True)
+class Use:
+    """Something in a route that is legal in some kinds of route only."""
+
+    span: ast.Span
+    what: str
+    kinds: frozenset[str]
+
+
+@dataclass(slots=True, eq=False)
+class Route:
+    """A route with what the checks learn of it.
+
+    `returns` is the type of its `return`s, VOID if it gives no value. `calls` are the routes that
+    it calls, with the place of the call. The outcomes are bits of dsl/check/flow.py.
+    """
+
+    node: ast.RouteNode
+    returns: Type = VOID
+    uses: list[Use] = field(default_factory=list)
+    calls: list[tuple[Route, ast.Call]] = field(default_factory=list)
+    outcomes: int = 0
+    referenced: bool = False
+    recursive: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Kind and name."""
+        return self.node.kind, self.node.name
+
+    @property
+    def title(self) -> str:
+        """The route as messages call it."""
+        return self.node.title
+
+
+@dataclass(slots=True)
+class Declarations:
+    """Everything that has a name."""
+
+    routes: dict[tuple[str, str], Route] = field(default_factory=dict)
+    blocks: dict[str, dict[str, CheckedBlock]] = field(default_factory=dict)
+    imports: dict[str, ast.ImportPython] = field(default_factory=dict)
+
+    def routes_of(self, kind: str) -> dict[str, Route]:
+        """The routes of a kind by their names."""
+        return {name: route for (one, name), route in self.routes.items() if one == kind}
+
+
+def declare_blocks(declarations: Declarations, blocks: list[CheckedBlock]) -> None:
+    """Enter the top-level blocks by kind and name."""
+    for block in blocks:
+        declarations.blocks.setdefault(block.node.kind, {})[block.node.name] = block
+
+
+def declare_imports(
+    declarations: Declarations, nodes: list[ast.ImportPython], report: Report
+) -> None:
+    """Enter the imports; they are not supported yet."""
+    for node in nodes:
+        report.add(
+            "not-supported",
+            node.span,
+            "importing Python is part of the language, but not supported in this version",
+        )
+        declarations.imports[node.name] = node
+
+
+def declare_routes(
+    declarations: Declarations, nodes: list[ast.RouteNode], surface: Surface, report: Report
+) -> None:
+    """Enter the routes; unknown kinds, wrong labels and second ones of a name are reported."""
+    for node in nodes:
+        if node.kind not in ROUTE_KINDS:
+            help = "Kamailio's onreply_route is reply_route here" if "reply" in node.kind else ""
+            report.unknown(
+                "unknown-route-kind",
+                node.kind_span,
+                f"there is no kind of route `{node.kind}`",
+                node.kind,
+                ROUTE_KINDS,
+                help,
+            )
+            continue
+        if node.kind not in surface.ready_kinds:
+            report.add(
+                "not-supported",
+                node.kind_span,
+                f"{node.kind} is part of the language, but not supported in this version",
+            )
+        if not _check_label(node, report):
+            continue
+        route = Route(node)
+        first = declarations.routes.setdefault(route.key, route)
+        if first is not route:
+            report.add(
+                "duplicate-route",
+                node.label_span,
+                f"there is a {node.title} already",
+                chain=(link(first.node.label_span, "the first one"),),
+            )
+
+
+def _check_label(node: ast.RouteNode, report: Report) -> bool:
+    if node.kind in UNNAMED_KINDS:
+        if node.label is not None:
+            report.add(
+                "bad-name",
+                node.label_span,
+                f"there is only one {node.kind}: it has no name",
+                f"write `{node.kind} {{ … }}`",
+            )
+        return True
+    if not node.label:
+        report.add(
+            "missing-name",
+            node.kind_span,
+            f"this {node.kind} has no name",
+            f"write `{node.kind}[NAME] {{ … }}`",
+        )
+        return False
+    pattern = _EVENT if node.kind == "event_route" else _NAME
+    if pattern.fullmatch(node.label) is None:
+        what = "event" if node.kind == "event_route" else "name"
+        help = "a name is letters, digits and `_`, and begins with a letter"
+        report.add(
+            "bad-name",
+            node.label_span,
+            f"`{node.label}` is no {what} of a route",
+            "" if what == "event" else help,
+        )
+        return False
+    return True
+
+
+def order_routes(declarations: Declarations, report: Report) -> list[Route]:
+    """All routes, each behind those that it calls; a route that can call itself is reported."""
+    named = declarations.routes_of(NAMED)
+    for route in declarations.routes.values():
+        for call in route.node.calls:
+            target = named.get(call.route)
+            if target is not None:
+                target.referenced = True
+                route.calls.append((target, call))
+    ordered: list[Route] = []
+    done: set[tuple[str, str]] = set()
+    for start in declarations.routes.values():
+        if start.key not in done:
+            _visit(start, ordered, done, report)
+    return ordered
+
+
+def _visit(start: Route, ordered: list[Route], done: set[tuple[str, str]], report: Report) -> None:
+    # By hand instead of recursion: a chain of routes may be longer than Python's stack.
+    path: list[tuple[Route, int]] = [(start, 0)]
+    open_keys = {start.key}
+    while path:
+        route, at = path.pop()
+        if at == len(route.calls):
+            open_keys.discard(route.key)
+            done.add(route.key)
+            ordered.append(route)
+            continue
+        path.append((route, at + 1))
+        target, call = route.calls[at]
+        if target.key in open_keys:
+            _report_recursion(path, target, call, report)
+        elif target.key not in done:
+            open_keys.add(target.key)
+            path.append((target, 0))
+
+
+def _report_recursion(
+    path: list[tuple[Route, int]], target: Route, call: ast.Call, report: Report
+) -> None:
+    routes = [route for route, _ in path]
+    cycle = path[routes.index(target) :]
+    for route, _ in cycle:
+        route.recursive = True
+    steps = tuple(
+        link(route.calls[at - 1][1].span, f"{route.title} calls {route.calls[at - 1][0].title}")
+        for route, at in cycle[:-1]
+    )
+    what = "calls itself" if len(cycle) == 1 else "calls itself through others"
+    report.add(
+        "recursion",
+        call.span,
+        f"{target.title} {what}",
+        "a loop is written with `for` or `while`",
+        chain=steps,
+    )

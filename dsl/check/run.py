@@ -1,0 +1,100 @@
+"""All checks of one configuration, in the order in which they build on each other."""
+
+from __future__ import annotations
+
+from dsl import ast
+from dsl.check.data import check_references, check_timers, check_twins
+from dsl.check.declarations import (
+    Declarations,
+    declare_blocks,
+    declare_imports,
+    declare_routes,
+    order_routes,
+)
+from dsl.check.flow import check_flow
+from dsl.check.kinds import check_kinds
+from dsl.check.networks import check_networks
+from dsl.check.report import Report
+from dsl.check.settings import SettingsChecker
+from dsl.check.statements import check_route
+from dsl.check.world import World
+from dsl.findings import in_order
+from dsl.outcome import Outcome
+from dsl.sources import Files, Unit
+from dsl.surface import ENTRY_KINDS, EVENT, REQUEST, UNNAMED_KINDS, Surface
+
+
+def check_unit(unit: Unit, surface: Surface, files: Files, loading: bool) -> Outcome:
+    """Check everything that was read.
+
+    `loading` says that the configuration is to be run: what is only a warning beforehand, such as
+    an environment variable that is not set, is then an error.
+    """
+    report = Report(unit.skipped, unit.broken)
+    report.findings += unit.findings
+    declarations = Declarations()
+    settings_checker = SettingsChecker(surface, report, files, loading)
+    settings = settings_checker.read_globals(
+        [item for item in unit.items if isinstance(item, ast.Setting)]
+    )
+    blocks = settings_checker.top_blocks(
+        [item for item in unit.items if isinstance(item, ast.BlockNode)]
+    )
+    declare_blocks(declarations, blocks)
+    declare_imports(
+        declarations, [item for item in unit.items if isinstance(item, ast.ImportPython)], report
+    )
+    routes = [item for item in unit.items if isinstance(item, ast.RouteNode)]
+    declare_routes(declarations, routes, surface, report)
+    for item in unit.items:
+        if isinstance(item, ast.Test):
+            report.warn(
+                "test-not-run",
+                item.title_span,
+                "tests are part of the language, but this version does not run them",
+            )
+    ordered = order_routes(declarations, report)
+    world = World(surface, report, declarations)
+    _learn_variables(world, unit)
+    for route in ordered:
+        check_route(world, route)
+        check_flow(world, route)
+    check_kinds(declarations, report)
+    _check_routes(unit, declarations, report)
+    check_twins([block for block in blocks if block.node.kind == "gateway"], report)
+    check_networks([block for block in blocks if block.node.kind == "account"], report)
+    check_timers(surface, settings, blocks, report)
+    check_references(surface, declarations.blocks, settings_checker.references, report)
+    findings = in_order(report.findings)
+    return Outcome(unit, findings, settings, blocks, ordered, declarations)
+
+
+def _learn_variables(world: World, unit: Unit) -> None:
+    """A first pass for the types of `$call` variables, which any route may assign first."""
+    if not any("$call." in text for text in unit.texts.values()):
+        return
+    aside = Report(world.report.skipped)
+    learning = World(world.surface, aside, world.declarations, world.variables, collecting=True)
+    # A second round for those whose first value is another one's.
+    for _ in range(2):
+        for route in world.declarations.routes.values():
+            check_route(learning, route)
+            route.uses.clear()
+
+
+def _check_routes(unit: Unit, declarations: Declarations, report: Report) -> None:
+    for route in declarations.routes.values():
+        node = route.node
+        entry = node.kind in UNNAMED_KINDS or node.kind == EVENT
+        if entry or route.referenced or node.name in report.skipped:
+            continue
+        how = "called" if node.kind not in ENTRY_KINDS else "named by a `call(…)`"
+        report.warn("unused-route", node.label_span, f"{node.title} is never {how}")
+    if (REQUEST, "") not in declarations.routes and not report.broken:
+        span = ast.Span(unit.path, 1, 1, 1, 2)
+        report.add(
+            "no-request-route",
+            span,
+            "there is no request_route: nothing would be answered",
+            "write `request_route { … }`",
+        )

@@ -1,0 +1,34 @@
+"""What the checks of one configuration share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dsl import ast
+from dsl.check.declarations import Declarations
+from dsl.check.report import Report
+from dsl.surface import Surface
+from dsl.types import Type
+
+
+@dataclass(slots=True)
+class Variable:
+    """A `$call` variable: its type comes from the first assignment in the text."""
+
+    type: Type
+    span: ast.Span
+    read: bool = False
+
+
+@dataclass(slots=True)
+class World:
+    """The table, what is declared, and where findings go.
+
+    `collecting` marks the first of two passes, in which the types of `$call` variables are learnt.
+    """
+
+    surface: Surface
+    report: Report
+    declarations: Declarations
+    variables: dict[str, Variable] = field(default_factory=dict)
+    collecting: bool = False
