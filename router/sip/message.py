@@ -19,7 +19,7 @@ from router.sip.head import (
     unfold,
 )
 from router.sip.name_addr import header_tag, header_uri
-from router.sip.quoting import WHITESPACE, split_outside_quotes
+from router.sip.quoting import WHITESPACE, is_closed, split_outside_quotes
 from router.sip.start_line import METHODS, parse_cseq, parse_request_line, parse_status_line
 from router.sip.via import Via, parse_via
 
@@ -234,8 +234,9 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
     """Parses one whole message; raises SipError 400, 413, 414 or 505, and nothing else.
 
     What is checked: the sizes, the start line, that Via, From, To, Call-ID and CSeq are there,
-    that none of the single headers is there twice, CSeq, and Content-Length against the size (a
-    longer datagram is cut, RFC 3261 §18.3). Line breaks before the start line are skipped.
+    that none of the single headers is there twice, that quotes close in From and To, CSeq, and
+    Content-Length against the size (a longer datagram is cut, RFC 3261 §18.3). Line breaks before
+    the start line are skipped.
     """
     try:
         return _parse(data, limits)
@@ -278,7 +279,9 @@ def _parse(data: bytes, limits: Limits) -> Request | Response:
     if end > limits.line_chars and max(map(len, lines)) > limits.line_chars:
         raise SipError(400, "Header line too long")
     try:
-        first["via"], first["from"], first["to"]
+        first["via"]
+        from_line = lines[first["from"]]
+        to_line = lines[first["to"]]
         call_id_line = lines[first["call-id"]]
         cseq_line = lines[first["cseq"]]
     except KeyError as missing:
@@ -286,6 +289,11 @@ def _parse(data: bytes, limits: Limits) -> Request | Response:
     call_id = call_id_line[call_id_line.find(":") + 1 :].strip(WHITESPACE)
     if not call_id:
         raise SipError(400, "Malformed Call-ID header")
+    # An open quote would swallow the tag that we add.
+    if '"' in from_line and not is_closed(from_line):
+        raise SipError(400, "Malformed From header")
+    if '"' in to_line and not is_closed(to_line):
+        raise SipError(400, "Malformed To header")
 
     digits, _, cseq_method = cseq_line[cseq_line.find(":") + 1 :].lstrip(WHITESPACE).partition(" ")
     if (

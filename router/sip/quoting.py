@@ -14,22 +14,43 @@ _next_stop = {
     ",": re.compile(r'[",<]').search,
     ";": re.compile(r'[";<]').search,
 }
+_next_opening = re.compile(r'["<]').search
 _quoted_pair = re.compile(r"\\(.)", re.DOTALL).sub
 
 
-def end_of_quoted(text: str, start: int) -> int:
-    """The index after the closing quote of the quoted string that opens at `start`."""
+def _closing_quote(text: str, start: int) -> int:
+    """Where the quoted string that opens at `start` closes; -1 when it does not."""
     at = start + 1
     while True:
         end = text.find('"', at)
         if end < 0:
-            return len(text)
+            return -1
         before = end - 1
         while before > start and text[before] == "\\":
             before -= 1
         if (end - before) % 2:
-            return end + 1
+            return end
         at = end + 1
+
+
+def end_of_quoted(text: str, start: int) -> int:
+    """The index after the closing quote of the quoted string that opens at `start`."""
+    end = _closing_quote(text, start)
+    return len(text) if end < 0 else end + 1
+
+
+def is_closed(text: str) -> bool:
+    """Whether every quote and bracket that opens in the text closes in it."""
+    at = 0
+    while True:
+        stop = _next_opening(text, at)
+        if stop is None:
+            return True
+        at = stop.start()
+        at = _closing_quote(text, at) if text[at] == '"' else text.find(">", at)
+        if at < 0:
+            return False
+        at += 1
 
 
 def split_outside_quotes(text: str, separator: str) -> list[str]:

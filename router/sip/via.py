@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from router.sip.errors import SipError
 from router.sip.grammar import is_token, is_version, parse_port
-from router.sip.quoting import WHITESPACE, split_outside_quotes
+from router.sip.quoting import WHITESPACE, is_closed, split_outside_quotes
 from router.sip.uri import split_host_port
 
 if TYPE_CHECKING:
@@ -64,7 +64,13 @@ def parse_via(value: str) -> Via:
     if "," in value:
         values = split_outside_quotes(value, ",")
         value = values[0] if values else ""
-    parts = value.split(";") if '"' not in value else split_outside_quotes(value, ";")
+    if '"' not in value and "<" not in value:
+        parts = value.split(";")
+    else:
+        # An open quote would swallow the parameters that we add.
+        parts = split_outside_quotes(value, ";")
+        if not parts or not is_closed(value):
+            raise SipError(400, "Malformed Via header")
     protocol, _, sent_by = parts[0].strip(WHITESPACE).partition(" ")
     transport = _TRANSPORTS.get(protocol)
     if transport is None:

@@ -211,6 +211,17 @@ def test_a_second_header_where_only_one_may_be_is_refused(invite: Invite, header
     assert refused.value.request is not None
 
 
+@pytest.mark.parametrize("header", ["From", "To"])
+@pytest.mark.parametrize(
+    "value", ['"a <sip:b@h>;tag=1', '"a\\" <sip:b@h>', '<sip:b@h>;x="', '"a" <sip:b']
+)
+def test_an_address_with_an_open_quote_is_refused(invite: Invite, header: str, value: str) -> None:
+    with pytest.raises(SipError) as refused:
+        parse_message(invite((header, f"{header}: {value}")))
+    assert refused.value.reason == f"Malformed {header} header"
+    assert refused.value.request is not None
+
+
 def test_sizes_have_limits(invite: Invite) -> None:
     data = invite()
     header_count = data.count(b"\r\n", 0, data.index(b"\r\n\r\n"))

@@ -4,7 +4,7 @@ import pytest
 
 from router.sip.errors import SipError
 from router.sip.name_addr import NameAddr, header_tag, header_uri, parse_name_addr
-from router.sip.quoting import end_of_quoted, quote, split_outside_quotes, unquote
+from router.sip.quoting import end_of_quoted, is_closed, quote, split_outside_quotes, unquote
 
 ADDRESSES = [
     ("<sip:a@h>", NameAddr("", "sip:a@h", {})),
@@ -106,6 +106,16 @@ def test_separators_count_outside_quotes_and_brackets(
 )
 def test_the_end_of_a_quoted_string_is_found(text: str, end: int) -> None:
     assert end_of_quoted(text, 0) == end
+
+
+@pytest.mark.parametrize("text", ["", "a>", '"a<"', '<a">', r'"a\"" <b>', '"" <>;x="<"'])
+def test_what_opens_and_closes_is_closed(text: str) -> None:
+    assert is_closed(text)
+
+
+@pytest.mark.parametrize("text", ['"', "<", r'"a\"', '"a" <b', '<a>"', '<a> "b>'])
+def test_what_opens_only_is_not_closed(text: str) -> None:
+    assert not is_closed(text)
 
 
 @pytest.mark.parametrize(

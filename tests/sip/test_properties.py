@@ -15,7 +15,7 @@ from router.sip.framing import StreamFramer
 from router.sip.head import Limits, canonical_key
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.name_addr import header_tag, header_uri, parse_name_addr
-from router.sip.quoting import quote, split_outside_quotes, unquote
+from router.sip.quoting import is_closed, quote, split_outside_quotes, unquote
 from router.sip.render import (
     render_header,
     render_message,
@@ -47,6 +47,7 @@ tokens = st.text(TOKEN, min_size=1, max_size=12)
 line_texts = st.binary(max_size=40).map(
     lambda data: data.replace(b"\r", b"").replace(b"\n", b"").decode("utf-8", "surrogateescape")
 )
+address_texts = line_texts.filter(is_closed)
 colons = st.sampled_from([":", ": ", " :", "\t: ", " : \t"])
 other_names = tokens.filter(lambda name: canonical_key(name) not in (*SINGLE, "via"))
 other_lines = st.tuples(other_names, colons, line_texts).map("".join)
@@ -54,8 +55,8 @@ mandatory_lines = st.tuples(
     st.sampled_from(["Via: ", "v:", "VIA : "]).map(
         lambda start: f"{start}SIP/2.0/UDP 192.0.2.2:5070;branch=z9hG4bKx;rport"
     ),
-    st.tuples(st.sampled_from(["From: ", "f:"]), line_texts).map("".join),
-    st.tuples(st.sampled_from(["To: ", "t:"]), line_texts).map("".join),
+    st.tuples(st.sampled_from(["From: ", "f:"]), address_texts).map("".join),
+    st.tuples(st.sampled_from(["To: ", "t:"]), address_texts).map("".join),
     st.tuples(st.sampled_from(["Call-ID:", "i: "]), tokens).map("".join),
 )
 

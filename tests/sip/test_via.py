@@ -64,6 +64,10 @@ def test_protocol_and_sent_by_are_read(
         "SIP/2.0/UDP 2001:db8::1",
         'SIP/2.0/UDP ho"st',
         ",",
+        '"',
+        'SIP/2.0/UDP h;branch="x;rport',
+        'SIP/2.0/UDP h;branch="x\\";rport',
+        "SIP/2.0/UDP h;branch=<x;rport",
     ],
 )
 def test_a_via_that_is_none_is_refused(value: str) -> None:
