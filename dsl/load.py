@@ -1,0 +1,50 @@
+"""From a file's name to a Program, or to everything that is wrong with the file."""
+
+from __future__ import annotations
+
+from dsl.check.run import check_unit
+from dsl.check.settings import places_of
+from dsl.findings import ConfigError
+from dsl.generate import Generated, generate
+from dsl.outcome import Outcome
+from dsl.program import Program
+from dsl.sources import Files, read_unit
+from dsl.surface import Surface
+
+
+def check_routes(path: str, surface: Surface, files: Files, *, loading: bool = False) -> Outcome:
+    """Read and check a configuration; raises SourceError if its first file cannot be read.
+
+    `loading` says that it is to be run: an environment variable that is not set is an error then,
+    and a warning else.
+    """
+    unit = read_unit(path, frozenset(surface.blocks), files)
+    return check_unit(unit, surface, files, loading)
+
+
+def compile_routes(outcome: Outcome, surface: Surface) -> Generated:
+    """The Python of a configuration's routes; raises ConfigError if it has errors."""
+    if outcome.errors:
+        raise ConfigError(outcome.findings)
+    return generate(outcome, surface)
+
+
+def load_program(path: str, surface: Surface, files: Files) -> Program:
+    """Read, check and compile a configuration.
+
+    Raises SourceError if its first file cannot be read, ConfigError with all findings if it has
+    errors. Settings are those that were given: routing merges the defaults.
+    """
+    outcome = check_routes(path, surface, files, loading=True)
+    generated = compile_routes(outcome, surface)
+    unit = outcome.unit
+    return Program(
+        unit.hash,
+        outcome.settings.values,
+        [block.block() for block in outcome.blocks],
+        generated.run(surface),
+        unit.texts[path],
+        path,
+        tuple(unit.texts),
+        places_of(outcome.settings),
+    )

@@ -1,0 +1,44 @@
+"""routes.cfg from disk: what the language may reach of files and environment, and the loading."""
+
+from __future__ import annotations
+
+import os
+from glob import glob
+from pathlib import Path
+
+from dsl.load import check_routes, load_program
+from dsl.outcome import Outcome
+from dsl.program import Program
+from dsl.sources import MAX_BYTES
+from router.routing.surface import SURFACE
+
+
+class DiskFiles:
+    """The files and the environment of this machine."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file, cut one byte behind the limit; raises OSError."""
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+
+    def matches(self, pattern: str) -> list[str]:
+        """The files that a pattern matches."""
+        return glob(pattern)
+
+    def variable(self, name: str) -> str | None:
+        """An environment variable."""
+        return os.environ.get(name)
+
+
+def load_routes(path: Path | str) -> Program:
+    """The program of a configuration.
+
+    Raises SourceError, in one line, when the file cannot be read, and ConfigError with all
+    findings when it has errors.
+    """
+    return load_program(str(path), SURFACE, DiskFiles())
+
+
+def check_file(path: Path | str) -> Outcome:
+    """Everything there is to say about a configuration; raises SourceError."""
+    return check_routes(str(path), SURFACE, DiskFiles())
