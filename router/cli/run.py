@@ -132,6 +132,7 @@ def _prepare(
         _steer(sockets)
     posts = [*worker_posts(program, config, sockets), ledger_post(config.state)]
     if metrics_socket is not None:
+        config.metrics = metrics_socket.getsockname()[:2]
         posts.append(_metrics_post(config, slots, metrics_socket))
     return Supervisor(
         posts,
@@ -213,7 +214,8 @@ def _steer(sockets: Sockets) -> None:
 
 
 def _metrics_post(config: Config, slots: int, opened: Socket) -> Post:
-    host, port = opened.getsockname()[:2]
+    assert config.metrics is not None
+    host, port = config.metrics
 
     def serve(life: Life) -> int:
         emit = structlog_emitter(process="metrics")
@@ -282,7 +284,7 @@ def _start_lines(routes: Path, config: Config, sockets: Sockets, metrics: str) -
         f"  routes   {routes} ({config.hash})",
         f"  listens  {listeners}",
         f"  workers  {slots}{steering}",
-        f"  state    {config.state}",
+        f"  state    {config.state.resolve()}",
         f"  metrics  {f'http://{metrics}/metrics' if metrics else 'off'}",
         "  Stop it with Ctrl-C or SIGTERM: running calls may go on for "
         f"{config.shutdown_ms / 1_000:g} s; the same again ends them at once.",

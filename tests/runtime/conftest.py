@@ -46,6 +46,8 @@ class Running:
                 sys.stdout = os.fdopen(1, "w", buffering=1)
                 sys.stderr = os.fdopen(2, "w", buffering=1)
                 code = body()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
             except BaseException:
                 traceback.print_exc()
             finally:
