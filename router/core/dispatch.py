@@ -6,6 +6,7 @@ Knows who a message belongs to, and what a stranger gets; what a call does with 
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from router.core.call import Call
@@ -119,6 +120,8 @@ class Dispatch:
         if flow.transport != "udp":
             return flow
         host, port = response_target(request.top_via)
+        if host != flow.host and not _is_address(host):
+            return flow  # a maddr that names a host: nobody here looks names up
         if port == flow.port and host == flow.host:
             return flow
         return flow._replace(host=host, port=port)
@@ -279,3 +282,11 @@ class Dispatch:
                 server.user = relay
                 server.respond(100)
             relay.forward(request)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

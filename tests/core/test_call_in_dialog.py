@@ -90,9 +90,8 @@ def test_a_request_passes_with_its_headers_and_body_and_so_does_its_answer(
     call.run()
     passed = other.one(method)
     assert passed.body == b"hello"
-    assert [text for text in passed.lines if text.lower().startswith(("x-odd", "content-type"))] == [
-        "X-Odd: 1", "Content-Type: text/plain", "x-odd: 2",
-    ]
+    kept = [text for text in passed.lines if text.lower().startswith(("x-odd", "content-type"))]
+    assert kept == ["X-Odd: 1", "Content-Type: text/plain", "x-odd: 2"]
     assert passed.to_tag and passed.from_tag
     assert passed.call_id != phone.listener.host
     other.reply(passed, status, "X-Answer: yes\r\nContent-Type: text/plain\r\n", reason="As I Say")
