@@ -175,7 +175,7 @@ def parse_reason(text: str) -> str:
     if not word:
         return ""
     known = {reason.name.lower(): reason.name for reason in EndReason}
-    known |= {reason.chinese: reason.name for reason in EndReason}
+    known |= {reason.chinese.lower(): reason.name for reason in EndReason}
     name = known.get(word.lower())
     if name is None:
         near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
