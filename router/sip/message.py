@@ -253,11 +253,7 @@ def _parse(data: bytes, limits: Limits) -> Request | Response:
     lines = head.split("\r\n")
     text = "".join(lines)
     if "\n" in text or "\r" in text or not lines[0]:
-        data = data.lstrip(b"\r\n")
-        end, body_start = find_blank_line(data)
-        if end < 0:
-            raise SipError(400, "Missing blank line after the headers")
-        lines = split_lines(data[:end])
+        data, lines, end, body_start = _split_irregular(data)
 
     # A method is a token and cannot contain "/", so this begins responses only.
     start_line = lines.pop(0)
@@ -276,8 +272,8 @@ def _parse(data: bytes, limits: Limits) -> Request | Response:
     first = dict(zip(reversed(keys), range(count - 1, -1, -1)))  # noqa: B905 - strict costs 0.1 us
     if len(first) != count:
         _refuse_duplicates(keys)
-    if end > limits.line_chars and max(map(len, lines)) > limits.line_chars:
-        raise SipError(400, "Header line too long")
+    if end > limits.line_chars:
+        _refuse_long_lines(start_line, lines, limits.line_chars)
     try:
         first["via"]
         from_line = lines[first["from"]]
@@ -289,12 +285,8 @@ def _parse(data: bytes, limits: Limits) -> Request | Response:
     call_id = call_id_line[call_id_line.find(":") + 1 :].strip(WHITESPACE)
     if not call_id:
         raise SipError(400, "Malformed Call-ID header")
-    # An open quote would swallow the tag that we add.
-    if '"' in from_line and not is_closed(from_line):
-        raise SipError(400, "Malformed From header")
-    if '"' in to_line and not is_closed(to_line):
-        raise SipError(400, "Malformed To header")
-
+    if '"' in from_line or '"' in to_line:
+        _refuse_open_quotes(from_line, to_line)
     digits, _, cseq_method = cseq_line[cseq_line.find(":") + 1 :].lstrip(WHITESPACE).partition(" ")
     if (
         (cseq_method == method or (not method and cseq_method in METHODS))
@@ -313,6 +305,29 @@ def _parse(data: bytes, limits: Limits) -> Request | Response:
     if method:
         return Request(method, uri, lines, keys, first, body, call_id, cseq, cseq_method)
     return Response(status, reason, lines, keys, first, body, call_id, cseq, cseq_method)
+
+
+def _split_irregular(data: bytes) -> tuple[bytes, list[str], int, int]:
+    """Data without leading line ends, lines, end of the head and start of the body."""
+    data = data.lstrip(b"\r\n")
+    end, body_start = find_blank_line(data)
+    if end < 0:
+        raise SipError(400, "Missing blank line after the headers")
+    return data, split_lines(data[:end]), end, body_start
+
+
+def _refuse_long_lines(start_line: str, lines: list[str], line_chars: int) -> None:
+    if len(start_line) > line_chars:
+        raise SipError(400, "Start line too long")
+    if max(map(len, lines), default=0) > line_chars:
+        raise SipError(400, "Header line too long")
+
+
+def _refuse_open_quotes(from_line: str, to_line: str) -> None:
+    """An open quote would swallow the tag that we add."""
+    for name, line in (("From", from_line), ("To", to_line)):
+        if '"' in line and not is_closed(line):
+            raise SipError(400, f"Malformed {name} header")
 
 
 def _refuse_duplicates(keys: list[str]) -> None:

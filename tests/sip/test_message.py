@@ -240,6 +240,14 @@ def test_sizes_have_limits(invite: Invite) -> None:
         assert (refused.value.status, refused.value.reason) == (status, reason)
 
 
+@pytest.mark.parametrize("start", ["SIP/2.0 200 {}", "{} sip:a SIP/2.0"])
+@pytest.mark.parametrize("end", ["\r\n\r\n", "\n\n", "\r\nVia: x\r\n\r\n"])
+def test_a_start_line_has_a_limit_too(start: str, end: str) -> None:
+    with pytest.raises(SipError) as refused:
+        parse_message((start.format("A" * 9_000) + end).encode())
+    assert refused.value.reason == "Start line too long"
+
+
 @pytest.mark.parametrize("data", [b"", b"\r\n", b"\r\n\r\n", b"\0\0\0\0", b"\0", b"\r\n\0\n"])
 def test_a_keepalive_is_told_from_a_message(data: bytes) -> None:
     assert is_keepalive(data)

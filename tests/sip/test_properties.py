@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from router.sip.errors import SipError
 from router.sip.framing import StreamFramer
-from router.sip.head import Limits, canonical_key
+from router.sip.head import DEFAULT_LIMITS, Limits, canonical_key
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.name_addr import header_tag, header_uri, parse_name_addr
 from router.sip.quoting import is_closed, quote, split_outside_quotes, unquote
@@ -176,13 +176,16 @@ def test_line_feeds_alone_give_the_same_message(data: bytes) -> None:
 @example(b"SIP/2.0 200 OK\r\n\r\n")
 @example(b"\n \n\n")
 @example(b":\r\n\r\n")
+@example(b"SIP/2.0 200 OK, but long\r\n\r\n")
 @thorough
 def test_random_bytes_raise_nothing_but_sip_errors(data: bytes) -> None:
     is_keepalive(data)
-    try:
-        touch(parse_message(data))
-    except SipError as error:
-        assert 400 <= error.status < 700
+    # The default limits are out of reach for drawn bytes: small ones are not.
+    for limits in (DEFAULT_LIMITS, Limits(60, 2, 12, 6)):
+        try:
+            touch(parse_message(data, limits))
+        except SipError as error:
+            assert 400 <= error.status < 700
 
 
 @given(messages(), st.data())
@@ -199,8 +202,18 @@ def test_a_damaged_message_raises_nothing_but_sip_errors(data: bytes, drawn: st.
             )
         )
         data = data[:at] + put + data[at + cut :]
+    limits = drawn.draw(
+        st.just(DEFAULT_LIMITS)
+        | st.builds(
+            Limits,
+            message_bytes=st.integers(50, 500),
+            header_count=st.integers(0, 12),
+            line_chars=st.integers(0, 80),
+            uri_chars=st.integers(0, 40),
+        )
+    )
     try:
-        touch(parse_message(data))
+        touch(parse_message(data, limits))
     except SipError as error:
         assert 400 <= error.status < 700
         request = error.request
