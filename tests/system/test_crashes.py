@@ -105,10 +105,18 @@ def test_a_call_that_was_ringing_when_its_worker_died_is_closed(run_switch, peer
     caller, gateway = peer(), peer(pair.first)
     call = Call(caller, switch.port, pair.number)
     call.invite()
-    gateway.reply(gateway.expect("INVITE"), 180, tag="g")
+    invite = gateway.expect("INVITE")
+    gateway.reply(invite, 180, tag="g")
     caller.expect(180)
     kill(switch.worker_pids()[0])
+    call.ack(caller.expect(500, timeout=8))
+    cancel = gateway.expect("CANCEL")
+    assert cancel.get("Via").partition(";rport")[0] == invite.get("Via").partition(";rport")[0]
+    assert cancel.cseq[0] == invite.cseq[0], "RFC 3261 §9.1"
+    gateway.reply(cancel, 200)
+    gateway.reply(invite, 487, tag="g")
     cdr = switch.cdr(call.call_id)
+    assert cdr["gateway"] == pair.first_name
     assert (cdr["end_reason"], cdr["end_side"]) == ("ServerFailure", "server")
     assert [attempt["gateway"] for attempt in cdr["attempts"]] == [pair.first_name]
     switch.is_idle()
@@ -134,8 +142,7 @@ def test_the_ledger_killed_under_load_misses_nothing_and_stores_nothing_twice(
     )
     for _ in range(6):
         time.sleep(0.7)
-        kill(switch.ledger_pid())
-        wait_until(lambda: switch.role("ledger"), "the ledger process is back", 12)
+        kill(wait_until(switch.ledger_pid, "the ledger process is back", 12))
     caller.succeeds()
     gateway.succeeds()
     cdrs = switch.cdrs("ledger", count, seconds=15)
@@ -165,7 +172,7 @@ def test_workers_killed_under_load_leak_no_line_and_write_no_cdr_twice(run_switc
     )
     for turn in range(3):
         time.sleep(1.0)
-        kill(switch.worker_pids()[turn % 2])
+        kill(wait_until(switch.worker_pids, "a worker is there")[turn % 2 - 1])
     caller.wait()
     succeeded = caller.count("SuccessfulCall")
     assert succeeded >= count * 0.97, "only calls in the middle of their set-up may be lost"

@@ -145,7 +145,7 @@ def test_counters_do_not_go_back_when_a_worker_is_replaced(
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     wait_until(
-        lambda: len(set(switch.role("worker")) - set(workers)) == 2, "both workers are replaced"
+        lambda: len(set(switch.worker_pids()) - set(workers)) == 2, "both workers are replaced"
     )
     switch.metric_reaches(2, "worker_up")
     after = switch.metrics().counters()

@@ -67,7 +67,6 @@ def test_when_every_line_of_every_gateway_is_taken_there_is_no_available_router(
         "account:acme": 3,
         f"gateway:{pair.first_name}": 2,
         f"gateway:{pair.second_name}": 1,
-        "trunk:acme/office": 3,
     }
     refused(sipp, switch, pair.number, "full-no", 503)
     cdr = switch.cdr("full-no")

@@ -75,6 +75,9 @@ def sipp(tmp_path: Path) -> Iterator[Callable[..., Sipp]]:
     try:
         yield play
     finally:
+        # After a failing test calls may be open: they must not stay in a router others share.
+        for run in own:
+            run.finish()
         for run in own:
             run.stop()
             _played.remove(run)

@@ -6,9 +6,11 @@ statistics) into a folder of its own, and is ended by its own process id.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -69,6 +71,7 @@ class Sipp:
         self.folder = folder / f"{next(_numbers):03d}-{scenario}"
         self.folder.mkdir(parents=True)
         self.port = port or free_port()
+        self.is_caller = target is not None
         self.calls = calls
         self.call_id = call_id
         self.limit_s = limit_s
@@ -121,6 +124,13 @@ class Sipp:
         if status != 0:
             raise AssertionError(f"{self.scenario} ended with status {status}\n{self.evidence()}")
         return self
+
+    def finish(self, seconds: float = 5.0) -> None:
+        """Lets a caller that is still running end its calls, if it does so in time."""
+        if self.is_caller and self.process.poll() is None:
+            self.process.send_signal(signal.SIGUSR1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
 
     def stop(self) -> None:
         """Ends SIPp at once, whatever it does."""

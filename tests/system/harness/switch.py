@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.metrics import Metrics, scrape
 from harness.ports import tcp_listening, udp_bound, wait_until
-from harness.processes import alive, children, command_line
+from harness.processes import alive, children
 from harness.routes import Routes
 from harness.wire import Call, Peer
 
@@ -127,21 +127,23 @@ class Switch:
 
     # -- processes --------------------------------------------------------------------------------
 
-    def role(self, word: str) -> list[int]:
-        """The children whose command line or name contains the word, oldest first."""
-        return [pid for pid in children(self.pid) if word in command_line(pid)]
+    def posts(self) -> dict[str, int]:
+        """The living process on each post ("worker 0", "ledger" ...), from the log's own words."""
+        found: dict[str, int] = {}
+        for line in self.log(1 << 30).splitlines():
+            if line.startswith("{") and '"post"' in line:
+                entry = json.loads(line)
+                if entry.get("event") == "started":
+                    found[entry["post"]] = entry["pid"]
+        return {post: pid for post, pid in found.items() if alive(pid)}
 
     def worker_pids(self) -> list[int]:
-        """The workers, by slot."""
-        found = self.role("worker")
-        assert found, f"no worker among {[command_line(pid) for pid in children(self.pid)]}"
-        return found
+        """The living workers, by slot."""
+        return [pid for post, pid in sorted(self.posts().items()) if "worker" in post]
 
     def ledger_pid(self) -> int:
-        """The ledger process."""
-        found = self.role("ledger")
-        assert found, f"no ledger among {[command_line(pid) for pid in children(self.pid)]}"
-        return found[0]
+        """The ledger process; 0 when there is none at the moment."""
+        return next((pid for post, pid in self.posts().items() if "ledger" in post), 0)
 
     # -- what it knows ----------------------------------------------------------------------------
 
@@ -156,12 +158,16 @@ class Switch:
 
     def metric_reaches(self, expected: float, name: str, seconds: float = 5, **labels: str) -> None:
         """Waits for a metric, which the workers flush once a second, to have a value."""
-        wait_until(
-            lambda: self.metrics().value(name, **labels) == expected,
-            f"{name} {labels} becomes {expected}, it is {self.metrics().value(name, **labels)}",
-            seconds,
-            every=0.2,
-        )
+        last: list[float] = []
+
+        def reached() -> bool:
+            last[:] = [self.metrics().value(name, **labels)]
+            return last[0] == expected
+
+        try:
+            wait_until(reached, f"{name} {labels} becomes {expected}", seconds, every=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {last[0]}") from None
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs another trunkline command."""
@@ -171,9 +177,7 @@ class Switch:
 
     def all_cdrs(self) -> list[dict[str, Any]]:
         """Every CDR as `trunkline cdr --json` prints it."""
-        done = self.command(
-            "cdr", "--state", str(self.state), "--json", "--limit", "0"
-        )
+        done = self.command("cdr", "--state", str(self.state), "--json", "--limit", "0")
         assert done.returncode == 0, f"trunkline cdr: {done.stdout}{done.stderr}"
         return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 

@@ -58,7 +58,7 @@ class Heard:
         self.start = first
         for line in rest:
             name, _, value = line.partition(":")
-            self.lines.append((name, value.strip()))
+            self.lines.append((name.rstrip(), value.strip()))
 
     @property
     def status(self) -> int:
