@@ -211,11 +211,11 @@ class Agent:
         self.layer = TransactionLayer(timers or TimerDefaults(), Tally(), now_ms)
         self.legs: dict[str, Leg] = {}
         self.no_flow = Flow(listener.transport, "", 0, 0)
-        host = f"{listener.host}:{listener.port}"
+        self.authority = _authority(listener.host, listener.port)
         transport = listener.transport
-        self.vias = [f"Via: SIP/2.0/{transport.upper()} {host};branch="]
+        self.vias = [f"Via: SIP/2.0/{transport.upper()} {self.authority};branch="]
         parameter = "" if transport == "udp" else f";transport={transport}"
-        self.contacts = [f"Contact: <sip:{host}{parameter}>\r\n"]
+        self.contacts = [f"Contact: <sip:{self.authority}{parameter}>\r\n"]
         self.placed: list[AgentCall] = []
         self.received: list[AgentCall] = []
         self.requests: list[Request] = []
@@ -231,22 +231,22 @@ class Agent:
 
     def place(
         self, callee: str, caller: str, peer: Flow, *, hang_up_after_ms: int | None = None,
-        extra: str = "", body: bytes = SDP,
+        extra: str = "", body: bytes = SDP, max_forwards: int = 70,
     ) -> AgentCall:
         """Calls `callee` at `peer`; the call object tells how it went."""
         call = AgentCall(self, callee, hang_up_after_ms)
-        tag, host = self.token(), f"{self.listener.host}:{self.listener.port}"
+        tag = self.token()
         leg = Leg(self, call, f"{self.token()}@{self.listener.host}", tag)
         call.leg = leg
         leg.flow = peer
-        uri = f"sip:{callee}@{peer.host}:{peer.port}"
-        leg.local = f"<sip:{caller}@{host}>;tag={tag}"
+        uri = f"sip:{callee}@{_authority(peer.host, peer.port)}"
+        leg.local = f"<sip:{caller}@{self.authority}>;tag={tag}"
         leg.remote = f"<{uri}>"
         leg.target = uri
         leg.cseq = leg.invite_cseq = 1
         branch = "z9hG4bK" + self.token()
         head = (
-            f"{self.vias[0]}{branch};rport\r\nMax-Forwards: 70\r\nFrom: {leg.local}\r\n"
+            f"{self.vias[0]}{branch};rport\r\nMax-Forwards: {max_forwards}\r\nFrom: {leg.local}\r\n"
             f"Call-ID: {leg.call_id}\r\n"
         )
         kind = _SDP_TYPE if body else ""
@@ -381,3 +381,7 @@ class Agent:
             at(now + behaviour.ring_after_ms, AgentCall.ring, call)
         if behaviour.answer_after_ms is not None:
             at(now + behaviour.answer_after_ms, AgentCall.conclude, call)
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

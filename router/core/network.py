@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from router.core.agent import Agent
 from router.core.engine import Engine
-from router.core.flow import Flow
+from router.core.flow import Flow, Listener
 from router.store.ops import Admission, Op
 
 
@@ -42,12 +42,14 @@ def instantly(data: bytes) -> list[int]:
 class Network:
     """An engine and agents by address; `fate(data)` gives the delays (ms) of a datagram's copies.
 
-    An empty list loses it. `wires` keeps what was sent when `record` is set.
+    An empty list loses it. `wires` keeps what was sent when `record` is set. `join(flow)` may give
+    an agent for an address at which there was none before.
     """
 
     def __init__(
         self, engine: Engine, store: Store, agents: Sequence[Agent], now_ms: int, *,
         fate: Callable[[bytes], list[int]] = instantly, record: bool = False,
+        join: Callable[[Flow], Agent | None] = lambda flow: None,
     ) -> None:
         self.engine = engine
         self.store = store
@@ -56,10 +58,10 @@ class Network:
         self.wires: list[Wire] = []
         self._record = record
         self._fate = fate
+        self._join = join
         self._order = count()
-        self._air: list[tuple[int, int, tuple[str, int], tuple[str, int], bytes]] = []
-        listener = engine.listeners[0]
-        self._here = (listener.host, listener.port)
+        self._air: list[tuple[int, int, tuple[str, int], Flow, bytes]] = []
+        self._ours = {listener: at for at, listener in reversed([*enumerate(engine.listeners)])}
 
     def run_for(self, ms: int) -> None:
         """Lets time pass."""
@@ -67,17 +69,26 @@ class Network:
 
     def run_until(self, end_ms: int) -> None:
         """Lets time pass until `end_ms`."""
-        self._flush()
-        while True:
-            coming = [timer for timer in self._timers() if timer is not None]
-            if self._air:
-                coming.append(self._air[0][0])
-            when = min(coming, default=end_ms + 1)
-            if when > end_ms:
-                break
-            self.now = max(self.now, when)
-            self._step()
+        while self.advance(end_ms):
+            pass
         self.now = end_ms
+
+    def advance(self, end_ms: int) -> bool:
+        """Goes to the next instant at which something happens; False when none is by `end_ms`."""
+        when = self.next_ms()
+        if when is None or when > end_ms:
+            return False
+        self.now = max(self.now, when)
+        self._step()
+        return True
+
+    def next_ms(self) -> int | None:
+        """When something happens next, or None: with no datagram in the air and no timer set."""
+        self._flush()
+        coming = [timer for timer in self._timers() if timer is not None]
+        if self._air:
+            coming.append(self._air[0][0])
+        return min(coming, default=None)
 
     def _timers(self) -> list[int | None]:
         return [
@@ -89,30 +100,39 @@ class Network:
         now = self.now
         air = self._air
         while air and air[0][0] <= now:
-            _, _, source, target, data = heappop(air)
-            if target == self._here:
-                self.engine.receive(data, Flow("udp", source[0], source[1], 0), now)
-            else:
-                agent = self.agents.get(target)
-                if agent is not None:
-                    agent.receive(data, Flow("udp", source[0], source[1], 0), now)
+            _, _, source, to, data = heappop(air)
+            self._deliver(source, to, data)
         self.engine.on_timers(now)
         for agent in self.agents.values():
             agent.on_timers(now)
         self._flush()
+
+    def _deliver(self, source: tuple[str, int], to: Flow, data: bytes) -> None:
+        at = self._ours.get(Listener(to.transport, to.host, to.port))
+        if at is not None:
+            self.engine.receive(data, Flow(to.transport, *source, at), self.now)
+            return
+        agent = self.agents.get((to.host, to.port))
+        if agent is None:
+            agent = self._join(to)
+            if agent is None:
+                return
+            self.agents[to.host, to.port] = agent
+        agent.receive(data, Flow(to.transport, *source, 0), self.now)
 
     def _flush(self) -> None:
         engine = self.engine
         while ops := engine.take_ops():
             engine.on_committed(self.store.commit(ops, self.now), self.now)
         for data, flow in engine.take_sends():
-            self._send(self._here, (flow.host, flow.port), data)
+            listener = engine.listeners[max(flow.listener, 0)]
+            self._send((listener.host, listener.port), flow, data)
         for address, agent in self.agents.items():
             for data, flow in agent.take_sends():
-                self._send(address, (flow.host, flow.port), data)
+                self._send(address, flow, data)
 
-    def _send(self, source: tuple[str, int], target: tuple[str, int], data: bytes) -> None:
+    def _send(self, source: tuple[str, int], to: Flow, data: bytes) -> None:
         if self._record:
-            self.wires.append(Wire(self.now, source, target, data))
+            self.wires.append(Wire(self.now, source, (to.host, to.port), data))
         for delay in self._fate(data):
-            heappush(self._air, (self.now + delay, next(self._order), source, target, data))
+            heappush(self._air, (self.now + delay, next(self._order), source, to, data))
