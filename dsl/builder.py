@@ -272,11 +272,13 @@ class Builder(Transformer[Token, Any]):
     def row(self, children: list[Any]) -> ast.Expression:
         operands = [self._expression(children[0])]
         operators: list[tuple[Token, int]] = []
+        chained = False
         for at in range(1, len(children), 2):
             operator = children[at]
             level = _LEVELS.get(operator, _COMPARISON)
             while operators and operators[-1][1] >= level:
                 if level == _COMPARISON == operators[-1][1]:
+                    chained = True
                     self.report(
                         "syntax",
                         self.span(operator, operator),
@@ -288,7 +290,7 @@ class Builder(Transformer[Token, Any]):
             operands.append(self._expression(children[at + 1]))
         while operators:
             self._join(operands, operators.pop()[0])
-        return operands[0]
+        return ast.Bad(operands[0].span) if chained else operands[0]
 
     def _join(self, operands: list[ast.Expression], operator: Token) -> None:
         right: Any = operands.pop()

@@ -9,6 +9,7 @@ from typing import Any
 
 from lark import Token
 from lark.exceptions import UnexpectedInput
+from lark.parsers.lalr_analysis import Shift
 
 from dsl import ast
 
@@ -115,15 +116,30 @@ class Cursor:
     def list_table(self) -> dict[str, Any]:
         """The table of the innermost state in which a statement, setting or item may begin."""
         for state in reversed(self.state.state_stack):
-            if _BEGINNINGS & self._tables[state].keys():
+            if self._begins(state):
                 table: dict[str, Any] = self._tables[state]
                 return table
         return self.table
 
+    def _begins(self, state: Any) -> bool:
+        """Whether BAD itself may stand here, not only behind what is still to be reduced."""
+        table = self._tables[state]
+        return any(table[kind][0] is Shift for kind in _BEGINNINGS & table.keys())
+
     def pop_to_list(self) -> int:
-        """Take the parser back to the innermost list; where the text that this drops begins."""
+        """Take the parser back to where the innermost list can go on.
+
+        What is complete on its stack stays. Returns where the text that is dropped begins.
+        """
         start = len(self.text)
         while not _BEGINNINGS & self.table.keys():
+            start = min(start, *self._pop())
+        return start
+
+    def pop_element(self) -> int:
+        """Take the parser back to before the list's element that it is in; where that begins."""
+        start = len(self.text)
+        while not self._begins(self.state.position):
             start = min(start, *self._pop())
         return start
 

@@ -36,7 +36,7 @@ def describe_expected(terminals: Iterable[str]) -> str:
     words: list[str] = []
     if "ROUTE_KIND" in kinds:
         words.append("a setting, a block or a route")
-        kinds -= {"ROUTE_KIND", "NAME", "INCLUDE", "IMPORT", "TEST"}
+        kinds -= {"ROUTE_KIND", "NAME", "INCLUDE", "IMPORT", "TEST", "SEMICOLON", "COMMA"}
     elif kinds >= _STATEMENTS:
         words.append("a statement")
         kinds -= _STATEMENTS | _OPERANDS | {"LBRACE"}
@@ -49,8 +49,9 @@ def describe_expected(terminals: Iterable[str]) -> str:
     elif "STRING" in kinds:
         words.append("a string in double quotes")
     elif "NAME" in kinds:
-        words.append("a setting" if "RBRACE" in kinds else "a name")
-        kinds -= {"NAME"}
+        inside = "RBRACE" in kinds
+        words.append("a setting" if inside else "a name")
+        kinds -= {"NAME", "SEMICOLON", "COMMA"} if inside else {"NAME"}
     marks = [text for kind, text in _MARKS.items() if kind in kinds - _OPERATORS]
     if "IN" in kinds and "BINARY" not in kinds:
         marks.append("`in`")

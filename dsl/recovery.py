@@ -116,7 +116,8 @@ class Recovery:
             return False
         expected = self._cursor.accepted()
         if stuck or not (
-            self._replace(pos, expected)
+            self._missing_in_setting(pos)
+            or self._replace(pos, expected)
             or self._insert(pos, expected)
             or self._delete(pos, expected)
         ):
@@ -259,6 +260,32 @@ class Recovery:
         span = self._cursor.span(int(previous.end_pos or 0), 1)
         self._report(span, f"expected `{marks}` here")
 
+    def _missing_in_setting(self, pos: int) -> bool:
+        """A setting without its value, or without its `=`: the next line was taken for it."""
+        stack = self._cursor.state.value_stack
+        if len(stack) < 2 or "setting" not in self._cursor.list_table():
+            return False
+        before, word = stack[-2:]
+        if not (isinstance(before, Token) and isinstance(word, Token) and word.type == "WORD"):
+            return False
+        end = int(before.end_pos or 0)
+        if before.type in ("ASSIGN", "COMMA") and int(word.line or 0) > int(before.line or 0):
+            if self.text[pos] not in "={":
+                return False
+            self._report(self._cursor.span(end, 1), "expected a value here")
+            again = int(word.start_pos or 0)
+        elif before.type == "NAME" and str(before) not in self._block_kinds:
+            if self.text[pos] == "{":
+                return False
+            self._report(self._cursor.span(end, 1), "expected `=` here")
+            again = pos
+        else:
+            return False
+        self._remember(self._cursor.pop_element(), again)
+        self._feed("BAD", "", end)
+        self._cursor.go_to(again)
+        return True
+
     # ------------------------------------------------------------------ 2. what is too much
 
     def _delete(self, pos: int, expected: set[str]) -> bool:
@@ -291,7 +318,7 @@ class Recovery:
         if self._skip_condition(pos):
             return
         start = min(pos, self._cursor.pop_to_list())
-        table = self._cursor.table
+        table = self._cursor.list_table()
         kind = "BAD" if "BAD" in table else "BAD_CASE"
         if kind == "BAD_CASE":
             end = self._skipper.end_of_case(pos)

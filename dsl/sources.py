@@ -112,7 +112,7 @@ class _Reader:
                 self._seen_before(item, file, chain)
                 continue
             if len(self._unit.texts) >= MAX_FILES:
-                self._report(item, "too-many-files", f"more than {MAX_FILES} files are included")
+                self._report(item, "unreadable-file", f"more than {MAX_FILES} files are included")
                 return
             try:
                 text = read_text(file, self._files)

@@ -86,7 +86,10 @@ def declare_imports(
 def declare_routes(
     declarations: Declarations, nodes: list[ast.RouteNode], surface: Surface, report: Report
 ) -> None:
-    """Enter the routes; unknown kinds, wrong labels and second ones of a name are reported."""
+    """Enter the routes; unknown kinds, wrong labels and second ones of a name are reported.
+
+    One with a wrong name is entered all the same, so that its calls are not missing it.
+    """
     for node in nodes:
         if node.kind not in ROUTE_KINDS:
             help = "Kamailio's onreply_route is reply_route here" if "reply" in node.kind else ""
@@ -127,6 +130,7 @@ def _check_label(node: ast.RouteNode, report: Report) -> bool:
                 f"there is only one {node.kind}: it has no name",
                 f"write `{node.kind} {{ … }}`",
             )
+            node.label = None
         return True
     if not node.label:
         report.add(
@@ -146,7 +150,6 @@ def _check_label(node: ast.RouteNode, report: Report) -> bool:
             f"`{node.label}` is no {what} of a route",
             "" if what == "event" else help,
         )
-        return False
     return True
 
 

@@ -14,7 +14,7 @@ that they call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from dsl import ast
 from dsl.check.declarations import Route
@@ -60,7 +60,7 @@ class _FlowChecker:
                 "no-answer",
                 route.node.kind_span,
                 "one path through request_route neither answers the request nor drops it",
-                self._explain(route.node.body, "it"),
+                self._explain_leaving(route.node.body, outcomes),
             )
 
     # ---------------------------------------------------------------------------- outcomes
@@ -118,6 +118,8 @@ class _FlowChecker:
 
     def _unreachable(self, node: ast.Node, before: ast.Node | None) -> None:
         span = node.span
+        if self._route.node.broken:
+            return
         if isinstance(node, ast.Stop) and node.word == "break":
             # After an action at the end of a case: the habit of other languages, reported there.
             return
@@ -137,6 +139,21 @@ class _FlowChecker:
         self._report.add("unreachable", span, f"this is never reached: {why}", chain=place)
 
     # ------------------------------------------------------------------------- explanations
+
+    def _explain_leaving(self, body: Sequence[ast.Node], outcomes: int) -> str:
+        """Where a path leaves request_route without an answer, as a help line."""
+        if outcomes & FALL:
+            return self._explain(body, "it")
+        for statement in _flat(body):
+            match statement:
+                case ast.Stop(word="exit") | ast.Return():
+                    word = "exit" if isinstance(statement, ast.Stop) else "return"
+                    return f"`{word}` of line {statement.span.line} answers nothing"
+                case ast.Evaluate(value=ast.Call() as call) if call.route:
+                    target = self._targets.get(call.route)
+                    if target is not None and target.outcomes & SILENT:
+                        return f"route[{call.route}] of line {call.span.line} may `exit`"
+        return ""
 
     def _explain(self, body: Sequence[ast.Node], what: str) -> str:
         """Where a path falls out of a list of statements, as a help line."""
@@ -173,3 +190,19 @@ class _FlowChecker:
         outcomes = self._body(body)
         del self._report.findings[count:]
         return outcomes
+
+
+def _flat(body: Sequence[ast.Node]) -> Iterator[ast.Node]:
+    """All statements of a body, those inside others too."""
+    for statement in body:
+        yield statement
+        match statement:
+            case ast.Group() | ast.For() | ast.While():
+                yield from _flat(statement.body)
+            case ast.If():
+                for _, branch in statement.branches:
+                    yield from _flat(branch)
+                yield from _flat(statement.otherwise or [])
+            case ast.Switch():
+                for case in statement.cases:
+                    yield from _flat(case.body)

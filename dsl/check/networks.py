@@ -54,7 +54,10 @@ def _claims_of(account: CheckedBlock) -> list[_Claim]:
         networks = values.get("ips", [])
         if child.node.kind != "trunk" or not isinstance(networks, list):
             continue
-        spans = [value.span for value in child.given.nodes["ips"].values]
+        node = child.given.nodes.get("ips")
+        if node is None:
+            continue
+        spans = [value.span for value in node.values]
         for at, network in enumerate(networks):
             claims.append(
                 _Claim(

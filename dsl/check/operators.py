@@ -65,6 +65,7 @@ class OperatorChecker:
                     f"`!` turns a condition round, and this is {article(str(type_))}",
                     help,
                 )
+                return ANY
             return BOOL
         if type_ == ANY or type_ in ORDERED:
             return type_
@@ -123,13 +124,14 @@ class OperatorChecker:
         if STRING not in kinds or not kinds & ORDERED:
             return False
         help = ""
-        for side, other in ((node.left, node.right), (node.right, node.left)):
-            if isinstance(side, ast.Literal) and side.type == STRING and _is_number(side.value):
+        for side in (node.left, node.right):
+            if not isinstance(side, ast.Literal):
+                continue
+            if side.type == STRING and _is_number(side.value):
                 help = f"did you mean `{side.value}`?"
-            elif isinstance(side, ast.Literal) and side.type in NUMBERS and not help:
+            elif side.type in NUMBERS:
                 help = f'did you mean "{side.value}"?'
-            elif getattr(other, "type", None) in ORDERED and not help:
-                help = "`int(text, default)` reads a number, `str(x)` writes one"
+        help = help or "`int(text, default)` reads a number, `str(x)` writes one"
         self._report.add(
             "string-with-number",
             node.span,

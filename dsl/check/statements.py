@@ -124,6 +124,9 @@ class _StatementChecker:
                 f"there is a local `{name}` already, since line {known.span.line}",
                 f"to change it write `{name} = …;`",
             )
+            if known.type != type_:
+                known.type = ANY
+            return
         else:
             kind = self._block_kind(name)
             if kind:

@@ -1,0 +1,93 @@
+"""The codes of all findings: stable, and each explained in docs/findings.md."""
+
+from __future__ import annotations
+
+READING = (
+    "syntax",
+    "unclosed-brace",
+    "too-deep",
+    "bad-escape",
+    "bad-number",
+    "bad-duration",
+    "bad-address",
+    "bad-network",
+    "host-bits",
+    "unreadable-file",
+    "empty-glob",
+    "include-cycle",
+    "included-twice",
+)
+SETTINGS = (
+    "unknown-setting",
+    "unknown-block",
+    "misplaced-block",
+    "missing-setting",
+    "missing-name",
+    "bad-name",
+    "bad-value",
+    "no-lines",
+    "duplicate-setting",
+    "duplicate-block",
+    "unset-variable",
+    "vos3000-name",
+    "unknown-deck",
+    "unknown-group",
+    "unknown-account",
+    "unused-block",
+    "same-network",
+    "overlapping-networks",
+    "identical-gateways",
+    "timers-out-of-order",
+)
+NAMES = (
+    "unknown-name",
+    "unknown-function",
+    "unknown-fact",
+    "unknown-attribute",
+    "unknown-variable",
+    "unknown-route",
+    "unknown-route-kind",
+    "unknown-end-reason",
+    "unknown-word",
+    "unknown-argument",
+    "missing-argument",
+    "too-many-arguments",
+    "duplicate-argument",
+    "duplicate-route",
+    "duplicate-local",
+    "reserved-name",
+    "bad-header-name",
+    "unused-local",
+    "unused-route",
+)
+TYPES = (
+    "wrong-type",
+    "condition-not-bool",
+    "string-with-number",
+    "type-changed",
+    "return-type",
+    "no-value",
+    "no-effect",
+    "not-assignable",
+    "not-constant",
+    "out-of-range",
+    "empty-range",
+    "division-by-zero",
+    "bad-regex",
+    "explosive-regex",
+    "unanchored-regex",
+)
+PATHS = (
+    "not-here",
+    "unreachable",
+    "no-answer",
+    "missing-return",
+    "misplaced-return",
+    "misplaced-break",
+    "shadowed-case",
+    "recursion",
+    "no-request-route",
+)
+VERSION = ("not-supported", "test-not-run")
+
+CODES = frozenset((*READING, *SETTINGS, *NAMES, *TYPES, *PATHS, *VERSION))
