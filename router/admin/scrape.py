@@ -72,11 +72,13 @@ class Scrape:
 
     def collect(self) -> Iterator[Family]:
         """Every family of the catalogue, with samples where there are any."""
-        collector = MultiProcessCollector(None, str(self._directory))  # type: ignore[no-untyped-call]
-        families: dict[str, Family] = {
-            family.name: family
-            for family in collector.collect()  # type: ignore[no-untyped-call]
-        }
+        # A worker that starts makes its file before it has a size: there is nothing in it yet.
+        try:
+            files = [str(file) for file in self._directory.iterdir() if _is_filled(file)]
+        except OSError as error:
+            raise RuntimeError(f"metrics files cannot be read: {error}") from error
+        merged = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        families: dict[str, Family] = {family.name: family for family in merged}
         for metric in CATALOGUE:
             name = PREFIX + metric.name
             family = families.setdefault(name, Family(name, metric.help, metric.kind))
@@ -147,3 +149,7 @@ class Scrape:
 def _add_by_gateway(family: Family, values: Mapping[str, float]) -> None:
     for gateway, value in values.items():
         family.add_sample(family.name, {"gateway": gateway}, value)
+
+
+def _is_filled(file: Path) -> bool:
+    return file.suffix == ".db" and file.stat().st_size > 0

@@ -34,6 +34,7 @@ from router.core.transactions.server_invite import InviteServer
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.core.wheel import Timer, cancel
 from router.sip.message import Request, Response
+from router.sip.sdp import first_codec
 from router.store.ops import Finish, Opened, Save
 from router.store.records import CallRecord, Cdr
 
@@ -134,7 +135,7 @@ class Call:
     def on_progress(self, attempt: Attempt, response: Response) -> None:
         """A 1xx above 100 of the gateway: the caller hears it."""
         cdr = self.cdr
-        if not cdr.ringing and attempt.record.ringing:
+        if cdr.pdd_ms < 0 and attempt.record.ringing:
             now = self.engine.layer.now
             cdr.ringing = now
             cdr.pdd_ms = now - cdr.started
@@ -205,8 +206,8 @@ class Call:
         now = layer.now
         cdr = self.cdr
         cdr.answered = now
-        if not cdr.ringing:
-            cdr.ringing = now
+        cdr.codec = first_codec(response.body)
+        if cdr.pdd_ms < 0:
             cdr.pdd_ms = now - cdr.started
             engine.observe_pdd(attempt.target.name, now - attempt.record.started)
         cdr.sip_code = response.status

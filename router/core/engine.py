@@ -100,6 +100,7 @@ class Engine:
         self.layer.now = now_ms
         dispatch = self._dispatch
         dispatch.server = dispatch.call = None
+        message: Request | Response | None = None
         try:
             message = parse_message(data)
             if isinstance(message, Response):
@@ -109,7 +110,7 @@ class Engine:
         except SipError as error:
             if not is_keepalive(data):
                 self.tally.parse_errors += 1
-                self._refuse(error, flow)
+                self._refuse(error, message, flow)
         except Exception:
             self._on_fault("a request failed")
 
@@ -146,6 +147,23 @@ class Engine:
                     client.on_transport_error()
                 except Exception:
                     self._on_fault("a transport error failed")
+
+    def on_refused(self, host: str, port: int, now_ms: int) -> None:
+        """ICMP says that nobody listens there: INVITEs without any answer need not wait.
+
+        RFC 3261 §18.4. Only what has heard nothing at all ends by it, so a forged ICMP message can
+        cost a call in its first moments one gateway, and never a call that goes on.
+        """
+        layer = self.layer
+        layer.now = now_ms
+        dispatch = self._dispatch
+        for client in list(layer.calling.pop((host, port), {}).values()):
+            dispatch.server = None
+            dispatch.call = _call_of(client)
+            try:
+                client.on_transport_error()
+            except Exception:
+                self._on_fault("a transport error failed")
 
     def next_timer_ms(self) -> int | None:
         """When `on_timers` has something to do, or None."""
@@ -373,7 +391,9 @@ class Engine:
 
     # -- trouble ----------------------------------------------------------------------------------
 
-    def _refuse(self, error: SipError, flow: Flow) -> None:
+    def _refuse(
+        self, error: SipError, message: Request | Response | None, flow: Flow
+    ) -> None:
         call, server = self._dispatch.call, self._dispatch.server
         if call is not None and call.state == ROUTING:
             # Good enough to be parsed; then the routes asked for a part that is not.
@@ -382,7 +402,7 @@ class Engine:
         if call is not None or server is not None:
             self._on_fault("a message could not be read in full")
             return
-        request = error.request
+        request = error.request or message
         if isinstance(request, Request) and request.method != "ACK":
             try:
                 self._dispatch.refuse(request, flow, error.status, error.reason)

@@ -7,7 +7,7 @@ INVITE has an identity that follows from the call's id and the number of the att
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -31,8 +31,9 @@ class EarlySnapshot(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_answered = msgspec.msgpack.Decoder(tuple[LegSnapshot, LegSnapshot])
-_early = msgspec.msgpack.Decoder(EarlySnapshot)
+# What msgspec takes as text must be UTF-8; peers send other bytes, which we carry as lone
+# surrogates. Such a snapshot is stored with its bytes spread over Latin-1 characters instead.
+_AS_TEXT, _AS_BYTES = b"t", b"b"
 
 
 def attempt_token(call_id: str, number: int) -> str:
@@ -42,12 +43,40 @@ def attempt_token(call_id: str, number: int) -> str:
 
 def snapshot_early(server: InviteServer) -> bytes:
     """What is stored of a call before its answer."""
-    return _encoder.encode(EarlySnapshot(server.key, server.flow, server.head))
+    return _pack(EarlySnapshot(server.key, server.flow, server.head))
 
 
 def snapshot_answered(a: Leg, b: Leg) -> bytes:
     """What is stored of an answered call."""
-    return _encoder.encode((a.snapshot(), b.snapshot()))
+    return _pack((a.snapshot(), b.snapshot()))
+
+
+def _pack(snapshot: EarlySnapshot | tuple[LegSnapshot, LegSnapshot]) -> bytes:
+    try:
+        return _AS_TEXT + _encoder.encode(snapshot)
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(snapshot)
+        return _AS_BYTES + _encoder.encode(_each_text(plain, "utf-8", "surrogateescape", "latin-1"))
+
+
+def _unpack(stored: bytes, kind: Any) -> Any:
+    """The snapshot of a stored value; raises msgspec.DecodeError."""
+    if stored[:1] == _AS_TEXT:
+        return msgspec.msgpack.decode(stored[1:], type=kind)
+    if stored[:1] == _AS_BYTES:
+        plain = _each_text(msgspec.msgpack.decode(stored[1:]), "latin-1", "strict", "utf-8")
+        return msgspec.convert(plain, kind)
+    raise msgspec.DecodeError("not a snapshot of this version")
+
+
+def _each_text(value: Any, out_of: str, errors: str, into: str) -> Any:
+    """The same lists with every text encoded and decoded again."""
+    if isinstance(value, str):
+        raw = value.encode(out_of, errors)
+        return raw.decode(into, "surrogateescape" if into == "utf-8" else "strict")
+    if isinstance(value, list | tuple):
+        return [_each_text(one, out_of, errors, into) for one in value]
+    return value
 
 
 def restore(call: Call, engine: Engine, record: CallRecord) -> None:
@@ -55,7 +84,7 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
 
     Raises msgspec.DecodeError when the snapshot cannot be read.
     """
-    first, second = _answered.decode(record.dialog)
+    first, second = _unpack(record.dialog, tuple[LegSnapshot, LegSnapshot])
     call.cdr = record.cdr
     call.record = record
     call.admitted = True
@@ -71,7 +100,7 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
 def dismiss(engine: Engine, record: CallRecord) -> None:
     """Tells both sides of an unanswered call that it is over, as far as the store knows them."""
     try:
-        early = _early.decode(record.dialog)
+        early: EarlySnapshot = _unpack(record.dialog, EarlySnapshot)
     except msgspec.DecodeError:
         return
     server = InviteServer(engine.layer, early.key, early.flow, early.head)

@@ -18,7 +18,7 @@ from router.core.steering import BUCKETS, HASHED_BYTES
 from router.core.tally import Tally
 from router.runtime.logs import BoundedLog
 from router.runtime.sockets import SlotSockets
-from router.runtime.strays import BROKEN, RECEIVED, StrayCodec, StraySender, find_call_id
+from router.runtime.strays import BROKEN, RECEIVED, REFUSED, StrayCodec, StraySender, find_call_id
 from router.runtime.streams import StreamLimits, Streams
 from router.runtime.udp import DATAGRAMS_PER_TURN, MAX_DATAGRAM, UdpPort
 from router.store.errors import StoreError
@@ -37,6 +37,7 @@ class DrivenEngine(Protocol):
     def receive(self, data: bytes, flow: Flow, now_ms: int) -> None: ...
     def on_timers(self, now_ms: int) -> None: ...
     def on_transport_error(self, flow: Flow, now_ms: int) -> None: ...
+    def on_refused(self, host: str, port: int, now_ms: int) -> None: ...
     def take_ops(self) -> list[Op]: ...
     def on_committed(self, results: Sequence[Admission | None], now_ms: int) -> None: ...
     def on_commit_failed(self, now_ms: int) -> None: ...
@@ -94,7 +95,7 @@ class Driver:
         # With one worker every call is ours: nothing stands between socket and engine.
         deliver = engine.receive if self._slots == 1 else self._deliver
         self._udp = [
-            UdpPort(loop, opened, listener, deliver, self.finish_turn)
+            UdpPort(loop, opened, listener, deliver, self.finish_turn, self._on_refused)
             for listener, opened in sockets.udp
         ]
         self._udp_by_listener = {port.listener: port for port in self._udp}
@@ -235,6 +236,8 @@ class Driver:
                 self.engine.receive(message, flow, now_ms)
             elif kind == BROKEN:
                 self.engine.on_transport_error(flow, now_ms)
+            elif kind == REFUSED:
+                self.engine.on_refused(flow.host, flow.port, now_ms)
             else:
                 self.streams.send_for(sender, message, flow)
         self.finish_turn(now_ms)
@@ -252,6 +255,17 @@ class Driver:
                     return slot
         self.engine.receive(data, flow, self._now())
         return slot
+
+    def _on_refused(self, host: str, port: int) -> None:
+        """ICMP says that nobody listens there; the kernel may tell another worker than the sender.
+
+        Those who gain by it are all who wait for a first answer from that port.
+        """
+        self.engine.on_refused(host, port, self._now())
+        self.ask_turn()
+        for slot in range(self._slots):
+            if slot != self._slot:
+                self.strays.tell_refused(slot, Flow("udp", host, port))
 
     def _on_stream_broken(self, flow: Flow) -> None:
         self.engine.on_transport_error(flow, self._now())

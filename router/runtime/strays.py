@@ -10,6 +10,7 @@ net.unix.max_dgram_qlen. One datagram is
     RECEIVED   a message from the network for the owner's engine, with the flow it came by
     SEND       bytes that the worker which owns the flow's connection shall write to it
     BROKEN     no message: that connection is gone
+    REFUSED    no message: nobody listens at the flow's UDP address
 
 The reader trusts what it reads: only our own processes have these sockets.
 """
@@ -25,7 +26,7 @@ from collections import deque
 from router.core.flow import Flow
 from router.core.tally import Tally
 
-RECEIVED, SEND, BROKEN = 1, 2, 3
+RECEIVED, SEND, BROKEN, REFUSED = 1, 2, 3, 4
 
 MAX_WAITING = 1_000
 """Strays kept for one slot that does not read; the oldest is dropped and counted."""
@@ -129,6 +130,10 @@ class StraySender:
     def tell_broken(self, slot: int, flow: Flow) -> None:
         """Tell a worker that used the flow's connection that it is gone."""
         self._send(slot, self._codec.pack(BROKEN, flow))
+
+    def tell_refused(self, slot: int, flow: Flow) -> None:
+        """Tell a worker that nobody listens at a UDP address."""
+        self._send(slot, self._codec.pack(REFUSED, flow))
 
     def _send(self, slot: int, datagram: bytes) -> None:
         waiting = self._waiting.get(slot)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from router.core.flow import Flow
@@ -17,6 +18,12 @@ MAX_DATAGRAM = 65_535
 MAX_QUEUED = 2_000
 MAX_KNOWN_FLOWS = 20_000
 
+# linux/in.h and linux/in6.h; the socket module does not name them.
+_IP_RECVERR = 11
+_IPV6_RECVERR = 25
+_MSG_ERRQUEUE = 0x2000
+_MAX_ERRORS = 64
+
 
 class UdpPort:
     """A socket and the queue in front of it for when the kernel takes no more."""
@@ -26,6 +33,7 @@ class UdpPort:
         "_end_turn",
         "_loop",
         "_queued",
+        "_refused",
         "_sendto",
         "_socket",
         "dropped",
@@ -39,6 +47,7 @@ class UdpPort:
         listener: int,
         deliver: Callable[[bytes, Flow, int], None],
         end_turn: Callable[[int], None],
+        refused: Callable[[str, int], None],
     ) -> None:
         self._loop = loop
         self._socket = opened
@@ -46,11 +55,18 @@ class UdpPort:
         self._queued: deque[tuple[bytes, tuple[str, int]]] = deque()
         self._deliver = deliver
         self._end_turn = end_turn
+        self._refused = refused
         self.listener = listener
         self.dropped = 0
 
     def start(self, now: Callable[[], int]) -> None:
         """Read from now on: `deliver(data, flow, now_ms)` for each datagram, `end_turn` once."""
+        # Without this an unconnected socket never hears that nobody listens at a peer's port.
+        with suppress(OSError):
+            if self._socket.family == socket.AF_INET6:
+                self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+            else:
+                self._socket.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
         self._loop.add_reader(self._socket, self._reader(now))
 
     def stop(self) -> None:
@@ -62,14 +78,21 @@ class UdpPort:
         deliver, end_turn, listener = self._deliver, self._end_turn, self.listener
         flows: dict[Any, Flow] = {}
         turn = range(DATAGRAMS_PER_TURN)
+        hear_errors = self._hear_errors
 
         def read() -> None:
             now_ms = now()
+            source = None
             for _ in turn:
                 try:
                     data, source = recvfrom(MAX_DATAGRAM)
-                except OSError:  # BlockingIOError: all is read; others concern a past send
+                except BlockingIOError:
+                    if source is None:  # woken for nothing: an error waits
+                        hear_errors()
                     break
+                except OSError:
+                    hear_errors()
+                    continue
                 flow = flows.get(source)
                 if flow is None:
                     if len(flows) >= MAX_KNOWN_FLOWS:
@@ -90,13 +113,29 @@ class UdpPort:
             except BlockingIOError:
                 self._loop.add_writer(self._socket, self._send_queued)
             except OSError:
-                return False
+                # It may be about an earlier datagram: then this one has not been tried yet.
+                self._hear_errors()
+                try:
+                    self._sendto(data, target)
+                    return True
+                except OSError:
+                    return False
         if len(self._queued) >= MAX_QUEUED:
             # The oldest is the least wanted: its sender resends it, or has given up.
             self._queued.popleft()
             self.dropped += 1
         self._queued.append((data, target))
         return True
+
+    def _hear_errors(self) -> None:
+        """Read what ICMP said of datagrams sent before (ip(7), IP_RECVERR)."""
+        for _ in range(_MAX_ERRORS):
+            try:
+                _, _, _, target = self._socket.recvmsg(0, 256, _MSG_ERRQUEUE)
+            except OSError:
+                return
+            if target:
+                self._refused(target[0], target[1])
 
     def _send_queued(self) -> None:
         queued = self._queued

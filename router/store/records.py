@@ -40,7 +40,8 @@ class Cdr(msgspec.Struct, array_like=True, gc=False):
 
     `id` sorts by time of arrival: 12 hex digits of epoch ms, 2 hex digits of the worker slot, and
     random hex digits. `attempt` is the 1-based index of the last (or answering) attempt, 0 for
-    none. `pdd_ms` is -1 when nothing rang. `end_side` is caller, callee or server.
+    none. `pdd_ms` is to the first sign of ringing or else the
+    answer, -1 when there was neither. `end_side` is caller, callee or server.
     """
 
     id: str = ""

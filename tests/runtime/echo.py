@@ -105,6 +105,9 @@ class EchoEngine:
     def on_transport_error(self, flow: Flow, now_ms: int) -> None:
         self.tell(f"BROKEN {flow.host}:{flow.port} {flow.connection}".encode(), now_ms)
 
+    def on_refused(self, host: str, port: int, now_ms: int) -> None:
+        self.tell(f"REFUSED {host}:{port}".encode(), now_ms)
+
     def take_ops(self) -> list[Any]:
         ops, self.ops = self.ops, []
         return ops

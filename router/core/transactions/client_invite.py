@@ -69,6 +69,12 @@ class InviteClient:
         self._retransmit: Timer | None = None
         if flow.transport == "udp":
             self._retransmit = at(now + layer.t1, InviteClient._on_timer_a, self)
+            peer = (flow.host, flow.port)
+            waiting = layer.calling.get(peer)
+            if waiting is None:
+                layer.calling[peer] = {branch: self}
+            else:
+                waiting[branch] = self
         self._end: Timer | None = at(now + layer.timeout, InviteClient._on_timer_b, self)
         layer.send_request(data, flow, "INVITE")
 
@@ -152,6 +158,12 @@ class InviteClient:
         )
 
     def _stop_timers(self) -> None:
+        if self.flow.transport == "udp":
+            # At the first sign of life, and at the end; later there is nothing to take away.
+            peer = (self.flow.host, self.flow.port)
+            waiting = self.layer.calling.get(peer)
+            if waiting is not None and waiting.pop(self.branch, None) is not None and not waiting:
+                del self.layer.calling[peer]
         cancel(self._retransmit)
         cancel(self._end)
         self._retransmit = self._end = None

@@ -51,13 +51,15 @@ class TransactionLayer:
     """The state shared by every transaction of one worker."""
 
     __slots__ = (
-        "clients", "now", "requests", "responses", "sends", "servers", "t1", "t2", "t4",
+        "calling", "clients", "now", "requests", "responses", "sends", "servers", "t1", "t2", "t4",
         "tally", "timeout", "wheel",
     )
 
     def __init__(self, timers: TimerDefaults, tally: Tally, now_ms: int) -> None:
         self.clients: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
+        # INVITEs over UDP without any response yet, by peer and branch
+        self.calling: dict[tuple[str, int], dict[str, InviteClient]] = {}
         self.wheel = Wheel()
         self.sends: list[tuple[bytes, Flow]] = []
         self.now = now_ms
