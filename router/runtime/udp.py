@@ -1,9 +1,16 @@
-"""One UDP socket of a worker: what has arrived is drained in a turn, what leaves never blocks."""
+"""One UDP socket of a worker: what has arrived is drained in a turn, what leaves never blocks.
+
+With IP_RECVERR the kernel keeps ICMP errors in the socket's error queue; it also reports each once
+at the next call on the socket, which has nothing to do with it. In a SO_REUSEPORT group they reach
+any member, not the one that sent.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +30,9 @@ _IP_RECVERR = 11
 _IPV6_RECVERR = 25
 _MSG_ERRQUEUE = 0x2000
 _MAX_ERRORS = 64
+_EXTENDED_ERROR = struct.Struct("=IB")  # errno and origin, of struct sock_extended_err
+_FROM_ICMP = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
+_UNREACHABLE = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
 class UdpPort:
@@ -131,10 +141,11 @@ class UdpPort:
         """Read what ICMP said of datagrams sent before (ip(7), IP_RECVERR)."""
         for _ in range(_MAX_ERRORS):
             try:
-                _, _, _, target = self._socket.recvmsg(0, 256, _MSG_ERRQUEUE)
+                _, ancillary, _, target = self._socket.recvmsg(0, 256, _MSG_ERRQUEUE)
             except OSError:
                 return
-            if target:
+            # The rest (a datagram too large for the path) says nothing about who listens.
+            if target and any(_tells_unreachable(kind, value) for _, kind, value in ancillary):
                 self._refused(target[0], target[1])
 
     def _send_queued(self) -> None:
@@ -146,6 +157,18 @@ class UdpPort:
             except BlockingIOError:
                 return
             except OSError:
-                self.dropped += 1
+                self._hear_errors()
+                try:
+                    self._sendto(data, target)
+                except OSError:
+                    self.dropped += 1
             queued.popleft()
         self._loop.remove_writer(self._socket)
+
+
+def _tells_unreachable(kind: int, value: bytes) -> bool:
+    """Whether ancillary data of the error queue is an ICMP error that means "not there"."""
+    if kind not in (_IP_RECVERR, _IPV6_RECVERR) or len(value) < _EXTENDED_ERROR.size:
+        return False
+    number, origin = _EXTENDED_ERROR.unpack_from(value)
+    return number in _UNREACHABLE and origin in _FROM_ICMP

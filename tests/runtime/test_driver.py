@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,6 +20,7 @@ from router.runtime.driver import Driver
 from router.runtime.logs import BoundedLog
 from router.runtime.sockets import Sockets, open_sockets
 from router.runtime.streams import StreamLimits
+from router.runtime.udp import _tells_unreachable
 from router.runtime.worker import Birth
 
 LISTENERS = [Listener("udp", "127.0.0.1", 0), Listener("tcp", "127.0.0.1", 0)]
@@ -228,6 +231,89 @@ def test_a_flow_without_a_listener_leaves_by_the_first_socket() -> None:
         assert await stage.hear() == b"hello"
 
     play(scene)
+
+
+def closed_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        return int(closed.getsockname()[1])
+
+
+def test_a_port_that_icmp_calls_closed_is_told_and_hurts_no_other_message() -> None:
+    async def scene(stage: Scene) -> None:
+        await stage.ask("WATCH")
+        port = closed_port()
+        for n in range(3):
+            stage.engines[0].sends.append((b"lost", Flow("udp", "127.0.0.1", port, 0)))
+            stage.peer.send(echo.request("ECHO", f"call-{n}"))
+            stage.drivers[0].finish_turn(0)
+        heard = [await stage.hear() for _ in range(6)]
+        assert sum(one.startswith(b"SIP/2.0 200") for one in heard) == 3
+        assert heard.count(f"REFUSED 127.0.0.1:{port}".encode()) == 3
+
+    play(scene)
+
+
+def test_what_icmp_said_of_an_earlier_message_does_not_stop_the_next() -> None:
+    async def scene(stage: Scene) -> None:
+        await stage.ask("WATCH")
+        host, port = stage.peer.getsockname()
+        # In one turn: the error waits in the socket when the second is sent.
+        stage.engines[0].sends += [
+            (b"lost", Flow("udp", "127.0.0.1", closed_port(), 0)),
+            (b"hello", Flow("udp", host, port, 0)),
+        ]
+        stage.drivers[0].finish_turn(0)
+        assert await stage.hear() == b"hello"
+        assert (await stage.hear()).startswith(b"REFUSED")
+
+    play(scene)
+
+
+def test_after_icmp_errors_nothing_wakes_the_worker_any_more() -> None:
+    async def scene(stage: Scene) -> None:
+        turns = 0
+
+        def count(now_ms: int) -> None:
+            nonlocal turns
+            turns += 1
+
+        stage.drivers[0]._udp[0]._end_turn = count
+        stage.drivers[0]._udp[0].start(make_clock())
+        stage.engines[0].sends.append((b"lost", Flow("udp", "127.0.0.1", closed_port(), 0)))
+        stage.drivers[0].finish_turn(0)
+        await until(lambda: turns, "the error")
+        await asyncio.sleep(0.02)
+        assert turns <= 2
+
+    play(scene)
+
+
+def test_every_worker_hears_of_a_closed_port_for_the_kernel_tells_any_of_them() -> None:
+    async def scene(stage: Scene) -> None:
+        stage.sockets.steer()
+        port = closed_port()
+        for call_id in ("a", "b"):  # slots 1 and 0
+            await stage.ask("WATCH", call_id)
+        stage.engines[0].sends.append((b"lost", Flow("udp", "127.0.0.1", port, 0)))
+        stage.drivers[0].finish_turn(0)
+        assert [await stage.hear(), await stage.hear()] == [
+            f"REFUSED 127.0.0.1:{port}".encode()
+        ] * 2
+
+    play(scene, slots=2)
+
+
+def test_other_errors_of_the_queue_do_not_mean_that_nobody_listens() -> None:
+    def told(number: int, origin: int, kind: int = 11) -> bool:
+        return _tells_unreachable(kind, struct.pack("=IBBBBII", number, origin, 3, 3, 0, 0, 0))
+
+    assert told(errno.ECONNREFUSED, 2)
+    assert told(errno.EHOSTUNREACH, 3, kind=25)
+    assert not told(errno.EMSGSIZE, 2)  # a smaller path MTU
+    assert not told(errno.ECONNREFUSED, 1)  # of our own making
+    assert not told(errno.ECONNREFUSED, 2, kind=8)
+    assert not _tells_unreachable(11, b"")
 
 
 # Owners
