@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -186,12 +187,18 @@ def test_a_worker_that_cannot_boot_says_why_and_stops_the_rest(serve: Any) -> No
     assert "Traceback" not in peer.run.text()
 
 
-def test_the_seconds_work_is_done_also_when_it_fails_once(serve: Any) -> None:
+def test_each_seconds_work_is_done_again_after_it_failed_once(serve: Any) -> None:
     def equip(birth: Birth) -> Equipment:
+        seconds = itertools.count(1)
+
         def on_second(now_ms: int) -> None:
             print("second;", flush=True)
+            if next(seconds) == 2:
+                raise ValueError("a fault of ours")
 
         return echo.equip(birth)._replace(on_second=on_second)
 
     peer = serve(1, equip=equip)
-    peer.run.wait_for_text("second;", times=2)
+    peer.run.wait_for_text("second;", times=3)
+    assert peer.run.text().count("fault in the driver") == 1
+    assert "ValueError: a fault of ours" in peer.run.text()
