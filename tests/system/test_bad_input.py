@@ -242,7 +242,7 @@ def test_bytes_that_are_not_utf8_do_not_hurt_a_call(switch: Switch, peer, place:
 
     def from_caller(text: str) -> None:
         raw = text.encode()
-        call.send(raw.replace(*of_caller) if of_caller else raw)
+        call.send(raw.replace(*of_caller, 1) if of_caller else raw)
 
     call.cseq = 1
     from_caller(call.compose("INVITE", cseq=1, body=OFFER))

@@ -11,6 +11,7 @@ from harness.ports import LOOPBACK, udp_bound
 from harness.processes import children
 from harness.routes import Routes
 from harness.switch import PROGRAM, Switch
+from test_bad_input import a_call_works
 
 
 def refuses(switch: Switch, *words: str, lines: int = 2) -> str:
@@ -60,13 +61,23 @@ def test_an_address_that_is_not_ours(run_switch) -> None:
     refuses(switch, "192.0.2.1")
 
 
-def test_a_second_router_on_the_same_state(run_switch) -> None:
-    first = run_switch(Routes(pairs=1))
+def test_a_second_router_on_the_same_state_is_refused_and_the_first_goes_on(
+    run_switch, peer
+) -> None:
+    first = run_switch(Routes(pairs=2))
+    a_call_works(first, peer)
+    first.metric_reaches(1, "calls_total")
+    before = first.metrics().counters()
     second = run_switch(Routes(pairs=1), start=False)
     second.state = first.state
     refuses(second, str(first.state), "in use", lines=6)
     assert not udp_bound(second.port)
     assert first.process is not None and first.process.poll() is None
+    after = first.metrics().counters()
+    assert all(after.get(key, -1) >= was for key, was in before.items()), "its metrics are its own"
+    a_call_works(first, peer)
+    first.metric_reaches(2, "calls_total")
+    assert len(first.all_cdrs()) == 2
 
 
 @pytest.mark.parametrize("place", ["a file", "/proc"])
@@ -123,8 +134,6 @@ def test_a_sound_configuration_passes_check_and_starts_nothing(unstarted: Switch
 
 
 def test_a_router_started_twice_on_its_state_continues_its_ledger(run_switch, peer) -> None:
-    from test_bad_input import a_call_works
-
     switch = run_switch(Routes(pairs=4))
     a_call_works(switch, peer)
     assert switch.stop() == 0

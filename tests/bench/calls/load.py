@@ -5,9 +5,9 @@
 
 Passes (exit 0) when no call failed, nothing was sent twice, every call has its one CDR, every line
 is free again and the memory of the router's processes (their own pages; the mapped pages of the
-ledger grow with the CDRs in it) did not grow from the first to the last ten seconds. The same load runs for --warm seconds before: a transaction over UDP is remembered
-for 64 x T1 = 32 s (RFC 3261 §17.2.2), so memory is level only after that. Not part of `make test`:
-it needs a quiet machine.
+ledger grow with the CDRs in it) did not grow from the first to the last ten seconds. The same load
+runs for --warm seconds before: a transaction over UDP is remembered for 64 x T1 = 32 s (RFC 3261
+§17.2.2), so memory is level only after that. Not part of `make test`: it needs a quiet machine.
 """
 
 from __future__ import annotations
