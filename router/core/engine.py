@@ -89,6 +89,7 @@ class Engine:
         ]
         self._flows: dict[tuple[str, int], Flow] = {}
         self._silences: dict[str, int] = {}
+        self._down_until: dict[str, int] = {}
         self._taken: tuple[list[Op], list[Call | None]] = ([], [])
         self._unwritten: list[Op] = []
         self._dispatch = Dispatch(self)
@@ -353,8 +354,11 @@ class Engine:
         if count < SILENCES_UNTIL_DOWN:
             self._silences[gateway] = count
             return
-        self._silences.pop(gateway, None)
         now = self.layer.now
+        if self._down_until.get(gateway, 0) > now:
+            return
+        self._silences.pop(gateway, None)
+        self._down_until[gateway] = now + DOWN_FOR_MS
         self.ask(GatewayState(f"gateway:{gateway}", now + DOWN_FOR_MS, count), None)
         self.log("warning", "gateway is down", gateway=gateway, silent_invites=count)
 
