@@ -29,11 +29,11 @@ class Wheel:
 
     __slots__ = ("_buckets", "_far", "_near", "_ticks")
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: int = 0) -> None:
         self._buckets: dict[int, list[Timer]] = {}
         self._far: dict[int, list[tuple[int, Timer]]] = {}  # by tick of the next look: its own tick
         self._ticks: list[int] = []
-        self._near = 0
+        self._near = now_ms // TICK_MS + FAR_TICKS
 
     def __len__(self) -> int:
         """How many entries are held, cancelled ones included."""

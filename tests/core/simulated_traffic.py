@@ -131,9 +131,11 @@ class Simulation:
     def break_something(self) -> None:
         """A peer that cannot be reached for a moment."""
         peer = self.random.choice([*self.callers, *self.world.gateways.values()]).listener
-        self.world.engine.on_transport_error(
-            Flow(peer.transport, peer.host, peer.port), self.world.network.now
-        )
+        engine, now = self.world.engine, self.world.network.now
+        if self.random.random() < 0.5:
+            engine.on_refused(peer.host, peer.port, now)
+        else:
+            engine.on_transport_error(Flow(peer.transport, peer.host, peer.port), now)
 
     def fate(self, data: bytes) -> list[int]:
         rng = self.random

@@ -256,6 +256,28 @@ def test_a_transport_error_of_one_peer_is_none_of_another(world: World) -> None:
     assert world.cdrs == []
 
 
+def test_a_refused_port_leads_to_the_next_gateway_at_once(world: World) -> None:
+    """ICMP port unreachable, RFC 3261 §18.4."""
+    world.behaviours["g1"] = SILENT
+    call = world.place()
+    world.run(10)
+    world.engine.on_refused("10.0.1.1", 5060, world.network.now)
+    world.run(20_000)
+    assert call.status == 200
+    assert gateways_tried(world) == ["g1", "g2"]
+
+
+def test_a_refusal_that_is_forged_ends_nothing_that_has_an_answer(world: World) -> None:
+    world.behaviours["g1"] = Behaviour(answer_after_ms=100)
+    call = world.place()
+    for _ in range(20):
+        world.run(20)
+        for host, port in (("10.0.1.1", 5060), ("10.0.0.2", 5060)):
+            world.engine.on_refused(host, port, world.network.now)
+    world.run(10_000)
+    assert (call.status, world.cdr.end_reason) == (200, "Normal")
+
+
 def test_timer_b_ends_an_attempt_whose_own_limit_is_longer(
     make_world: Callable[..., World],
 ) -> None:

@@ -429,6 +429,7 @@ class World:
             "calls": list(engine.calls.values()),
             "legs": list(engine.legs.values()),
             "clients": list(engine.layer.clients.values()),
+            "calling": engine.layer.calling,
             "servers": list(engine.layer.servers.values()),
             "initial": list(engine.initial.values()),
             "ops": engine.ops,

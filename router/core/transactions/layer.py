@@ -60,7 +60,7 @@ class TransactionLayer:
         self.servers: dict[str, ServerTransaction] = {}
         # INVITEs over UDP without any response yet, by peer and branch
         self.calling: dict[tuple[str, int], dict[str, InviteClient]] = {}
-        self.wheel = Wheel()
+        self.wheel = Wheel(now_ms)
         self.sends: list[tuple[bytes, Flow]] = []
         self.now = now_ms
         self.tally = tally
