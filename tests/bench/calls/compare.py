@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,27 @@ FIGURES = (
 )
 
 
+PORTS = (5060, 5070, 5091, 5092)
+"""The measuring program's own, fixed: two measurements at once would measure nothing."""
+WAIT_FOR_PORTS_S = 180
+
+
+def wait_for_ports() -> None:
+    """Returns when nobody has the ports; SystemExit when somebody keeps them."""
+    end = time.monotonic() + WAIT_FOR_PORTS_S
+    while True:
+        rows = Path("/proc/net/udp").read_text().splitlines()[1:]
+        taken = {int(row.split()[1].rpartition(":")[2], 16) for row in rows} & set(PORTS)
+        if not taken:
+            return
+        if time.monotonic() > end:
+            raise SystemExit(f"UDP ports in use by another program: {sorted(taken)}")
+        time.sleep(1)
+
+
 def measure(bench: Path, options: argparse.Namespace, *server: str) -> dict[str, Any]:
     """One run; SystemExit with the program's words when it could not be measured."""
+    wait_for_ports()
     command = [sys.executable, str(bench), "--cps", str(options.cps), "--calls", str(options.calls)]
     done = subprocess.run(
         [*command, *server], capture_output=True, text=True, timeout=600, check=False
@@ -46,6 +66,8 @@ def measure(bench: Path, options: argparse.Namespace, *server: str) -> dict[str,
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines or "error" in (result := json.loads(lines[-1])):
         raise SystemExit(f"{' '.join(server)}: {done.stdout}{done.stderr}")
+    if not result["ok"]:
+        raise SystemExit(f"{' '.join(server)}: no call succeeded: is another server on its ports?")
     return result
 
 
