@@ -39,11 +39,16 @@ class ParsedFile:
 
 
 @lru_cache(maxsize=1)
+def grammar_text() -> str:
+    """The grammar, for those who read it in another way."""
+    return Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
 def _parser() -> tuple[Lark, Builder]:
     builder = Builder()
-    grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
     lark = Lark(
-        grammar,
+        grammar_text(),
         parser="lalr",
         lexer="contextual",
         transformer=builder,
