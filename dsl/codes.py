@@ -88,6 +88,15 @@ PATHS = (
     "recursion",
     "no-request-route",
 )
-VERSION = ("not-supported", "test-not-run")
+TRIALS = (
+    "unknown-step",
+    "bad-step",
+    "misplaced-step",
+    "duplicate-test",
+    "unknown-gateway",
+    "unknown-source",
+    "no-expectation",
+)
+VERSION = ("not-supported",)
 
-CODES = frozenset((*READING, *SETTINGS, *NAMES, *TYPES, *PATHS, *VERSION))
+CODES = frozenset((*READING, *SETTINGS, *NAMES, *TYPES, *PATHS, *TRIALS, *VERSION))

@@ -47,4 +47,5 @@ def load_program(path: str, surface: Surface, files: Files) -> Program:
         path,
         tuple(unit.texts),
         places_of(outcome.settings),
+        tuple(outcome.trials),
     )

@@ -9,6 +9,7 @@ from dsl.check.declarations import Declarations, Route
 from dsl.check.settings import CheckedBlock, Given
 from dsl.findings import WARNING, Finding, count_errors
 from dsl.sources import Unit
+from dsl.trials import Trial
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Outcome:
     blocks: list[CheckedBlock]
     routes: list[Route]
     declarations: Declarations
+    trials: list[Trial]
 
     @property
     def errors(self) -> int:
@@ -41,6 +43,8 @@ class Outcome:
         parts = [_count(kinds[kind], kind) for kind in sorted(kinds, key=_rank)]
         routes = len(self.declarations.routes)
         parts.append(_count(routes, "route"))
+        if self.trials:
+            parts.append(_count(len(self.trials), "test"))
         hints = len(self.findings) - self.errors - self.warnings
         counts = [(self.errors, "error"), (self.warnings, "warning"), (hints, "hint")]
         found = ", ".join(_count(count, what) for count, what in counts if count)

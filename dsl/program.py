@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from dsl.trials import Trial
 
 Handler = Callable[[Any], "bool | None"]
 """A compiled route: takes the context, is True when a terminal action has decided."""
@@ -60,7 +63,8 @@ class Program:
 
     `routes` holds the handlers by (kind, name); the name of request_route, dialog_route and
     end_route is "". `settings` are the global ones that were given. `hash` changes with the text
-    of any file that was read, `files` are those, `source` is the text of the first.
+    of any file that was read, `files` are those, `source` is the text of the first. `tests` are the
+    test blocks.
     """
 
     hash: str
@@ -71,6 +75,7 @@ class Program:
     path: str
     files: tuple[str, ...] = ()
     places: Mapping[str, Position] = field(default_factory=dict)
+    tests: tuple[Trial, ...] = ()
 
     def blocks_of(self, kind: str) -> list[Block]:
         """The top-level blocks of a kind, in the order in which they were written."""

@@ -24,8 +24,8 @@ class Step:
 class Invite(Step):
     """`invite from …`: a call comes in.
 
-    `port` 0: any that is free; the numbers are "" where none was given; `headers` are (name, value)
-    pairs; `codecs` are words of the table's enumeration "codec", empty for an ordinary offer.
+    `port` 0: any that is free; `headers` are (name, value) pairs; `codecs` are words of the table's
+    enumeration "codec", empty for an ordinary offer.
     """
 
     source: str

@@ -17,6 +17,7 @@ from dsl.check.networks import check_networks
 from dsl.check.report import Report
 from dsl.check.settings import SettingsChecker
 from dsl.check.statements import check_route
+from dsl.check.trials import TrialChecker
 from dsl.check.world import World
 from dsl.findings import in_order
 from dsl.outcome import Outcome
@@ -46,13 +47,6 @@ def check_unit(unit: Unit, surface: Surface, files: Files, loading: bool) -> Out
     )
     routes = [item for item in unit.items if isinstance(item, ast.RouteNode)]
     declare_routes(declarations, routes, surface, report)
-    for item in unit.items:
-        if isinstance(item, ast.Test):
-            report.warn(
-                "test-not-run",
-                item.title_span,
-                "tests are part of the language, but this version does not run them",
-            )
     ordered = order_routes(declarations, report)
     world = World(surface, report, declarations)
     _learn_variables(world, unit)
@@ -65,8 +59,15 @@ def check_unit(unit: Unit, surface: Surface, files: Files, loading: bool) -> Out
     check_networks([block for block in blocks if block.node.kind == "account"], report)
     check_timers(surface, settings, blocks, report)
     check_references(surface, declarations.blocks, settings_checker.references, report)
+    trials = TrialChecker(surface, blocks, report).check(
+        [item for item in unit.items if isinstance(item, ast.Test)], _identifying(routes)
+    )
     findings = in_order(report.findings)
-    return Outcome(unit, findings, settings, blocks, ordered, declarations)
+    return Outcome(unit, findings, settings, blocks, ordered, declarations, trials)
+
+
+def _identifying(routes: list[ast.RouteNode]) -> bool:
+    return any(call.parts == ("identify",) for route in routes for call in route.calls)
 
 
 def _learn_variables(world: World, unit: Unit) -> None:

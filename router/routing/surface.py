@@ -23,7 +23,7 @@ from dsl.surface import (
     Surface,
     by_name,
 )
-from dsl.types import DECIMAL, INT, IP, STRING, Type
+from dsl.types import DECIMAL, INT, IP, STRING, Type, enumeration_type
 from router.core.end_reasons import EndReason
 from router.routing.surface_functions import (
     ACCOUNT,
@@ -36,11 +36,13 @@ from router.routing.surface_functions import (
     TRUNK,
 )
 from router.routing.surface_settings import BLOCKS, GLOBAL
+from router.routing.trial.offer import CODECS
 
 _MESSAGE = ENTRY_KINDS - {EVENT}
 _REPLY = frozenset({REPLY, FAILURE, END})
 _CHANGED = frozenset({REQUEST, BRANCH, FAILURE})
 _NONE: frozenset[str] = frozenset()
+CODEC = enumeration_type("codec")
 
 
 def _fact(
@@ -151,6 +153,7 @@ ENUMERATIONS = {
         "log level", LOG_LEVEL, _words("debug", "info", "warning", "error"), "log level"
     ),
     RING: Enumeration("ring", RING, _words("hunt", "all", "random"), "way to ring"),
+    CODEC: Enumeration("codec", CODEC, _words(*CODECS), "codec"),
 }
 
 SURFACE = Surface(
