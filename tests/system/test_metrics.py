@@ -157,6 +157,18 @@ def test_counters_do_not_go_back_when_a_worker_is_replaced(
     assert all(switch.metrics().counters()[key] >= was for key, was in after.items())
 
 
+def test_a_metrics_file_that_a_worker_has_only_just_made_does_not_break_a_scrape(
+    switch: Switch,
+) -> None:
+    (made,) = {path.parent for path in switch.state.rglob("counter_0.db")}
+    fresh = made / "counter_239.db"
+    fresh.touch()
+    try:
+        assert switch.metrics().value("worker_up") == 2
+    finally:
+        fresh.unlink()
+
+
 def test_every_promised_metric_is_there_and_no_label_names_a_person(
     switch: Switch, sipp, pair: Pair
 ) -> None:
