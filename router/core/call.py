@@ -56,8 +56,8 @@ class Call:
         "_opening", "_passthrough", "_timer", "a", "added", "admitted",
         "attempt", "b", "body",
         "callee", "caller", "cdr", "context", "dial", "display", "domain", "engine", "flow", "id",
-        "last", "max_forwards", "record", "relay", "removed", "request", "server", "state",
-        "tried",
+        "last", "max_forwards", "policy", "record", "relay", "removed", "request", "server",
+        "state", "tried",
     )
 
     def __init__(
@@ -65,6 +65,7 @@ class Call:
         server: InviteServer | None,
     ) -> None:
         self.engine = engine
+        self.policy = engine.policy  # for the whole of its life, whatever is loaded meanwhile
         self.id = call_id
         self.request = request
         self.flow = flow
@@ -97,7 +98,7 @@ class Call:
 
     def begin(self) -> None:
         """Runs the routes and does what they say."""
-        self.carry_out(self.engine.policy.invite(self))
+        self.carry_out(self.policy.invite(self))
 
     def carry_out(self, verdict: Verdict) -> None:
         """Does what a request_route or a failure_route decided."""
@@ -148,7 +149,7 @@ class Call:
             self.a.peer = leg
         dial = self.dial
         if dial is not None and dial.on_reply:
-            self.engine.policy.replied(self, attempt, response)
+            self.policy.replied(self, attempt, response)
         self.server.respond(
             response.status, response.reason,
             self.engine.contacts[self.a.flow.listener] + response.passthrough(NOT_PASSED),
@@ -165,14 +166,14 @@ class Call:
         engine = self.engine
         if response is not None:
             attempt.record.reason = gateway_reason(attempt.status)
-            engine.note_alive(attempt.target.name)
+            engine.health.note_alive(attempt.target)
             if attempt.status == 503 and response.has("retry-after"):
-                engine.put_aside(attempt.target.name, response.get("retry-after"))
+                engine.health.put_aside(attempt.target, response.get("retry-after"))
         elif attempt.silent():
-            engine.note_silence(attempt.target.name)
+            engine.health.note_silence(attempt.target)
         dial = self.dial
         if dial is not None and dial.on_failure:
-            self.carry_out(engine.policy.failed(self, attempt))
+            self.carry_out(self.policy.failed(self, attempt))
         else:
             hunt.go_on(self)
 
@@ -191,7 +192,7 @@ class Call:
         dial = self.dial
         if dial is not None and dial.on_reply:
             try:
-                engine.policy.replied(self, attempt, response)
+                self.policy.replied(self, attempt, response)
             except Exception:
                 # The gateway answered all the same: the call it answers is about to be refused.
                 leg.send_ack(leg.invite_cseq)
@@ -211,7 +212,7 @@ class Call:
             cdr.pdd_ms = now - cdr.started
             engine.observe_pdd(attempt.target.name, now - attempt.record.started)
         cdr.sip_code = response.status
-        engine.note_alive(attempt.target.name)
+        engine.health.note_alive(attempt.target)
         # With the offer in the INVITE the gateway need not wait for the caller's ACK; without one
         # the ACK carries the answer (RFC 3261 §13.2.1).
         if self.body:
@@ -361,7 +362,7 @@ class Call:
         key = (cdr.gateway, reason.name)
         calls[key] = calls.get(key, 0) + 1
         try:
-            engine.policy.ended(self)
+            self.policy.ended(self)
         finally:
             engine.ask(Finish(self.id, cdr), None)
             self._release()

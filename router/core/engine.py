@@ -22,6 +22,7 @@ from router.core.call import Call
 from router.core.dispatch import Dispatch
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow, Listener
+from router.core.health import Health
 from router.core.leg import Leg
 from router.core.parameters import TimerDefaults
 from router.core.policy import Policy
@@ -32,17 +33,13 @@ from router.core.tally import Tally
 from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.layer import TransactionLayer
 from router.sip.errors import SipError
-from router.sip.grammar import parse_digits
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.render import render_request
 from router.sip.uri import uri_host_port
 from router.store.ops import Admission, Finish, Op
-from router.store.records import CallRecord, GatewayState
+from router.store.records import CallRecord
 
 MAX_FLOWS = 20_000
-SILENCES_UNTIL_DOWN = 5
-DOWN_FOR_MS = 30_000
-MAX_ASIDE_MS = 3_600_000
 RETRY_COMMIT_MS = 1_000
 
 
@@ -88,10 +85,9 @@ class Engine:
             for listener, host in zip(listeners, self.hosts, strict=True)
         ]
         self._flows: dict[tuple[str, int], Flow] = {}
-        self._silences: dict[str, int] = {}
-        self._down_until: dict[str, int] = {}
         self._taken: tuple[list[Op], list[Call | None]] = ([], [])
         self._unwritten: list[Op] = []
+        self.health = Health(self)
         self._dispatch = Dispatch(self)
 
     # -- the turn ---------------------------------------------------------------------------------
@@ -270,6 +266,12 @@ class Engine:
             self.tally.calls[key] = self.tally.calls.get(key, 0) + 1
             self.ask(Finish(record.id, cdr), None)
 
+    def use_policy(self, policy: Policy, timers: TimerDefaults, now_ms: int) -> None:
+        """Routes for every request from here on; calls in progress keep those they began with."""
+        self.layer.now = now_ms
+        self.layer.use(timers)
+        self.policy = policy
+
     def begin_shutdown(self, now_ms: int) -> None:
         """No new calls from here on; those in progress go on."""
         self.layer.now = now_ms
@@ -342,33 +344,6 @@ class Engine:
     def observe_pdd(self, gateway: str, pdd_ms: int) -> None:
         """Counts the post-dial delay of an attempt."""
         self.tally.pdd[gateway].observe(pdd_ms / 1000)
-
-    def note_alive(self, gateway: str) -> None:
-        """A gateway answered an INVITE, whatever it said."""
-        if self._silences:
-            self._silences.pop(gateway, None)
-
-    def note_silence(self, gateway: str) -> None:
-        """A gateway left an INVITE without any answer; five in a row take it out for a while."""
-        count = self._silences.get(gateway, 0) + 1
-        if count < SILENCES_UNTIL_DOWN:
-            self._silences[gateway] = count
-            return
-        now = self.layer.now
-        if self._down_until.get(gateway, 0) > now:
-            return
-        self._silences.pop(gateway, None)
-        self._down_until[gateway] = now + DOWN_FOR_MS
-        self.ask(GatewayState(f"gateway:{gateway}", now + DOWN_FOR_MS, count), None)
-        self.log("warning", "gateway is down", gateway=gateway, silent_invites=count)
-
-    def put_aside(self, gateway: str, retry_after: str) -> None:
-        """A 503 asked for no calls for some seconds (RFC 3261 §20.33)."""
-        digits = retry_after.partition(";")[0].partition("(")[0].strip()
-        seconds = parse_digits(digits, 9_999_999_999) or 0
-        if seconds > 0:
-            wait_ms = min(seconds * 1000, MAX_ASIDE_MS)
-            self.ask(GatewayState(f"gateway:{gateway}", self.layer.now + wait_ms, 0), None)
 
     def max_duration_of(self, gateway: str) -> int:
         """The longest duration of a call through this gateway, in ms."""

@@ -87,7 +87,7 @@ def try_gateway(call: Call, target: Target, key: str) -> None:
     attempt = Attempt(call, target, dial.timers[key])
     call.attempt = attempt
     if dial.on_branch:
-        call.engine.policy.branch(call, attempt)
+        call.policy.branch(call, attempt)
         if call.state != CALLING:
             return
     cdr = call.cdr

@@ -66,6 +66,10 @@ class TransactionLayer:
         self.tally = tally
         self.requests = tally.requests
         self.responses = tally.responses
+        self.use(timers)
+
+    def use(self, timers: TimerDefaults) -> None:
+        """The timers of transactions from here on; those that run keep their next deadline."""
         self.t1 = timers.t1_ms
         self.t2 = timers.t2_ms
         self.t4 = timers.t4_ms
