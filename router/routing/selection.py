@@ -57,7 +57,7 @@ class PrefixTable:
     def __init__(self, gateways: Iterable[Gateway]) -> None:
         self._by_prefix: dict[str, list[Gateway]] = {}
         for gateway in gateways:
-            for prefix in gateway.prefixes:
+            for prefix in dict.fromkeys(gateway.prefixes):  # one said twice counts once
                 self._by_prefix.setdefault(prefix, []).append(gateway)
         lengths = {len(prefix) for prefix in self._by_prefix}
         self._lengths = tuple(sorted(lengths, reverse=True))

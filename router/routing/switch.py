@@ -16,6 +16,7 @@ from router.core.tally import Tally
 from router.core.verdicts import Drop, End, Next, Target, Verdict
 from router.routing.config import Config
 from router.routing.context import Context
+from router.routing.text_functions import text_of
 from router.sip.message import Request, Response
 from router.sip.name_addr import parse_name_addr
 from router.sip.uri import uri_user
@@ -105,7 +106,9 @@ class Switch:
             self._end_route(context)
             self._tally.route_duration["end_route"].observe(self._stopwatch() - started)
         if context.variables:
-            call.cdr.variables = {name: str(value) for name, value in context.variables.items()}
+            call.cdr.variables = {
+                name: text_of(value) for name, value in context.variables.items()
+            }
 
     def target(self, key: str) -> Target | None:
         """The gateway of a candidate's key, or None when it is no longer configured."""
