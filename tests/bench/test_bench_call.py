@@ -1,0 +1,222 @@
+"""What a whole call costs the engine: seven datagrams in, seven out, admission, dialog and CDR.
+
+The peers' sides are recorded once, in virtual time, and then played back: every token comes from a
+seed, so the engine of each round sends what the recorded one sent. Parsing and building count, the
+store is the one in memory, and there are no sockets and no peers in what is measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from dsl.load import load_program
+from dsl.program import Program
+from router.core.agent import Agent
+from router.core.engine import Engine
+from router.core.flow import Flow, Listener
+from router.core.network import Network
+from router.core.parameters import CallTimers, TimerDefaults
+from router.core.policy import Policy
+from router.core.tally import Tally
+from router.core.verdicts import Dial, Respond, Target, Verdict
+from router.routing.config import build_config
+from router.routing.objects import DEFAULT_SWITCH_ON, Gateway
+from router.routing.surface import SURFACE
+from router.routing.switch import build_switch
+from router.store.memory import MemoryLive
+from router.store.ops import Hold
+
+T0 = 1_700_000_000_000
+CALLS = 300
+BETWEEN_MS = 2
+US, CALLER, GATEWAY = ("10.0.0.1", 5060), ("10.0.0.2", 5060), ("10.0.0.9", 5060)
+
+Recording = list[tuple[int, bytes, Flow]]
+
+ROUTES = """
+listen = udp:10.0.0.1:5060
+gateway gw { address = 10.0.0.9:5060  prefixes = 86  lines = 100000 }
+account acme { lines = 100000  trunk office { ips = 10.0.0.0/24  lines = 100000 } }
+branch_route[OUT] { set_header("X-Account", $account.id); }
+request_route {
+    if ($ua =~ /friendly-scanner|sipvicious/i) drop;
+    switch ($rm) {
+        case "OPTIONS": reply(200);
+        case "INVITE": route(CALL);
+        default: reply(405);
+    }
+}
+route[CALL] {
+    if (!identify()) end(IllegalCall);
+    if (len($rU) > 20) end(CalledNumberRestricted);
+    call(gateways($rU), on_branch = OUT);
+}
+"""
+
+
+class Fixed:
+    """A policy without any routes: what the core costs alone."""
+
+    def __init__(self) -> None:
+        gateway = Gateway(
+            "gw", "udp", *GATEWAY, ("86",), 1, 100_000, DEFAULT_SWITCH_ON, False, False, {}
+        )
+        self._gateway = gateway
+        self._dial = Dial(
+            ((gateway.candidate,),), (Hold("account:acme", 100_000),), {gateway.key: gateway},
+            {gateway.key: CallTimers()}, 5,
+        )
+
+    def invite(self, call: Any) -> Verdict:
+        call.caller = "1000"
+        return self._dial
+
+    def request(self, request: Any, flow: Flow) -> Verdict:
+        return Respond(200)
+
+    def branch(self, *_: Any) -> None:
+        raise AssertionError
+
+    def replied(self, *_: Any) -> None:
+        raise AssertionError
+
+    def failed(self, *_: Any) -> Verdict:
+        raise AssertionError
+
+    def ended(self, call: Any) -> None:
+        pass
+
+    def target(self, key: str) -> Target | None:
+        return self._gateway
+
+    def max_duration_ms(self, gateway: str) -> int:
+        return 7_200_000
+
+
+class OneFile:
+    def read(self, path: str) -> bytes:
+        return ROUTES.encode()
+
+    def matches(self, pattern: str) -> list[str]:
+        return []
+
+    def variable(self, name: str) -> str | None:
+        return None
+
+
+def fixed(tally: Tally) -> Policy:
+    return Fixed()
+
+
+@cache
+def program() -> Program:
+    return load_program("/routes.cfg", SURFACE, OneFile())
+
+
+def compiled(tally: Tally) -> Policy:
+    return build_switch(
+        program(), build_config(program()), tally=tally, stopwatch=lambda: 0.0,
+        log=lambda *_, **__: None,
+    )
+
+
+def tokens(seed: int) -> Callable[[], str]:
+    source = random.Random(seed)
+    return lambda: f"{source.getrandbits(64):016x}"
+
+
+def make_engine(policy: Callable[[Tally], Policy]) -> Engine:
+    tally = Tally()
+    return Engine(
+        policy(tally), listeners=[Listener("udp", *US)], slot=0, slots=1, generation=1,
+        token=tokens(1), tally=tally, now_ms=T0, timers=TimerDefaults(),
+    )
+
+
+class Listening(Engine):
+    """An engine that keeps what it received."""
+
+    heard: Recording
+
+    def receive(self, data: bytes, flow: Flow, now_ms: int) -> None:
+        self.heard.append((now_ms, data, flow))
+        super().receive(data, flow, now_ms)
+
+
+def record(policy: Callable[[Tally], Policy]) -> Recording:
+    """What comes in when so many calls are placed, one every two milliseconds."""
+    tally = Tally()
+    engine = Listening(
+        policy(tally), listeners=[Listener("udp", *US)], slot=0, slots=1, generation=1,
+        token=tokens(1), tally=tally, now_ms=T0, timers=TimerDefaults(),
+    )
+    engine.heard = []
+    caller = Agent(Listener("udp", *CALLER), token=tokens(2), now_ms=T0)
+    gateway = Agent(Listener("udp", *GATEWAY), token=tokens(3), now_ms=T0)
+    network = Network(engine, MemoryLive(), [caller, gateway], T0)
+    for _ in range(CALLS):
+        caller.place("8613800138000", "1000", Flow("udp", *US, 0), hang_up_after_ms=50)
+        network.run_for(BETWEEN_MS)
+    network.run_for(1_000)
+    assert len(engine.heard) == 7 * CALLS
+    return engine.heard
+
+
+def play(engine: Engine, store: MemoryLive, recording: Recording) -> int:
+    """The driver's turns without its sockets: one a millisecond, as at 500 calls/s."""
+    sent = at = 0
+    end = len(recording)
+    while at < end:
+        now = recording[at][0]
+        while at < end and recording[at][0] == now:
+            _, data, flow = recording[at]
+            engine.receive(data, flow, now)
+            at += 1
+        due = engine.next_timer_ms()
+        if due is not None and due <= now:
+            engine.on_timers(now)
+        while ops := engine.take_ops():
+            engine.on_committed(store.commit(ops, now), now)
+        sent += len(engine.take_sends())
+    return sent
+
+
+@pytest.mark.parametrize("policy", [fixed, compiled])
+def test_a_call_from_invite_to_cdr(
+    benchmark: Any, policy: Callable[[Tally], Policy]
+) -> None:
+    recording = record(policy)
+
+    def begin() -> tuple[tuple[Engine, MemoryLive], dict[str, Any]]:
+        gc.collect()
+        return (make_engine(policy), MemoryLive()), {}
+
+    def run(engine: Engine, store: MemoryLive) -> None:
+        assert play(engine, store, recording) == 7 * CALLS
+        assert len(store.cdrs) == CALLS
+        assert not engine.logs
+
+    gc.disable()  # as in a worker, where the collector is frozen after boot
+    try:
+        benchmark.pedantic(run, setup=begin, rounds=20)
+    finally:
+        gc.enable()
+    if benchmark.stats is not None:
+        benchmark.extra_info["us_a_call"] = benchmark.stats.stats.median / CALLS * 1e6
+
+
+def test_the_recording_is_of_whole_answered_calls() -> None:
+    """What the benchmark plays back ends every call normally, and leaves nothing."""
+    recording = record(compiled)
+    engine, store = make_engine(compiled), MemoryLive()
+    play(engine, store, recording)
+    assert {cdr.end_reason for cdr in store.cdrs.values()} == {"Normal"}
+    assert {cdr.account for cdr in store.cdrs.values()} == {"acme"}
+    assert engine.calls == {} and engine.legs == {}
+    assert store.verify() == []
