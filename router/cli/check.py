@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -43,10 +44,15 @@ def check(
 
 def show_outcome(outcome: Outcome, console: Console) -> None:
     """Print all findings and the line that sums them up."""
-    for finding in outcome.findings:
-        console.print(_coloured(finding, outcome.unit.texts.get(finding.file, "")))
-        console.print()
+    show_findings(outcome.findings, outcome.unit.texts, console)
     console.print(Text(outcome.summary()))
+
+
+def show_findings(findings: Iterable[Finding], texts: Mapping[str, str], console: Console) -> None:
+    """Print findings, a blank line behind each; `texts` are the files that they stand in."""
+    for finding in findings:
+        console.print(_coloured(finding, texts.get(finding.file, "")))
+        console.print()
 
 
 def _coloured(finding: Finding, source: str) -> Text:
