@@ -12,23 +12,19 @@ raises Stop, which the entry routes that can reach it catch.
 from __future__ import annotations
 
 import ast as python
-import linecache
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from ipaddress import ip_address, ip_network
-from typing import Any
+from types import CodeType
 
 from dsl.check.declarations import Route
 from dsl.check.flow import ANSWER, SILENT
 from dsl.constants import Constants
 from dsl.generate_statements import RouteGenerator
+from dsl.image import run_code
 from dsl.naming import handler_name
 from dsl.outcome import Outcome
 from dsl.places import Places
 from dsl.program import Handler
-from dsl.running import NetworkSet, Stop
 from dsl.surface import NAMED, Surface
 from dsl.types import VOID
 
@@ -53,27 +49,17 @@ class Generated:
             parts += [python.unparse(one) + "\n" for one in module.body]
         return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
+    def code(self) -> list[CodeType]:
+        """The modules as byte code, in the order in which they are to run."""
+        constants = f"<constants of {self.path}>"
+        return [
+            compile(module, file, "exec", dont_inherit=True)
+            for file, module in ((constants, self.constants), *self.modules)
+        ]
+
     def run(self, surface: Surface) -> dict[tuple[str, str], Handler]:
         """Compile and run the modules; the handlers by kind and name."""
-        namespace: dict[str, Any] = {
-            "__name__": "routes",
-            "re": re,
-            "Decimal": Decimal,
-            "ip_address": ip_address,
-            "ip_network": ip_network,
-            "NetworkSet": NetworkSet,
-            "Stop": Stop,
-        }
-        for name, function in surface.functions.items():
-            if callable(function.target):
-                namespace[name] = function.target
-        constants = f"<constants of {self.path}>"
-        for file, module in ((constants, self.constants), *self.modules):
-            exec(compile(module, file, "exec", dont_inherit=True), namespace)
-        for file, text in self.texts.items():
-            # What was loaded is what a traceback shows, whatever the file says by then.
-            lines = text.splitlines(keepends=True)
-            linecache.cache[file] = (len(text), None, lines, file)
+        namespace = run_code(self.code(), self.texts, surface)
         return {key: namespace[name] for key, name in self.names.items()}
 
 

@@ -6,6 +6,7 @@ from dsl.check.run import check_unit
 from dsl.check.settings import places_of
 from dsl.findings import ConfigError
 from dsl.generate import Generated, generate
+from dsl.image import Image
 from dsl.outcome import Outcome
 from dsl.program import Program
 from dsl.sources import Files, read_unit
@@ -29,23 +30,30 @@ def compile_routes(outcome: Outcome, surface: Surface) -> Generated:
     return generate(outcome, surface)
 
 
+def make_image(outcome: Outcome, surface: Surface) -> Image:
+    """A checked configuration, ready to be loaded; raises ConfigError if it has errors.
+
+    Settings are those that were given: routing merges the defaults.
+    """
+    generated = compile_routes(outcome, surface)
+    unit = outcome.unit
+    return Image(
+        unit.hash,
+        outcome.settings.values,
+        [block.block() for block in outcome.blocks],
+        generated.code(),
+        generated.names,
+        unit.path,
+        unit.texts,
+        places_of(outcome.settings),
+        tuple(outcome.trials),
+    )
+
+
 def load_program(path: str, surface: Surface, files: Files) -> Program:
     """Read, check and compile a configuration.
 
     Raises SourceError if its first file cannot be read, ConfigError with all findings if it has
-    errors. Settings are those that were given: routing merges the defaults.
+    errors.
     """
-    outcome = check_routes(path, surface, files, loading=True)
-    generated = compile_routes(outcome, surface)
-    unit = outcome.unit
-    return Program(
-        unit.hash,
-        outcome.settings.values,
-        [block.block() for block in outcome.blocks],
-        generated.run(surface),
-        unit.texts[path],
-        path,
-        tuple(unit.texts),
-        places_of(outcome.settings),
-        tuple(outcome.trials),
-    )
+    return make_image(check_routes(path, surface, files, loading=True), surface).load(surface)

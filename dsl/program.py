@@ -64,7 +64,8 @@ class Program:
     `routes` holds the handlers by (kind, name); the name of request_route, dialog_route and
     end_route is "". `settings` are the global ones that were given. `hash` changes with the text
     of any file that was read, `files` are those, `source` is the text of the first. `tests` are the
-    test blocks.
+    test blocks. `namespace` is where the handlers live: they and it refer to each other, so who is
+    done with a program for good empties it, and need not wait for the garbage collector.
     """
 
     hash: str
@@ -76,6 +77,7 @@ class Program:
     files: tuple[str, ...] = ()
     places: Mapping[str, Position] = field(default_factory=dict)
     tests: tuple[Trial, ...] = ()
+    namespace: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def blocks_of(self, kind: str) -> list[Block]:
         """The top-level blocks of a kind, in the order in which they were written."""

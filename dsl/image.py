@@ -1,0 +1,95 @@
+"""A checked and compiled configuration that can travel: one process makes it, others load it.
+
+The process that checks a configuration hands on exactly what it has checked, whatever the files say
+by then, and loading costs a hundredth of checking. The code is Python's own byte code, so an image
+is for processes of the same interpreter that trust each other; it is never kept and never read
+from anywhere else.
+"""
+
+from __future__ import annotations
+
+import linecache
+import marshal
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from ipaddress import ip_address, ip_network
+from types import CodeType
+from typing import Any
+
+from dsl.program import Block, Position, Program
+from dsl.running import NetworkSet, Stop
+from dsl.surface import Surface
+from dsl.trials import Trial
+
+
+@dataclass(slots=True)
+class Image:
+    """Everything that a Program is made from, as plain data; `names` are the handlers' names."""
+
+    hash: str
+    settings: dict[str, Any]
+    blocks: list[Block]
+    code: list[CodeType]
+    names: dict[tuple[str, str], str]
+    path: str
+    texts: dict[str, str]
+    places: Mapping[str, Position]
+    tests: tuple[Trial, ...]
+
+    def to_bytes(self) -> bytes:
+        """The image to be sent."""
+        fields = [getattr(self, name) for name in _FIELDS]
+        return pickle.dumps((marshal.dumps(self.code), *fields), pickle.HIGHEST_PROTOCOL)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Image:
+        """What `to_bytes` gave; only from a process that is trusted."""
+        code, *fields = pickle.loads(raw)
+        return cls(code=marshal.loads(code), **dict(zip(_FIELDS, fields, strict=True)))
+
+    def load(self, surface: Surface) -> Program:
+        """Run the code; the program with its handlers."""
+        namespace = run_code(self.code, self.texts, surface)
+        return Program(
+            self.hash,
+            self.settings,
+            self.blocks,
+            {key: namespace[name] for key, name in self.names.items()},
+            self.texts[self.path],
+            self.path,
+            tuple(self.texts),
+            self.places,
+            self.tests,
+            namespace,
+        )
+
+
+_FIELDS = ("hash", "settings", "blocks", "names", "path", "texts", "places", "tests")
+
+
+def run_code(
+    code: Sequence[CodeType], texts: Mapping[str, str], surface: Surface
+) -> dict[str, Any]:
+    """Run compiled modules in one namespace, which is returned; `texts` are for tracebacks."""
+    namespace: dict[str, Any] = {
+        "__name__": "routes",
+        "re": re,
+        "Decimal": Decimal,
+        "ip_address": ip_address,
+        "ip_network": ip_network,
+        "NetworkSet": NetworkSet,
+        "Stop": Stop,
+    }
+    for name, function in surface.functions.items():
+        if callable(function.target):
+            namespace[name] = function.target
+    for module in code:
+        exec(module, namespace)
+    for file, text in texts.items():
+        # What was loaded is what a traceback shows, whatever the file says by then.
+        lines = text.splitlines(keepends=True)
+        linecache.cache[file] = (len(text), None, lines, file)
+    return namespace
