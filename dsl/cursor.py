@@ -132,7 +132,7 @@ class Cursor:
         What is complete on its stack stays. Returns where the text that is dropped begins.
         """
         start = len(self.text)
-        while not _BEGINNINGS & self.table.keys():
+        while not any(kind in self.table and self.takes(kind) for kind in _BEGINNINGS):
             start = min(start, *self._pop())
         return start
 
@@ -162,6 +162,11 @@ class Cursor:
         """Take the parser back to right behind a token that it has on its stack."""
         while self.state.value_stack and self.state.value_stack[-1] is not token:
             self._pop()
+
+    def pop_before(self, token: Token) -> None:
+        """Take the parser back to right before a token that it has on its stack."""
+        self.pop_to_token(token)
+        self._pop()
 
     def _pop(self) -> tuple[int, int]:
         self.state.state_stack.pop()

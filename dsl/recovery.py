@@ -26,6 +26,9 @@ from dsl.cursor import Cursor
 from dsl.expected import describe_expected
 from dsl.skipping import STATEMENT_WORDS, Skipper, word_at
 
+MAX_REPEATS = 3
+"""how many repairs at one place are tried before its character is passed over"""
+
 _CLOSERS = {"RPAR": ")", "RBRACKET": "]", "SEMICOLON": ";", "COLON": ":"}
 _INSERTIONS = (
     ("SEMICOLON",),
@@ -74,6 +77,7 @@ class Recovery:
         self._suspect: Token | None = None
         self._owed_closers = 0
         self._last_pos = -1
+        self._repeats = 0
         self._unending = False
 
     # ------------------------------------------------------------------------------- braces
@@ -108,7 +112,12 @@ class Recovery:
         at_end = token is not None and token.type == "$END"
         pos = len(self.text) if at_end else _position_of(error)
         # A repair that left the parser at the same place must not be tried again there.
-        stuck, self._last_pos = pos == self._last_pos, pos
+        stuck = pos == self._last_pos
+        self._repeats = self._repeats + 1 if stuck else 0
+        self._last_pos = pos
+        if self._repeats > MAX_REPEATS:
+            self._cursor.go_to(min(pos + 1, len(self.text)))
+            return at_end
         if at_end:
             self._at_end()
             return stuck
@@ -148,24 +157,35 @@ class Recovery:
         """Whether this is inside a block of a kind that does not exist: the checker says that."""
         if "setting" not in self._cursor.list_table():
             return False
-        before: list[Token] = []
-        for value in self._cursor.state.value_stack:
-            if not isinstance(value, Token):
+        for depth, brace in enumerate(self._braces):
+            head = self._head_of(brace)
+            if head is None or str(head) in self._block_kinds:
                 continue
-            if value.type == "LBRACE":
-                # The kind, or the kind and the name.
-                head = before[-2:] if before and before[-1].type != "NAME" else before[-1:]
-                if head and head[0].type == "NAME" and str(head[0]) not in self._block_kinds:
-                    self._skip_block(value)
-                    return True
-                before = []
+            start = self._skipper.item_head(int(brace.start_pos or 0))
+            if depth and start >= 0:
+                # A route at the start of a line, inside braces: one of them was left open.
+                del self._braces[depth:]
+                self._report_unclosed()
+                self._cursor.pop_before(head)
+                self._close_open_braces(start)
+                self._cursor.go_to(start)
             else:
-                before.append(value)
+                self._skip_block(brace)
+            return True
         return False
+
+    def _head_of(self, brace: Token) -> Token | None:
+        """The kind of the block that this brace opens; None if it opens no block."""
+        tokens = [one for one in self._cursor.state.value_stack if isinstance(one, Token)]
+        at = next((at for at, one in enumerate(tokens) if one is brace), 0)
+        for back in (1, 2):
+            if at >= back and tokens[at - back].type == "NAME":
+                return tokens[at - back]
+        return None
 
     def _skip_block(self, brace: Token) -> None:
         """Skip the rest of the block that this brace opens, up to its closing one."""
-        while self._braces and self._braces[-1] is not brace:
+        while self._braces[-1] is not brace:
             self._braces.pop()
         start = int(brace.start_pos or 0)
         end = self._skipper.matching_brace(start)
@@ -319,7 +339,7 @@ class Recovery:
             return
         start = min(pos, self._cursor.pop_to_list())
         table = self._cursor.list_table()
-        kind = "BAD" if "BAD" in table else "BAD_CASE"
+        kind = "BAD" if self._cursor.takes("BAD") else "BAD_CASE"
         if kind == "BAD_CASE":
             end = self._skipper.end_of_case(pos)
         elif "let" in table or "test_line" in table:
