@@ -32,6 +32,8 @@ from router.store.records import Attempt as AttemptRecord
 if TYPE_CHECKING:
     from router.core.call import Call
 
+MAX_FIRST_CSEQ = 2**30
+
 SENT, TRYING, PROGRESS, MEDIA, RINGING = range(5)
 
 _PHASE_REASONS = (
@@ -99,8 +101,10 @@ class Attempt:
         leg.local = f"{display}<sip:{caller}{engine.hosts[listener]}>;tag={token}"
         leg.remote = f"<sip:{callee}{self.domain or authority}>"
         leg.target = uri
-        # The B leg counts on from the caller's CSeq, so that what refers to it (RAck) stays true.
-        leg.cseq = leg.invite_cseq = call.a.invite_cseq
+        # The caller's CSeq, so that what refers to it (RAck) reads the same on both legs; but one
+        # near the end of its range would leave no room for our requests (RFC 3261 §8.1.1.5).
+        cseq = call.a.invite_cseq
+        leg.cseq = leg.invite_cseq = cseq if cseq < MAX_FIRST_CSEQ else 1
         branch = "z9hG4bK" + token
         head = (
             f"{engine.vias[listener]}{branch};rport\r\nMax-Forwards: {call.max_forwards}\r\n"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 COOKIE = "z9hG4bK"
 MAX_CALLS = 100_000
+MAX_SERVERS = 200_000
 
 # Methods that get a label of their own in the counts; a peer can invent any number of others.
 KNOWN_METHODS = frozenset((
@@ -102,17 +103,22 @@ class Dispatch:
             self._on_cancel(request, flow, base, key)
         elif to_tag:
             self._on_dialog_request(request, flow, key, to_tag, known)
+        elif len(servers) >= MAX_SERVERS:
+            # What belongs to no call yet is shed, without any state; what ends calls is not.
+            self.refuse(request, flow, 503, "", "Retry-After: 5\r\n")
         elif method == "INVITE":
             self._on_invite(request, flow, key)
         else:
             self._on_other(request, flow, key, known)
 
-    def refuse(self, request: Request, flow: Flow, status: int, reason: str) -> None:
-        """Answers a request that is not well-formed, without any state."""
+    def refuse(
+        self, request: Request, flow: Flow, status: int, reason: str, extra: str = ""
+    ) -> None:
+        """Answers a request without keeping any state."""
         stamp_source(request, flow.host, flow.port)
         head = reply_head(request, self._engine.token())
         self._layer.send_response(
-            render_response(status, reason or REASONS.get(status, "Bad Request"), head),
+            render_response(status, reason or REASONS.get(status, "Bad Request"), head, extra),
             self._back(request, flow), "other", status,
         )
 

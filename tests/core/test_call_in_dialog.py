@@ -662,3 +662,39 @@ def test_a_delayed_offer_is_answered_by_the_callers_ack(world: World) -> None:
     ack = call.callee.one("ACK")
     assert (ack.body, ack.cseq) == (ANSWER, call.invite.cseq)
     call.hang_up()
+
+
+def test_a_reinvite_that_made_an_offer_is_acknowledged_before_the_bye(world: World) -> None:
+    call = talk(world)
+    call.a.send("INVITE", call.caller.contact)
+    call.run()
+    call.callee.reply(call.callee.one("INVITE"), 200, body=OFFER)
+    call.run()
+    assert call.callee.got("ACK") == []
+    call.a.send("BYE")
+    call.run()
+    assert [m.method for m in call.callee.inbox[-2:]] == ["ACK", "BYE"]
+    assert call.callee.one("ACK").cseq == call.callee.one("INVITE").cseq
+    call.callee.reply(call.callee.one("BYE"), 200)
+    call.run(5_000)
+    assert [m.cseq_method for m in call.caller.got(200)] == ["INVITE", "BYE"]
+
+
+def test_rack_follows_when_the_legs_count_differently(world: World) -> None:
+    caller, callee = world.phone(), world.phone("g1")
+    a = caller.call(cseq=2**31 - 2)
+    world.run()
+    invite = callee.one("INVITE")
+    callee.reply(invite, 183, "Require: 100rel\r\nRSeq: 5\r\n")
+    world.run()
+    a.learn(caller.one(183))
+    a.send("PRACK", f"RAck: 5 {2**31 - 2} INVITE\r\n")
+    world.run()
+    prack = callee.one("PRACK")
+    assert prack.get("rack") == f"5 {invite.cseq} INVITE"
+    assert prack.cseq == invite.cseq + 1
+    callee.reply(prack, 200)
+    callee.reply(invite, 486)
+    world.run()
+    a.cseq = 2**31 - 2
+    a.ack_failure(caller.one(486))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from virtual_world import US, Phone, World, gateway
 
+from router.core import dispatch
 from router.core.agent import SDP
 from router.core.call import Call
 from router.core.verdicts import Respond, Verdict
@@ -387,12 +388,14 @@ def test_a_loop_through_a_gateway_that_is_ourselves_ends_by_max_forwards(
     assert sum(cdr.end_reason == "ForwardingLoop" for cdr in world.cdrs) == 1
 
 
-def test_the_highest_cseq_of_a_caller_still_leaves_room_for_ours(world: World) -> None:
+@pytest.mark.parametrize("cseq", [0, 1, 2**30, 2**31 - 2])
+def test_any_cseq_of_a_caller_leaves_room_for_ours(world: World, cseq: int) -> None:
     phone = world.phone()
-    line = phone.call(cseq=2**31 - 2)
+    line = phone.call(cseq=cseq)
     world.run(30)
     line.learn(phone.one(200))
     line.send("ACK")
+    world.crash()  # a successor counts on from a thousand more
     line.send("BYE")
     world.run(30)
     assert world.cdr.end_reason == "Normal"
@@ -431,3 +434,27 @@ def test_a_branch_of_an_old_peer_is_matched_by_everything_else(world: World) -> 
     world.run(30)
     assert world.routes.invites == 2
     world.run(40_000)
+
+
+def test_a_flood_of_requests_is_shed_without_state_and_calls_can_still_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = world.phone()
+    line = phone.call()
+    world.run(30)
+    line.learn(phone.one(200))
+    line.send("ACK")
+    world.run()
+    monkeypatch.setattr(dispatch, "MAX_SERVERS", 10)
+    for number in range(30):
+        send(phone, INVITE.replace("INVITE", "OPTIONS").replace("-raw", f"-{number}"))
+    world.run()
+    assert len(world.engine.layer.servers) == 10
+    send(phone, INVITE)
+    world.run()
+    assert world.routes.invites == 1
+    assert {message.get("retry-after") for message in phone.got(503)} == {"5"}
+    line.send("BYE")
+    world.run()
+    assert world.cdr.end_reason == "Normal"
+    monkeypatch.undo()
