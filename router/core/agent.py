@@ -231,7 +231,7 @@ class Agent:
 
     def place(
         self, callee: str, caller: str, peer: Flow, *, hang_up_after_ms: int | None = None,
-        extra: str = "", body: bytes = SDP, max_forwards: int = 70,
+        extra: str = "", body: bytes = SDP, max_forwards: str = "70",
     ) -> AgentCall:
         """Calls `callee` at `peer`; the call object tells how it went."""
         call = AgentCall(self, callee, hang_up_after_ms)
