@@ -28,7 +28,7 @@ from router.core.parameters import TimerDefaults
 from router.core.policy import Policy
 from router.core.states import ROUTING
 from router.core.steering import call_id_like
-from router.core.takeover import dismiss
+from router.core.takeover import close_orphan, dismiss
 from router.core.tally import Tally
 from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.layer import TransactionLayer
@@ -253,15 +253,7 @@ class Engine:
                     continue
             else:
                 dismiss(self, record)
-            cdr = record.cdr
-            cdr.ended = now_ms
-            if cdr.answered:
-                cdr.duration_ms = now_ms - cdr.answered
-            else:
-                cdr.sip_code = EndReason.ServerFailure.status
-            cdr.end_reason = EndReason.ServerFailure.name
-            cdr.end_side = "server"
-            cdr.q850 = EndReason.ServerFailure.q850
+            cdr = close_orphan(record, now_ms)
             key = (cdr.gateway, cdr.end_reason)
             self.tally.calls[key] = self.tally.calls.get(key, 0) + 1
             self.ask(Finish(record.id, cdr), None)

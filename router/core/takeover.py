@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
 from router.core.steering import call_id_like
 from router.core.transactions.server_invite import InviteServer
-from router.store.records import CallRecord
+from router.store.records import Attempt, CallRecord, Cdr
 
 if TYPE_CHECKING:
     from router.core.call import Call
@@ -111,3 +112,31 @@ def dismiss(engine: Engine, record: CallRecord) -> None:
         engine.cancel_orphan(
             record.gateway, token, call_id_like(record.call_id, token), record.cdr.callee_in
         )
+
+
+def close_orphan(record: CallRecord, now_ms: int) -> Cdr:
+    """The CDR of a call that nobody can go on with; it names the gateway that had it last."""
+    cdr = record.cdr
+    reason = EndReason.ServerFailure
+    name = record.gateway.partition(":")[2]
+    if name and not cdr.answered:
+        number = len(cdr.attempts) + 1
+        token = attempt_token(record.id, number)
+        cdr.attempts.append(
+            Attempt(
+                gateway=name, b_call_id=call_id_like(record.call_id, token),
+                callee_out=cdr.callee_in, caller_out=cdr.caller_in, started=cdr.started,
+                ended=now_ms, reason=reason.name,
+            )
+        )
+        cdr.attempt = number
+        cdr.gateway = name
+    cdr.ended = now_ms
+    cdr.end_reason = reason.name
+    cdr.end_side = "server"
+    cdr.q850 = reason.q850
+    if cdr.answered:
+        cdr.duration_ms = now_ms - cdr.answered
+    else:
+        cdr.sip_code = reason.status
+    return cdr
