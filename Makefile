@@ -1,5 +1,5 @@
 # Trunkline: `make run` starts the router, `make test` proves that it works. Both set up everything
-# they need first (tools/setup) and start at once the second time.
+# they need first (.ci/setup) and start at once the second time.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 ROUTES ?= routes.cfg
 PYTEST := $(VENV)/bin/python -m pytest
-SETUP := PYTHON="$(PYTHON)" tools/setup
+SETUP := PYTHON="$(PYTHON)" .ci/setup
 
 .PHONY: help run test lint bench clean
 
@@ -21,7 +21,7 @@ run: $(VENV)/.run-ready  ## start the router on routes.cfg, in the foreground
 	@exec $(VENV)/bin/trunkline run $(ROUTES)
 
 test: $(VENV)/.test-ready lint  ## lint, then all tests
-	@tools/setup packages
+	@.ci/setup packages
 	@echo "==> pytest"
 	@$(PYTEST)
 
@@ -41,10 +41,10 @@ clean:  ## remove everything that make and the tests have made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
 	find router dsl tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.run-ready: pyproject.toml constraints.txt
+$(VENV)/.run-ready: pyproject.toml .ci/constraints.txt
 	@$(SETUP) venv $(VENV)
 	@touch $@
 
-$(VENV)/.test-ready: pyproject.toml constraints.txt
+$(VENV)/.test-ready: pyproject.toml .ci/constraints.txt
 	@$(SETUP) venv $(VENV) test
 	@touch $@ $(VENV)/.run-ready
