@@ -29,6 +29,7 @@ COMMANDS: Final = (
     Command("run", "router.cli.run:run", "Start the router and stay in the foreground."),
     Command("check", "router.cli.check:check", "Check routes.cfg and show everything found."),
     Command("fmt", "router.cli.fmt:fmt", "Bring routes.cfg into its one layout."),
+    Command("test", "router.cli.test:test", "Try the test blocks of routes.cfg."),
     Command("compile", "router.cli.compile:compile_routes", "Show the Python made of routes.cfg."),
     Command("status", "router.cli.status:status", "Show workers, calls and gateways now."),
     Command("cdr", "router.cli.cdr:app", "Show and search call detail records."),
