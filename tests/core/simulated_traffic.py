@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from mutations import Mutator
 from virtual_world import US, World, gateway
 
 from router.core.agent import SDP, Agent, AgentCall, Behaviour
@@ -54,13 +55,15 @@ class Simulation:
     """One seed's network, peers and calls; `run` places them all and waits until they are over."""
 
     def __init__(
-        self, seed: int, calls: int = 200, crashes: int = 0, trouble: float = 0.0
+        self, seed: int, calls: int = 200, crashes: int = 0, trouble: float = 0.0,
+        spoilt: float = 0.0,
     ) -> None:
         self.seed = seed
         self.random = rng = random.Random(seed)
         self.calls = calls
         self.crashes = crashes
         self.trouble = trouble
+        self.spoilt = spoilt
         self.loss = rng.choice((0.0, 0.02, 0.1, 0.25))
         self.doubling = rng.choice((0.0, 0.05, 0.3))
         self.jitter_ms = rng.choice((1, 20, 300, 2_000))
@@ -85,6 +88,8 @@ class Simulation:
         )
         if trouble:
             self.make_trouble()
+        if spoilt:
+            self.spoil_messages()
         for agent in world.gateways.values():
             agent._behave = self.behave
         self.callers = [world.caller] + [
@@ -127,6 +132,16 @@ class Simulation:
             flush()
 
         network._flush = flush_with_failures  # type: ignore[method-assign]
+
+    def spoil_messages(self) -> None:
+        """Some of what arrives at the router is not what was sent."""
+        mutator, rng = Mutator(self.random), self.random
+        receive = self.world.engine.receive
+
+        def receive_spoilt(data: bytes, flow: Flow, now_ms: int) -> None:
+            receive(mutator.spoil(data) if rng.random() < self.spoilt else data, flow, now_ms)
+
+        self.world.engine.receive = receive_spoilt  # type: ignore[method-assign]
 
     def break_something(self) -> None:
         """A peer that cannot be reached for a moment."""
@@ -228,6 +243,8 @@ class Simulation:
             assert cdr.attempt == len(cdr.attempts), cdr
             for attempt in cdr.attempts:
                 assert attempt.ended and attempt.reason, cdr
+            if self.spoilt:
+                continue
             if cdr.answered:
                 assert cdr.started <= cdr.answered <= cdr.ended, cdr
                 assert cdr.duration_ms == cdr.ended - cdr.answered, cdr
@@ -235,7 +252,7 @@ class Simulation:
                 assert cdr.sip_code == 200, cdr
             else:
                 assert cdr.sip_code >= 400 and cdr.duration_ms == 0, cdr
-        if self.crashes or self.trouble:
+        if self.crashes or self.trouble or self.spoilt:
             # What a dead worker still had to resend is lost, and so is what a broken transport
             # took: the peers' own timers end that.
             return

@@ -20,13 +20,17 @@ T0 = 1_700_000_000_000
 class Small:
     """An engine with one gateway, whose agent joins only when it is called."""
 
-    def __init__(self, ours: Listener, callers: Listener, transport: str, host: str) -> None:
+    def __init__(
+        self, ours: Listener, callers: Listener, transport: str, host: str, only: bool = False
+    ) -> None:
         self.tokens = itertools.count()
         self.gateway = Gateway(
             "far", transport, host, 5070, ("",), 1, -1, (), False, False, {}
         )
         self.joined: list[Flow] = []
-        listeners = [ours, Listener("tcp" if ours.transport == "udp" else "udp", *ours[1:])]
+        listeners = [ours]
+        if not only:
+            listeners.append(Listener("tcp" if ours.transport == "udp" else "udp", *ours[1:]))
         self.engine = Engine(
             Routes([self.gateway]), listeners=listeners, slot=0, slots=1, generation=1,
             token=self.token, tally=Tally(), now_ms=T0, timers=TimerDefaults(),
@@ -75,6 +79,17 @@ def test_a_call_passes_over_every_transport_and_kind_of_address(
     assert said.count(b"INVITE") == said.count(b"BYE") == said.count(b"ACK") == 2
     layer = world.engine.layer
     assert (layer.clients, layer.servers, world.engine.legs) == ({}, {}, {})
+
+
+def test_a_gateway_is_reached_over_a_transport_that_we_do_not_listen_on() -> None:
+    world = Small(
+        Listener("udp", "10.0.0.1", 5060), Listener("udp", "10.0.0.2", 5060), "tcp", "10.0.1.1",
+        only=True,
+    )
+    to = Flow("udp", "10.0.0.1", 5060, 0)
+    call = world.caller.place("86138", "1000", to, hang_up_after_ms=1_000)
+    world.network.run_for(10_000)
+    assert (call.status, call.ended_by) == (200, "us")
 
 
 def test_time_goes_on_event_by_event() -> None:

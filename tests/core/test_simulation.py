@@ -40,6 +40,12 @@ def test_every_call_is_accounted_for_although_workers_die(seed: int) -> None:
     assert survivors([simulation.world]) == [], f"seed {seed}: kept alive"
 
 
+@pytest.mark.parametrize("seed", range(300, 308))
+def test_every_call_is_accounted_for_although_messages_are_spoilt(seed: int) -> None:
+    simulation = simulate(seed, spoilt=0.1)
+    assert survivors([simulation.world]) == [], f"seed {seed}: kept alive"
+
+
 def test_the_same_seed_is_the_same_run() -> None:
     first, second = simulate(7, calls=60), simulate(7, calls=60)
     assert first.world.cdrs == second.world.cdrs

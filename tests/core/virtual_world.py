@@ -436,6 +436,7 @@ class World:
             "records": list(self.store.records),
         }
         assert not any(left.values()), left
+        assert len(engine.layer.wheel) == 0, "timers of calls that are over"
         assert self.store.verify() == []
         assert all(usage.in_use == 0 for usage in self.store.usages("").values())
         assert len(self.store.finished) == len(set(self.store.finished)), "a call finished twice"
