@@ -16,6 +16,7 @@ How generated code reaches what the table names, `c` being the context that rout
     variable   $call.tier            c.variables["tier"]     read and assigned
     gateway    cn_mobile             c.gateway_named("cn_mobile")
     word       warning, IllegalCall  its value in the table, a str
+    Python     hooks.is_vip($fU)     hooks.is_vip(c, c.caller), awaited if it is an `async def`
     turns      of loops, calls of routes: c.step(), which raises when there are too many
 
 Arguments that were not written are not passed, so that the target's own defaults hold; they have
@@ -26,9 +27,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsl.types import STRING, Type
+
+if TYPE_CHECKING:
+    from dsl.signatures import Hook
 
 
 class Required:
@@ -197,6 +201,20 @@ class BlockSchema:
     ready: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class PythonSide:
+    """What the functions of imported Python files are given.
+
+    `types` maps annotations to types of routes, besides those that Python has by itself. A first
+    parameter with the annotation `call` is given the call. `wrap` makes of a function what
+    generated code calls: `<alias>.<name>(c, arguments …)`, awaited if the hook waits.
+    """
+
+    types: Mapping[Any, Type]
+    call: Any
+    wrap: Callable[[Hook, Callable[..., Any]], Callable[..., Any]]
+
+
 @dataclass(frozen=True)
 class Surface:
     """Everything a configuration may contain."""
@@ -209,6 +227,8 @@ class Surface:
     enumerations: Mapping[Type, Enumeration]
     ready_kinds: frozenset[str] = frozenset(ROUTE_KINDS)
     """the kinds of route that this version runs"""
+    python: PythonSide | None = None
+    """None: no Python file can be imported"""
     by_dollar: Mapping[str, Fact] = field(init=False)
     """facts by Kamailio's name and by ours, without the `$`"""
 
