@@ -62,6 +62,7 @@ class Network:
         self._order = count()
         self._air: list[tuple[int, int, tuple[str, int], Flow, bytes]] = []
         self._ours = {listener: at for at, listener in reversed([*enumerate(engine.listeners)])}
+        self._addresses = {listener[1:]: at for listener, at in self._ours.items()}
 
     def run_for(self, ms: int) -> None:
         """Lets time pass."""
@@ -109,6 +110,9 @@ class Network:
 
     def _deliver(self, source: tuple[str, int], to: Flow, data: bytes) -> None:
         at = self._ours.get(Listener(to.transport, to.host, to.port))
+        if at is None and to.transport != "udp" and source not in self._addresses:
+            # What a peer says on a stream that we opened comes back on it, listener or not.
+            at = self._addresses.get((to.host, to.port))
         if at is not None:
             self.engine.receive(data, Flow(to.transport, *source, at), self.now)
             return

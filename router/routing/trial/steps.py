@@ -161,6 +161,8 @@ class Player:
         if arrival is None:
             raise Unmet(f"a call at {name}", self._not_at(name))
         self.call = arrival.call
+        if step.after_ms and not arrival.told:
+            self._act_until_then(arrival, step)
         arrival.taken = arrival.told = True
         world.pass_time(step.after_ms)
         if not arrival.open:
@@ -173,6 +175,15 @@ class Player:
         world.wake(arrival.agent)
         self._act(arrival.leg, step)
         world.settle()
+
+    def _act_until_then(self, arrival: Arrival, step: GatewayActs) -> None:
+        """Who answers later rings first; whoever does something else has at least got the call."""
+        self.world.wake(arrival.agent)
+        leg = arrival.leg
+        if step.action == ANSWERS:
+            leg.ring()
+        elif leg.server is not None:
+            leg.server.respond(100)
 
     def _act(self, leg: AgentCall, step: GatewayActs) -> None:
         action, status = step.action, step.status
