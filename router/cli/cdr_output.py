@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
+from router.core.decision import sentences
 from router.core.end_reasons import EndReason
 from router.store.records import Attempt, Cdr
 
@@ -148,6 +149,7 @@ def _padded(title: str, cells: list[str]) -> list[str]:
 def show_cdr(cdr: Cdr) -> None:
     """Every field with a name, the attempts as a table, and what the end reason means."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -161,11 +163,11 @@ def show_cdr(cdr: Cdr) -> None:
     console.print(facts)
     for title, lines in (
         ("variables", [f"{name} = {value}" for name, value in cdr.variables.items()]),
-        ("decision", cdr.decision),
+        ("decision", sentences(cdr.decision)),
     ):
         console.print(f"\n{title}" if lines else f"\n{title}: none", style="bold")
         for line in lines:
-            console.print(f"  {plain(line)}")
+            console.print(Padding(Text(plain(line)), (0, 0, 0, 2)))
     console.print("\nattempts" if cdr.attempts else "\nattempts: none", style="bold")
     for number, attempt in enumerate(cdr.attempts, 1):
         console.print(_attempt(number, attempt))

@@ -3,6 +3,7 @@
     state      event                        what happens                               next
     ROUTING    route says dial              100, admission asked of the store          ADMITTING
     ROUTING    route ends or answers        final response, CDR                        ENDED
+    ROUTING    route waits for Python       100; what it decides later, as above       ROUTING
     ADMITTING  a gateway was taken          branch_route, INVITE                       CALLING
     ADMITTING  none, or a line limit        final response, CDR                        ENDED
     CALLING    18x of the gateway           passed to the caller                       CALLING
@@ -26,12 +27,13 @@ from router.core.end_reasons import EndReason, cause_of_status
 from router.core.flow import Flow
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
-from router.core.outcome import close_books, gateway_reason
+from router.core.outcome import attempt_entry, close_books, gateway_reason
 from router.core.relay import Relay
 from router.core.states import ANSWERED, CALLING, ENDED, ROUTING
 from router.core.takeover import restore, snapshot_answered
 from router.core.transactions.server_invite import InviteServer
-from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
+from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict, Wait
+from router.core.waiting import Waiting, suspend
 from router.core.wheel import Timer, cancel
 from router.sip.message import Request, Response
 from router.sip.sdp import first_codec
@@ -57,7 +59,7 @@ class Call:
         "attempt", "b", "body",
         "callee", "caller", "cdr", "context", "dial", "display", "domain", "engine", "flow", "id",
         "last", "max_forwards", "policy", "record", "relay", "removed", "request", "server",
-        "state", "tried",
+        "state", "tried", "waiting",
     )
 
     def __init__(
@@ -78,6 +80,7 @@ class Call:
         self.attempt: Attempt | None = None
         self.last: Attempt | None = None
         self.relay: Relay | None = None  # a re-INVITE that waits for its final response
+        self.waiting: Waiting | None = None  # a route that waits for a function of Python's
         self.tried: set[str] = set()
         self.callee = ""
         self.caller = ""
@@ -100,9 +103,13 @@ class Call:
         """Runs the routes and does what they say."""
         self.carry_out(self.policy.invite(self))
 
-    def carry_out(self, verdict: Verdict) -> None:
-        """Does what a request_route or a failure_route decided."""
-        if isinstance(verdict, Dial):
+    def carry_out(self, verdict: Verdict | Wait) -> None:
+        """Does what a request_route or a failure_route decided, now or when it has ended."""
+        if isinstance(verdict, Wait):
+            if self.server is not None:
+                self.server.trying()
+            suspend(self.engine, verdict, self, None, Call.carry_out)
+        elif isinstance(verdict, Dial):
             hunt.begin(self, verdict)
         elif isinstance(verdict, Next):
             hunt.go_on(self)
@@ -171,6 +178,7 @@ class Call:
                 engine.health.put_aside(attempt.target, response.get("retry-after"))
         elif attempt.silent():
             engine.health.note_silence(attempt.target)
+        self.cdr.decision.append(attempt_entry(attempt))
         dial = self.dial
         if dial is not None and dial.on_failure:
             self.carry_out(self.policy.failed(self, attempt))
@@ -385,4 +393,6 @@ class Call:
         if relay is not None:
             self.relay = None
             relay.abandon()
+        if self.waiting is not None:
+            self.waiting.abandon()
         self.b = None

@@ -10,16 +10,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.attempt import Attempt
+from router.core.decision import NO_LINE, STOPPED, TAKEN
 from router.core.end_reasons import EndReason, reason_of_status
-from router.core.outcome import may_hunt, passed_on, untried
+from router.core.outcome import passed_on, untried, why_hunting_ends
 from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
 from router.core.verdicts import Dial, Target
+from router.core.waiting import suspend
 from router.store.ops import Admission, Admit, Rehunt
 from router.store.records import CallRecord
 
 if TYPE_CHECKING:
     from router.core.call import Call
+
+NO_CANDIDATE = "no candidate is left"
 
 
 def begin(call: Call, dial: Dial) -> None:
@@ -36,7 +40,7 @@ def begin(call: Call, dial: Dial) -> None:
         call.reject(EndReason.ForwardingLoop, 483)
         return
     assert call.server is not None
-    call.server.respond(100)
+    call.server.trying()
     cdr = call.cdr
     call.record = CallRecord(
         id=call.id, slot=engine.slot, generation=engine.generation, call_id=call.a.call_id,
@@ -56,7 +60,7 @@ def on_admission(call: Call, admission: Admission) -> None:
     for key, why in admission.dropped:
         decision.append(f"{dial.targets[key].name}: {why}")
     if admission.refused is not None:
-        decision.append(f"{admission.refused}: every line in use")
+        decision.append(f"{admission.refused}: {NO_LINE}")
         call.reject(EndReason.ConnectionLimitExceeded)
         return
     key = admission.gateway or ""
@@ -64,12 +68,12 @@ def on_admission(call: Call, admission: Admission) -> None:
         if call.last is None:
             call.reject(EndReason.NoAvailableRouter)
         else:
-            end_as_last_attempt(call)
+            _end_hunting(call, NO_CANDIDATE)
         return
     call.admitted = True
     call.tried.add(key)
     target = dial.targets[key]
-    decision.append(f"{target.name}: taken")
+    decision.append(f"{target.name}: {TAKEN}")
     try_gateway(call, target, key)
 
 
@@ -80,16 +84,27 @@ def on_admission_lost(call: Call) -> None:
 
 
 def try_gateway(call: Call, target: Target, key: str) -> None:
-    """Runs branch_route and sends the INVITE."""
+    """Runs branch_route and sends the INVITE, at once or when the route has ended."""
     dial = call.dial
     assert dial is not None
     call.state = CALLING
     attempt = Attempt(call, target, dial.timers[key])
     call.attempt = attempt
     if dial.on_branch:
-        call.policy.branch(call, attempt)
+        wait = call.policy.branch(call, attempt)
+        if wait is not None:
+            suspend(call.engine, wait, call, None, _send)
+            return
         if call.state != CALLING:
             return
+    _send(call, None)
+
+
+def _send(call: Call, _: None) -> None:
+    """Sends the INVITE of the attempt that branch_route has made ready."""
+    attempt = call.attempt
+    assert attempt is not None
+    target = attempt.target
     cdr = call.cdr
     cdr.attempts.append(attempt.record)
     cdr.attempt = len(cdr.attempts)
@@ -105,14 +120,10 @@ def try_gateway(call: Call, target: Target, key: str) -> None:
 def go_on(call: Call) -> None:
     """The next gateway where the rules allow one, else the end."""
     last = call.last
-    dial = call.dial
-    if (
-        last is None
-        or dial is None
-        or len(call.cdr.attempts) >= dial.max_attempts
-        or not may_hunt(last)
-    ):
+    if last is None or call.dial is None:
         end_as_last_attempt(call)
+    elif why := why_hunting_ends(last):
+        _end_hunting(call, why)
     else:
         ask_for_next(call)
 
@@ -121,12 +132,20 @@ def ask_for_next(call: Call) -> None:
     """Asks the store for a gateway that was not tried yet."""
     dial = call.dial
     assert dial is not None
+    if len(call.cdr.attempts) >= dial.max_attempts:
+        _end_hunting(call, f"max_attempts = {dial.max_attempts}")
+        return
     tiers = untried(dial.tiers, call.tried)
-    if not tiers or len(call.cdr.attempts) >= dial.max_attempts:
-        end_as_last_attempt(call)
+    if not tiers:
+        _end_hunting(call, NO_CANDIDATE)
         return
     call.state = ADMITTING
     call.engine.ask(Rehunt(call.record, tiers), call)
+
+
+def _end_hunting(call: Call, why: str) -> None:
+    call.cdr.decision.append(STOPPED + why)
+    end_as_last_attempt(call)
 
 
 def end_as_last_attempt(call: Call) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from router.core.attempt import Attempt
+from router.core.decision import failed
 from router.core.end_reasons import EndReason, reason_of_status
 from router.store.ops import Candidate
 from router.store.records import Cdr
@@ -13,16 +14,20 @@ from router.store.records import Cdr
 STOP_CODES = frozenset((486, 600, 603))
 
 
-def may_hunt(last: Attempt) -> bool:
-    """Whether hunting may go on after this attempt."""
+def why_hunting_ends(last: Attempt) -> str:
+    """Why no other gateway may be tried after this attempt, "" when one may."""
     target = last.target
     if last.rang and not target.switch_after_ring:
-        return False
+        return f"{target.name} rang already (switch_after_ring = false)"
     if last.media and not target.switch_after_media:
-        return False
+        return f"{target.name} sent early media already (switch_after_media = false)"
     if last.failure is not None:
-        return True
-    return last.status not in STOP_CODES and target.switches_on(last.status)
+        return ""
+    if last.status in STOP_CODES:
+        return f"{last.status} is the callee's own answer"
+    if not target.switches_on(last.status):
+        return f"{last.status} is not in switch_on of {target.name}"
+    return ""
 
 
 def untried(
@@ -33,6 +38,14 @@ def untried(
         tuple(candidate for candidate in tier if candidate.key not in tried) for tier in tiers
     )
     return tuple(tier for tier in left if tier)
+
+
+def attempt_entry(attempt: Attempt) -> str:
+    """What the call's decision says of an attempt that failed."""
+    failure = attempt.failure
+    record = attempt.record
+    how = failure.name if failure is not None else str(attempt.status)
+    return failed(attempt.target.name, how, record.ended - record.started)
 
 
 def gateway_reason(status: int) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.core.attempt import Attempt
 from router.core.call import Call
+from router.core.decision import NONE_LEFT, REFUSED, listed
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
@@ -278,15 +279,20 @@ class Context:
 
     def identify(self) -> bool:
         """Finds the trunk of the source; True when there is one."""
-        trunk = self.config.trunks.find(self.flow.host, self.caller)
-        if trunk is None:
+        source, caller, call = self.flow.host, self.caller, self.call
+        found = self.config.trunks.match(source, caller)
+        if found is None:
+            if call is not None:
+                call.cdr.decision.append(self.config.trunks.why_not(source, caller))
             return False
+        trunk = found.trunk
         self.trunk = trunk
         self.account = trunk.account
-        call = self.call
         if call is not None:
-            call.cdr.trunk = trunk.name
-            call.cdr.account = trunk.account.name
+            cdr = call.cdr
+            cdr.trunk = trunk.name
+            cdr.account = trunk.account.name
+            cdr.decision.append(found.entry)
         return True
 
     def gateways(self, number: str) -> list[Gateway]:
@@ -334,9 +340,15 @@ class Context:
             self.verdict = refusal
             return
         config = self.config
-        tiers = tiers_of(candidates)
-        if isinstance(candidates, Candidates) and not tiers and not call.cdr.decision:
-            call.cdr.decision.append(f"no gateway has a prefix of {call.callee}")
+        if isinstance(candidates, Candidates):
+            tiers = candidates.tiers
+            entry = candidates.entry if tiers else f"no gateway has a prefix of {call.callee}"
+            if not tiers and candidates.prefixes:
+                entry = NONE_LEFT
+        else:
+            tiers = tiers_of(candidates)
+            entry = listed([gateway.name for gateway in candidates])
+        call.cdr.decision.append(entry)
         self.verdict = Dial(
             tiers, self.trunk.holds, config.gateways_by_key, config.timers_for(self.trunk),
             config.max_attempts, on_branch, on_reply, on_failure,
@@ -345,18 +357,26 @@ class Context:
     def _screen(self, call: Call) -> End | None:
         account = self.account
         if account.locked:
-            return End(EndReason.AccountLocked)
+            return self._refused(call, EndReason.AccountLocked, f"account {account} is locked")
         if account.expires is not None and account.expired(call.cdr.started):
-            return End(EndReason.AccountExpired)
+            why = f"account {account} was valid until {account.expires}"
+            return self._refused(call, EndReason.AccountExpired, why)
         shortest, longest = self.trunk.number_length
         length = len(call.callee)
         if length < shortest:
-            return End(EndReason.CalledNumberRestricted, 484)
+            why = f"callee {call.callee} is shorter than {shortest}"
+            return self._refused(call, EndReason.CalledNumberRestricted, why, 484)
         if length > longest:
-            return End(EndReason.CalledNumberRestricted)
+            why = f"callee {call.callee} is longer than {longest}"
+            return self._refused(call, EndReason.CalledNumberRestricted, why)
         if not shortest <= len(call.caller) <= longest:
-            return End(EndReason.CallerNumberRestricted)
+            why = f"caller {call.caller} is not {shortest} to {longest} long"
+            return self._refused(call, EndReason.CallerNumberRestricted, why)
         return None
+
+    def _refused(self, call: Call, reason: EndReason, why: str, status: int = 0) -> End:
+        call.cdr.decision.append(REFUSED + why)
+        return End(reason, status)
 
 
 def _one_line(text: str) -> str:

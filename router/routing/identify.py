@@ -9,9 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from router.routing.objects import Trunk
+from router.core.decision import NOBODY, identified
+from router.routing.objects import Network, Trunk
 
 MAX_REMEMBERED = 10_000
+
+
+class TrunkMatch:
+    """A network of a trunk; `entry` is what a call's decision says when a call comes from there."""
+
+    __slots__ = ("entry", "network", "trunk")
+
+    def __init__(self, network: Network, trunk: Trunk) -> None:
+        self.network = network
+        self.trunk = trunk
+        self.entry = identified(trunk.account.name, trunk.name, network, trunk.caller_prefix)
 
 
 class TrunkTable:
@@ -19,29 +31,41 @@ class TrunkTable:
 
     def __init__(self, trunks: Iterable[Trunk]) -> None:
         self._entries = sorted(
-            ((network, trunk) for trunk in trunks for network in trunk.ips),
+            (TrunkMatch(network, trunk) for trunk in trunks for network in trunk.ips),
             key=lambda entry: (
-                -entry[0].prefixlen, -len(entry[1].caller_prefix), entry[1].priority,
+                -entry.network.prefixlen, -len(entry.trunk.caller_prefix), entry.trunk.priority,
             ),
         )
-        self._remembered: dict[str, tuple[Trunk, ...]] = {}
+        self._remembered: dict[str, tuple[TrunkMatch, ...]] = {}
 
     def find(self, source: str, caller: str) -> Trunk | None:
         """The trunk of a source address (as text) and a caller number, or None."""
+        found = self.match(source, caller)
+        return found.trunk if found is not None else None
+
+    def match(self, source: str, caller: str) -> TrunkMatch | None:
+        """The trunk with the network that it was found by."""
         matching = self._remembered.get(source)
         if matching is None:
             matching = self._matching(source)
-        for trunk in matching:
-            if caller.startswith(trunk.caller_prefix):
-                return trunk
+        for entry in matching:
+            if caller.startswith(entry.trunk.caller_prefix):
+                return entry
         return None
 
-    def _matching(self, source: str) -> tuple[Trunk, ...]:
+    def why_not(self, source: str, caller: str) -> str:
+        """Why there is no trunk for them, as a call's decision says it."""
+        prefixes = [entry.trunk.caller_prefix for entry in self._matching(source)]
+        if not prefixes:
+            return f"{NOBODY}{source} is in no network of a trunk"
+        return f"{NOBODY}caller {caller} begins with no caller_prefix: {', '.join(prefixes)}"
+
+    def _matching(self, source: str) -> tuple[TrunkMatch, ...]:
         try:
             address = ip_address(source)
         except ValueError:
             return ()
-        found = tuple(trunk for network, trunk in self._entries if address in network)
+        found = tuple(entry for entry in self._entries if address in entry.network)
         # A stranger can come from any number of addresses; only a bounded number is remembered.
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()

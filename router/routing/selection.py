@@ -8,8 +8,9 @@ the transaction that takes the line. Pure: no clock, no store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from router.core.decision import MAX_CANDIDATES, candidates
 from router.routing.objects import Gateway
 from router.store.ops import Candidate
 
@@ -17,18 +18,34 @@ Tiers = tuple[tuple[Candidate, ...], ...]
 
 
 class Candidates(list[Gateway]):
-    """Gateways in the order of routes.cfg, with the tiers the store chooses by."""
+    """Gateways in the order of routes.cfg, with the tiers the store chooses by.
 
-    __slots__ = ("tiers",)
+    `prefixes` are the prefixes that matched, by the gateway's key.
+    """
 
-    def __init__(self, tiers: Sequence[Sequence[Gateway]]) -> None:
+    __slots__ = ("_entry", "prefixes", "tiers")
+
+    def __init__(self, tiers: Sequence[Sequence[Gateway]], prefixes: Mapping[str, str]) -> None:
         super().__init__(gateway for tier in tiers for gateway in tier)
+        self.prefixes = prefixes
         self.tiers: Tiers = tuple(
             tuple(gateway.candidate for gateway in tier) for tier in tiers if tier
         )
+        self._entry = ""
+
+    @property
+    def entry(self) -> str:
+        """What a call's decision says of these candidates."""
+        if not self._entry:
+            named = self[:MAX_CANDIDATES]
+            self._entry = candidates(
+                ((one.name, self.prefixes[one.key], one.priority) for one in named),
+                len(self) - len(named),
+            )
+        return self._entry
 
 
-NO_CANDIDATES = Candidates(())
+NO_CANDIDATES = Candidates((), {})
 
 
 def tiers_of(gateways: Iterable[Gateway]) -> Tiers:
@@ -47,7 +64,8 @@ def without(gateways: Sequence[Gateway], gateway: Gateway) -> list[Gateway]:
         [
             [by_key[candidate.key] for candidate in tier if candidate.key != gateway.key]
             for tier in gateways.tiers
-        ]
+        ],
+        gateways.prefixes,
     )
 
 
@@ -76,17 +94,17 @@ class PrefixTable:
 
     def _make(self, longest: str) -> Candidates:
         tiers: list[list[Gateway]] = []
-        seen: set[str] = set()
+        prefixes: dict[str, str] = {}
         for length in range(len(longest), -1, -1):
             matching = [
                 gateway
                 for gateway in self._by_prefix.get(longest[:length], ())
-                if gateway.key not in seen
+                if gateway.key not in prefixes
             ]
-            seen.update(gateway.key for gateway in matching)
+            prefixes.update((gateway.key, longest[:length]) for gateway in matching)
             for priority in sorted({gateway.priority for gateway in matching}):
                 tier = [gateway for gateway in matching if gateway.priority == priority]
                 tiers.append(sorted(tier, key=lambda gateway: gateway.id))
-        made = Candidates(tiers)
+        made = Candidates(tiers, prefixes)
         self._made[longest] = made
         return made

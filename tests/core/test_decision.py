@@ -30,7 +30,8 @@ SENTENCES = [
     ),
     (
         identified("acme", "office", "2001:db8::/32", "49"),
-        "The source lies in 2001:db8::/32 of trunk office, account acme, the caller begins with 49.",
+        "The source lies in 2001:db8::/32 of trunk office, account acme, "
+        "the caller begins with 49.",
     ),
     (
         "no trunk: 10.0.0.1 is in no network of a trunk",

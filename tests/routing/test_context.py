@@ -268,7 +268,9 @@ def test_a_number_that_no_gateway_serves_is_not_found() -> None:
     call = world.place("4930")
     assert call.status == 404
     assert world.cdr.end_reason == "NotFound"
-    assert world.cdr.decision == ["no gateway has a prefix of 4930"]
+    assert world.cdr.decision == [
+        "trunk acme/office: network 192.0.2.0/24", "no gateway has a prefix of 4930",
+    ]
 
 
 def test_without_takes_a_gateway_out() -> None:

@@ -1,0 +1,126 @@
+"""The decision trace of a call: short entries in its CDR, and what each means in a sentence.
+
+Entries are written at the moment of the decision, by whoever takes it, so they are short and made
+before the call where that is possible. In the order in which they come:
+
+    trunk acme/office: network 192.0.2.0/24        who called; or `no trunk: …`
+    callee 008613 > 8613: callee_in of trunk …     a number was rewritten
+    refused: caller 12 is shorter than 3 digits    the call was screened out before any gateway
+    candidates: cn_mobile 8613/1, backup 86/2      gateways with the prefix that matched / priority
+    backup: caller 1000 is not allowed             a candidate was dropped; also down, full, …
+    trunk:acme/office: every line in use           what had to have a line free had none
+    cn_mobile: taken                               its line was taken, the INVITE goes out
+    cn_mobile: 503 after 120 ms                    how that attempt failed
+    hunting ends: no candidate is left             why no other gateway was tried
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+MAX_CANDIDATES = 12
+"""how many candidates an entry names: a CDR has to stay small"""
+
+TAKEN = "taken"
+FULL = "full"
+DOWN = "down"
+NO_LINE = "every line in use"
+STOPPED = "hunting ends: "
+REFUSED = "refused: "
+NOBODY = "no trunk: "
+CANDIDATES = "candidates: "
+NONE_LEFT = CANDIDATES + "none"
+
+_ATTEMPT = re.compile(r"(.+): (.+) after (\d+) ms")
+_TRUNK = re.compile(r"trunk ([^/]*)/(.*): network ([^ ,]+)(?:, caller prefix (.+))?")
+_REWRITTEN = re.compile(r"(callee|caller) (.*) > (.*): (.+)")
+_MATCH = re.compile(r"(.+) ([^ /]*)/(\d+)")
+_HELD = re.compile(r"(\w+):(.*): (.+)")
+
+
+def identified(account: str, trunk: str, network: object, caller_prefix: str) -> str:
+    """The entry of the trunk that a call came from."""
+    prefix = f", caller prefix {caller_prefix}" if caller_prefix else ""
+    return f"trunk {account}/{trunk}: network {network}{prefix}"
+
+
+def rewritten(what: str, before: str, after: str, where: str) -> str:
+    """The entry of a number that rewrite rules changed; `what` is callee or caller."""
+    return f"{what} {before} > {after}: {where}"
+
+
+def candidates(matches: Iterable[tuple[str, str, int]], more: int = 0) -> str:
+    """The entry of the candidates: name, matched prefix ("" matches all), priority."""
+    named = [f"{name} {prefix or '*'}/{priority}" for name, prefix, priority in matches]
+    return CANDIDATES + _cut(named, more)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The entry of candidates in an order that the script gave them."""
+    return CANDIDATES + _cut(list(names), 0) if names else NONE_LEFT
+
+
+def failed(gateway: str, how: str, after_ms: int) -> str:
+    """The entry of an attempt that failed; `how` is a status or an end reason."""
+    return f"{gateway}: {how} after {after_ms} ms"
+
+
+def _cut(named: list[str], more: int) -> str:
+    more += max(0, len(named) - MAX_CANDIDATES)
+    return ", ".join(named[:MAX_CANDIDATES]) + (f", and {more} more" if more else "")
+
+
+def sentences(entries: Iterable[str]) -> list[str]:
+    """What the entries of one call mean, one sentence each; unknown ones stay as they are."""
+    return [_sentence(entry) for entry in entries]
+
+
+def _sentence(entry: str) -> str:
+    for prefix, tell in _BEGINNINGS.items():
+        if entry.startswith(prefix):
+            return tell(entry.removeprefix(prefix))
+    if found := _TRUNK.fullmatch(entry):
+        account, trunk, network, prefix = found.groups()
+        also = f", the caller begins with {prefix}" if prefix else ""
+        return f"The source lies in {network} of trunk {trunk}, account {account}{also}."
+    if found := _REWRITTEN.fullmatch(entry):
+        what, before, after, where = found.groups()
+        return f"The {what} {before} became {after or 'empty'} by {where}."
+    if found := _ATTEMPT.fullmatch(entry):
+        gateway, how, after_ms = found.groups()
+        if how.isdigit():
+            return f"Gateway {gateway} answered {how} after {after_ms} ms."
+        return f"Gateway {gateway} gave no final answer: {how} after {after_ms} ms."
+    if found := _HELD.fullmatch(entry):
+        kind, name, why = found.groups()
+        return f"{kind.capitalize()}{' ' if name else ''}{name}: {why}; nothing was taken."
+    gateway, colon, why = entry.rpartition(": ")
+    if not colon:
+        return f"{entry[:1].upper()}{entry[1:]}."
+    if why == TAKEN:
+        return f"Gateway {gateway} was taken: the call was sent there."
+    known = _DROPPED.get(why, why)
+    return f"Gateway {gateway} was passed over: {known}."
+
+
+def _candidates_sentence(rest: str) -> str:
+    told = []
+    for one in rest.split(", "):
+        found = _MATCH.fullmatch(one)
+        if found is None:
+            told.append(one)
+            continue
+        name, prefix, priority = found.groups()
+        matched = "any number" if prefix == "*" else f"prefix {prefix}"
+        told.append(f"{name} ({matched}, priority {priority})")
+    return f"Candidates: {', '.join(told)}."
+
+
+_DROPPED = {FULL: "every line of it was in use", DOWN: "it was down"}
+_BEGINNINGS = {
+    NOBODY: lambda rest: f"No trunk was found: {rest}.",
+    REFUSED: lambda rest: f"The call was refused: {rest}.",
+    STOPPED: lambda rest: f"No other gateway was tried: {rest}.",
+    CANDIDATES: _candidates_sentence,
+}
