@@ -51,7 +51,12 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
 def show_findings(findings: Iterable[Finding], texts: Mapping[str, str], console: Console) -> None:
     """Print findings, a blank line behind each; `texts` are the files that they stand in."""
     for finding in findings:
-        console.print(_coloured(finding, texts.get(finding.file, "")))
+        source = texts.get(finding.file, "")
+        if console.is_terminal:
+            console.print(_coloured(finding, source))
+        else:
+            # Untouched: rich would make blanks of the tabs of a source line.
+            print(render_finding(finding, source), file=console.file)
         console.print()
 
 
