@@ -17,7 +17,8 @@ from router.core.relay import Relay
 from router.core.states import ANSWERED
 from router.core.transactions.server_invite import COMPLETED, InviteServer
 from router.core.transactions.server_request import RequestServer
-from router.core.verdicts import Drop, End, Respond
+from router.core.verdicts import Drop, End, Respond, Verdict, Wait
+from router.core.waiting import suspend
 from router.sip.message import Request, Response
 from router.sip.render import REASONS, render_response, reply_head
 from router.sip.uri import uri_user
@@ -175,18 +176,10 @@ class Dispatch:
         server = RequestServer(self._layer, key, self._back(request, flow), head, known)
         self.server = server
         verdict = engine.policy.request(request, flow)
-        if isinstance(verdict, Respond):
-            extra = verdict.extra
-            if verdict.status in (200, 405) and not extra:
-                extra = ALLOW
-            server.respond(verdict.status, verdict.reason, extra)
-        elif isinstance(verdict, End):
-            reason = verdict.reason
-            server.respond(verdict.status or (reason.status if reason else 0) or 500)
-        elif isinstance(verdict, Drop):
-            server.keep_silent()
+        if isinstance(verdict, Wait):
+            suspend(engine, verdict, None, server, _answer)
         else:
-            server.respond(500)
+            _answer(server, verdict)
 
     # -- calls ------------------------------------------------------------------------------------
 
@@ -296,3 +289,19 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _answer(server: RequestServer, verdict: Verdict) -> None:
+    """Does what request_route decided for a request that is no INVITE."""
+    if isinstance(verdict, Respond):
+        extra = verdict.extra
+        if verdict.status in (200, 405) and not extra:
+            extra = ALLOW
+        server.respond(verdict.status, verdict.reason, extra)
+    elif isinstance(verdict, End):
+        reason = verdict.reason
+        server.respond(verdict.status or (reason.status if reason else 0) or 500)
+    elif isinstance(verdict, Drop):
+        server.keep_silent()
+    else:
+        server.respond(500)

@@ -32,6 +32,7 @@ from router.core.takeover import close_orphan, dismiss
 from router.core.tally import Tally
 from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.layer import TransactionLayer
+from router.core.waiting import Waiting
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.render import render_request
@@ -68,6 +69,8 @@ class Engine:
         self.initial: dict[str, Call] = {}  # by Call-ID and From tag, to find merged requests
         self.ops: list[Op] = []
         self.askers: list[Call | None] = []
+        self.waiting: set[Waiting] = set()
+        self.new_waits: list[Waiting] = []
         self.logs: list[tuple[str, str, dict[str, Any]]] = []
         self.draining = False
         self.call_id_like = call_id_like
@@ -231,6 +234,28 @@ class Engine:
             self.layer.sends = []
         return sends
 
+    def take_waits(self) -> list[Waiting]:
+        """The routes that have begun to wait, to be run; each ends with `on_waited`."""
+        waits = self.new_waits
+        if waits:
+            self.new_waits = []
+        return [waiting for waiting in waits if not waiting.over]
+
+    def on_waited(self, waiting: Waiting, error: BaseException | None, now_ms: int) -> None:
+        """A route that waited has ended, with an error or without; never raises."""
+        self.layer.now = now_ms
+        if waiting.over:
+            return
+        dispatch = self._dispatch
+        call = dispatch.call = waiting.call
+        dispatch.server = waiting.server if call is None else call.server
+        try:
+            waiting.resume(error)
+        except SipError as fault:
+            self._refuse(fault, None, self.no_flow)
+        except Exception:
+            self._on_fault("a request failed")
+
     # -- life -------------------------------------------------------------------------------------
 
     @property
@@ -281,6 +306,11 @@ class Engine:
                 call.hang_up(EndReason.OperatorKill)
             except Exception:
                 self._on_fault("a call could not be ended")
+        for waiting in list(self.waiting):
+            server = waiting.server
+            waiting.abandon()
+            if server is not None:
+                server.respond(503)
 
     # -- what calls and legs ask ------------------------------------------------------------------
 

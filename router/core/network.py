@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from router.core.agent import Agent
 from router.core.engine import Engine
 from router.core.flow import Flow, Listener
+from router.core.waiting import Waiting
 from router.store.ops import Admission, Op
 
 
@@ -39,17 +40,34 @@ def instantly(data: bytes) -> list[int]:
     return [1]
 
 
+def run_at_once(engine: Engine, waiting: Waiting, now_ms: int) -> None:
+    """Runs a route that waits to its end, in no time: what it waits for must be there already."""
+    error: BaseException | None = None
+    try:
+        waiting.wait.route.send(None)
+    except StopIteration:
+        pass
+    except Exception as raised:
+        error = raised
+    else:
+        waiting.wait.route.close()
+        error = RuntimeError("an async function waits for the outside, and there is none here")
+    engine.on_waited(waiting, error, now_ms)
+
+
 class Network:
     """An engine and agents by address; `fate(data)` gives the delays (ms) of a datagram's copies.
 
     An empty list loses it. `wires` keeps what was sent when `record` is set. `join(flow)` may give
-    an agent for an address at which there was none before.
+    an agent for an address at which there was none before. `run_wait(engine, waiting, now_ms)`
+    runs the routes that wait for a function of Python's.
     """
 
     def __init__(
         self, engine: Engine, store: Store, agents: Sequence[Agent], now_ms: int, *,
         fate: Callable[[bytes], list[int]] = instantly, record: bool = False,
         join: Callable[[Flow], Agent | None] = lambda flow: None,
+        run_wait: Callable[[Engine, Waiting, int], None] = run_at_once,
     ) -> None:
         self.engine = engine
         self.store = store
@@ -59,6 +77,7 @@ class Network:
         self._record = record
         self._fate = fate
         self._join = join
+        self._run_wait = run_wait
         self._order = count()
         self._air: list[tuple[int, int, tuple[str, int], Flow, bytes]] = []
         self._ours = {listener: at for at, listener in reversed([*enumerate(engine.listeners)])}
@@ -125,15 +144,22 @@ class Network:
         agent.receive(data, Flow(to.transport, *source, 0), self.now)
 
     def _flush(self) -> None:
+        self._flush_engine()
+        while waits := self.engine.take_waits():
+            for waiting in waits:
+                self._run_wait(self.engine, waiting, self.now)
+            self._flush_engine()
+        for address, agent in self.agents.items():
+            for data, flow in agent.take_sends():
+                self._send(address, flow, data)
+
+    def _flush_engine(self) -> None:
         engine = self.engine
         while ops := engine.take_ops():
             engine.on_committed(self.store.commit(ops, self.now), self.now)
         for data, flow in engine.take_sends():
             listener = engine.listeners[max(flow.listener, 0)]
             self._send((listener.host, listener.port), flow, data)
-        for address, agent in self.agents.items():
-            for data, flow in agent.take_sends():
-                self._send(address, flow, data)
 
     def _send(self, source: tuple[str, int], to: Flow, data: bytes) -> None:
         if self._record:

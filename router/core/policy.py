@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from router.core.flow import Flow
-from router.core.verdicts import Target, Verdict
+from router.core.verdicts import Target, Verdict, Wait
 from router.sip.message import Request, Response
 
 if TYPE_CHECKING:
@@ -14,21 +14,24 @@ if TYPE_CHECKING:
 
 
 class Policy(Protocol):
-    """The compiled routes with the objects of routes.cfg. An exception is that request's 500."""
+    """The compiled routes with the objects of routes.cfg. An exception is that request's 500.
 
-    def invite(self, call: Call) -> Verdict:
+    Where a Wait is given, the route has only begun; the core goes on when it has ended.
+    """
+
+    def invite(self, call: Call) -> Verdict | Wait:
         """request_route for a new call; may set `call.callee`, `call.caller`, `call.cdr`'s who."""
 
-    def request(self, request: Request, flow: Flow) -> Verdict:
+    def request(self, request: Request, flow: Flow) -> Verdict | Wait:
         """request_route for any other request outside a dialog."""
 
-    def branch(self, call: Call, attempt: Attempt) -> None:
+    def branch(self, call: Call, attempt: Attempt) -> Wait | None:
         """branch_route, before an attempt's INVITE is built."""
 
     def replied(self, call: Call, attempt: Attempt, response: Response) -> None:
         """reply_route, for each 1xx above 100 and each 2xx of a gateway."""
 
-    def failed(self, call: Call, attempt: Attempt) -> Verdict:
+    def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         """failure_route, after an attempt ended without an answer."""
 
     def ended(self, call: Call) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
 from router.core.end_reasons import EndReason
 from router.core.parameters import CallTimers
@@ -88,6 +88,25 @@ class Dial:
         self.on_branch = on_branch
         self.on_reply = on_reply
         self.on_failure = on_failure
+
+
+class Wait:
+    """The route waits for a function of Python's, and decides later.
+
+    `route` is what is left of it: a coroutine for a loop to run, at most `limit_ms` long. When it
+    has ended, `conclude(error)` gives the verdict (None of a branch_route) or raises the error,
+    made readable.
+    """
+
+    __slots__ = ("conclude", "limit_ms", "route")
+
+    def __init__(
+        self, route: Coroutine[Any, Any, Any], limit_ms: int,
+        conclude: Callable[[BaseException | None], Any],
+    ) -> None:
+        self.route = route
+        self.limit_ms = limit_ms
+        self.conclude = conclude
 
 
 Verdict = Respond | End | Drop | Next | Dial

@@ -80,6 +80,11 @@ class InviteServer:
                 self._retransmit = at(now + layer.t1, InviteServer._on_resend, self)
             self._end = at(now + layer.timeout, InviteServer._terminate, self)
 
+    def trying(self) -> None:
+        """100, so that the peer does not resend; once is enough."""
+        if not self._last:
+            self.respond(100)
+
     def on_retransmission(self) -> None:
         """The same INVITE came again: the route must not run twice."""
         if self._last and self.state in (PROCEEDING, COMPLETED):
