@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -29,7 +30,7 @@ from router.runtime.routes_file import load_routes
 
 INDENT = " " * 8
 DEEPER = " " * 10
-WIDEST_TITLE = 60
+WIDEST_TITLE = 72
 
 
 def test(
@@ -98,7 +99,7 @@ def _show(program: Program, file: Path, results: Sequence[TrialResult], pattern:
             Text(f'None of the {_counted(count, "test")} of {file} has "{pattern}" in its title.')
         )
         return
-    width = min(WIDEST_TITLE, max(len(plain(result.title)) for result in results))
+    width = min(WIDEST_TITLE, max(cell_len(plain(result.title)) for result in results))
     for result in results:
         console.print(_line(result, width))
     for result in results:
@@ -113,7 +114,8 @@ def _line(result: TrialResult, width: int) -> Text:
     word, style = ("passed", "green") if result.passed else ("FAILED", "bold red")
     line = Text()
     line.append(word, style)
-    line.append(f"  {plain(result.title).ljust(width)}  ")
+    title = plain(result.title)
+    line.append(f"  {title}{' ' * max(0, width - cell_len(title))}  ")
     virtual = f", {result.virtual_ms / 1000:g} s of calls" if result.virtual_ms else ""
     line.append(f"{result.took_s * 1000:.1f} ms{virtual}", "dim")
     return line

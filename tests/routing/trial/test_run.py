@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import itertools
 import time
+from pathlib import Path
 
 from routed import program_of
 from tried import ROUTES
 
+from router.routing.trial.offer import CODECS
 from router.routing.trial.run import run_trials
 
+ROOT = Path(__file__).parents[3]
 CALL = 'invite from 127.0.0.1 caller "1000" callee "86138";'
 TESTS = f"""
 test "first" {{ {CALL} expect gateway first; gateway first answers; }}
@@ -75,6 +78,25 @@ def test_worlds_do_not_outlive_their_trials() -> None:
     run_trials(program_of(ROUTES + TESTS))
     gc.collect()
     assert not [one for one in gc.get_objects() if isinstance(one, World)]
+
+
+def test_the_shipped_configuration_passes_its_tests() -> None:
+    results = run_trials(program_of((ROOT / "routes.cfg").read_text()))
+    assert len(results) >= 3
+    assert all(result.passed for result in results)
+
+
+def test_the_example_of_the_documentation_is_one_of_those() -> None:
+    page = (ROOT / "docs/test-blocks.md").read_text()
+    example = page.partition("```routes\n")[2].partition("```")[0]
+    assert example.startswith("test ")
+    assert example in (ROOT / "routes.cfg").read_text()
+
+
+def test_the_documentation_names_every_codec() -> None:
+    page = (ROOT / "docs/test-blocks.md").read_text()
+    named = page.partition("in this order: ")[2].partition(".")[0].split(", ")
+    assert sorted(named) == sorted(CODECS)
 
 
 def test_hundreds_run_in_a_second() -> None:
