@@ -11,6 +11,7 @@ from dsl.check.settings import CheckedBlock
 from dsl.surface import NAMED, ROUTE_KINDS, UNNAMED_KINDS, Surface
 from dsl.types import VOID, Type
 
+MAX_CHAIN = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EVENT = re.compile(r"[a-z]+:[A-Za-z_][A-Za-z0-9_]*( every [0-9]+(ms|s|m|h|d))?")
 
@@ -167,7 +168,22 @@ def order_routes(declarations: Declarations, report: Report) -> list[Route]:
     for start in declarations.routes.values():
         if start.key not in done:
             _visit(start, ordered, done, report)
+    _check_chains(ordered, report)
     return ordered
+
+
+def _check_chains(ordered: list[Route], report: Report) -> None:
+    """A chain of calls has to fit on Python's stack."""
+    lengths: dict[tuple[str, str], int] = {}
+    for route in ordered:
+        longest = max((lengths.get(target.key, 0) for target, _ in route.calls), default=0)
+        lengths[route.key] = longest + 1
+        if longest == MAX_CHAIN:
+            report.add(
+                "too-deep",
+                route.node.label_span,
+                f"{route.title} begins a chain of more than {MAX_CHAIN} routes that call each other",
+            )
 
 
 def _visit(start: Route, ordered: list[Route], done: set[tuple[str, str]], report: Report) -> None:

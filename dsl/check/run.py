@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsl import ast
-from dsl.check.data import check_references, check_timers, check_twins
+from dsl.check.contents import check_references, check_timers, check_twins
 from dsl.check.declarations import (
     Declarations,
     declare_blocks,

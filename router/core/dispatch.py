@@ -217,7 +217,7 @@ class Dispatch:
     def _new_call(self, request: Request, flow: Flow, server: InviteServer, tag: str) -> Call:
         engine = self._engine
         now = self._layer.now
-        call = Call(engine, f"{now:012x}{engine.slot:02x}{tag[:8]}", request, flow, server)
+        call = Call(engine, f"{now:012x}{engine.slot:02x}{engine.token()[:8]}", request, flow, server)
         leg = Leg(engine, call, request.call_id, tag)
         leg.answer_request(request, flow)
         call.a = leg
