@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import signal
 import socket as sockets
 import socketserver
@@ -26,6 +27,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from router.admin.scrape import Log, Scrape
 from router.runtime.clock import make_clock
+from router.runtime.run_record import RunRecord, read_run_record
 from router.store.boot import LIVE_DIR
 from router.store.live import LmdbLive
 
@@ -180,7 +182,8 @@ def run_metrics(
 ) -> int:
     """Serve /metrics until SIGTERM; the exit code of the process, 0.
 
-    `gateways` are (name, lines), lines -1 for no limit. `socket` is already listening; without
+    `gateways` are (name, lines), lines -1 for no limit, until the run record, which the supervisor
+    keeps up to date, tells others. `socket` is already listening; without
     it host and port are opened here, and OSError says that they cannot be. `now_ms` is the clock
     of the heartbeats. `stopping` tells whether the order to stop came before this was called.
     """
@@ -197,6 +200,7 @@ def run_metrics(
         open_live=lambda: LmdbLive(state / LIVE_DIR, readonly=True),
         now_ms=now_ms or make_clock(),
         log=log,
+        running=_running_under(os.getppid(), state),
     )
     try:
         # Ctrl-C goes to the whole process group; the supervisor stops us when the time has come.
@@ -211,3 +215,13 @@ def run_metrics(
     except _Stop:
         log("info", "stopped serving metrics")
     return 0
+
+
+def _running_under(supervisor: int, state: Path) -> Callable[[], RunRecord | None]:
+    """The run record, if this supervisor has written it and not an earlier one."""
+
+    def read() -> RunRecord | None:
+        record = read_run_record(state)
+        return record if record is not None and record.pid == supervisor else None
+
+    return read

@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from router.runtime.metrics import MAX_GATEWAYS
 from router.runtime.metrics_catalogue import CATALOGUE, OTHER, PREFIX
+from router.runtime.reload_report import APPLIED, FAILED, REFUSED
 from router.store.errors import StoreError
 from router.store.interface import Usage
 from router.store.ops import UNLIMITED
@@ -41,12 +42,24 @@ class Log(Protocol):
         """Write one line."""
 
 
+class Running(Protocol):
+    """What a reload changes of what a scrape tells."""
+
+    config_hash: str
+    gateways: list[tuple[str, int]]
+    reloads: dict[str, int]
+
+
+def _as_started() -> Running | None:
+    return None
+
+
 class Scrape:
     """A prometheus_client collector: every metric of the catalogue, in its order.
 
-    `gateways` are (name, lines) with -1 lines for no limit; `open_live` gives the live store, and
-    is asked again after it failed. A live store that cannot be read costs the gauges, not the
-    scrape.
+    `gateways` are (name, lines) with -1 lines for no limit; they and the hash hold until `running`
+    tells others. `open_live` gives the live store, and is asked again after it failed. A live store
+    that cannot be read costs the gauges, not the scrape.
     """
 
     def __init__(
@@ -59,6 +72,7 @@ class Scrape:
         open_live: Callable[[], LiveReader],
         now_ms: Callable[[], int],
         log: Log,
+        running: Callable[[], Running | None] = _as_started,
     ) -> None:
         self._directory = directory
         self._gateways = gateways
@@ -67,11 +81,18 @@ class Scrape:
         self._open_live = open_live
         self._now_ms = now_ms
         self._log = log
+        self._running = running
+        self._reloads: dict[str, int] = {}
         self._live: LiveReader | None = None
         self._live_fault = ""
 
     def collect(self) -> Iterator[Family]:
         """Every family of the catalogue, with samples where there are any."""
+        running = self._running()
+        if running is not None:
+            self._gateways = running.gateways
+            self._config_hash = running.config_hash
+            self._reloads = running.reloads
         # A worker that starts makes its file before it has a size: there is nothing in it yet.
         try:
             files = [str(file) for file in self._directory.iterdir() if _is_filled(file)]
@@ -87,6 +108,10 @@ class Scrape:
         families[PREFIX + "config_info"].add_sample(
             PREFIX + "config_info", {"hash": self._config_hash}, 1
         )
+        for result in (APPLIED, REFUSED, FAILED):
+            families[PREFIX + "reloads"].add_sample(
+                PREFIX + "reloads_total", {"result": result}, self._reloads.get(result, 0)
+            )
         self._add_lines(families)
         self._add_live(families)
         for metric in CATALOGUE:
@@ -136,6 +161,7 @@ class Scrape:
             active[label] = active.get(label, 0) + (usage.in_use if usage else 0)
             answers = 0 if state and state.down_until_ms > now_ms else 1
             up[label] = min(up.get(label, 1), answers)
+        self._add_draining(active, usages)
         _add_by_gateway(families[PREFIX + "active_calls"], active)
         _add_by_gateway(families[PREFIX + "gateway_up"], up)
         for slot in range(self._slots):
@@ -144,6 +170,15 @@ class Scrape:
                 PREFIX + "worker_up", {"slot": str(slot)}, int(age_ms < HEARTBEAT_MAX_AGE_MS)
             )
         families[PREFIX + "cdr_backlog"].add_sample(PREFIX + "cdr_backlog", {}, backlog)
+
+    def _add_draining(self, active: dict[str, float], usages: Mapping[str, Usage]) -> None:
+        """A gateway that a reload has removed is shown as long as calls are on it."""
+        configured = {GATEWAY_KEY + name for name, _ in self._gateways}
+        for key, usage in usages.items():
+            if usage.in_use and key not in configured:
+                name = key.removeprefix(GATEWAY_KEY)
+                label = name if len(active) < MAX_GATEWAYS else OTHER
+                active[label] = active.get(label, 0) + usage.in_use
 
 
 def _add_by_gateway(family: Family, values: Mapping[str, float]) -> None:

@@ -29,8 +29,13 @@ from router.routing.config import Config, build_config
 from router.runtime.child import FINISH, Life, set_process_name
 from router.runtime.logs import configure_logs, structlog_emitter
 from router.runtime.posts import Limits, Post
+from router.runtime.reload import Reloader
+from router.runtime.reload_check import Checker
+from router.runtime.reload_control import Control
+from router.runtime.reload_memory import Deployment
+from router.runtime.reload_report import APPLIED, Answer, Checked
 from router.runtime.routes_file import load_routes
-from router.runtime.run_record import make_run_record, write_run_record
+from router.runtime.run_record import RunRecord, make_run_record, write_run_record
 from router.runtime.service import (
     METRICS_DIR,
     METRICS_STAGE,
@@ -130,15 +135,30 @@ def _prepare(
     config.listeners = sockets.listeners  # as they came out: a port for 0, ours for a wildcard
     if steering and slots > 1:
         _steer(sockets)
-    posts = [*worker_posts(program, config, sockets), ledger_post(config.state)]
+    deployment = Deployment()
+    posts = [*worker_posts(program, config, sockets, deployment), ledger_post(config.state)]
     if metrics_socket is not None:
         config.metrics = metrics_socket.getsockname()[:2]
         posts.append(_metrics_post(config, slots, metrics_socket))
+    record = make_run_record(
+        pid=os.getpid(),
+        started_ms=_epoch_ms(),
+        config_hash=config.hash,
+        slots=slots,
+        gateways=_gateways(config),
+        metrics=_shown(*config.metrics) if config.metrics is not None else "",
+    )
     return Supervisor(
         posts,
         prepare=state_preparation(config.state),
         limits=Limits(shutdown_ms=config.shutdown_ms),
-        on_started=_announcer(routes, config, sockets),
+        on_started=_announcer(routes, config, sockets, record),
+        reloader=Reloader(
+            Checker(routes, program, config, deployment),
+            Control(config.state),
+            deployment,
+            _settler(config.state, record),
+        ),
     )
 
 
@@ -243,29 +263,43 @@ def _gateways(config: Config) -> list[tuple[str, int]]:
     return [(gateway.name, gateway.lines) for gateway in config.gateways.values()]
 
 
-def _announcer(routes: Path, config: Config, sockets: Sockets) -> Callable[[], None]:
+def _announcer(
+    routes: Path, config: Config, sockets: Sockets, record: RunRecord
+) -> Callable[[], None]:
     """What is told once everything runs: to people on standard output, to commands in a file."""
-    slots = len(sockets.slots)
-    metrics = _shown(*config.metrics) if config.metrics is not None else ""
 
     def announce() -> None:
-        for line in _start_lines(routes, config, sockets, metrics):
+        for line in _start_lines(routes, config, sockets, record.metrics):
             print(line)
         sys.stdout.flush()
-        record = make_run_record(
-            pid=os.getpid(),
-            started_ms=time.time_ns() // 1_000_000,
-            config_hash=config.hash,
-            slots=slots,
-            gateways=_gateways(config),
-            metrics=metrics,
-        )
-        try:
-            write_run_record(config.state, record)
-        except OSError as error:
-            structlog.get_logger().warning("run record not written", reason=str(error))
+        _keep(config.state, record)
 
     return announce
+
+
+def _settler(state: Path, record: RunRecord) -> Callable[[Answer, Checked, dict[str, int]], None]:
+    """What is written down of a reload: where status and metrics find it."""
+
+    def settle(answer: Answer, checked: Checked, counts: dict[str, int]) -> None:
+        record.reloads = dict(counts)
+        if answer.result == APPLIED:
+            record.config_hash = checked.config_hash
+            record.gateways = checked.gateways
+            record.reloaded_ms = _epoch_ms()
+        _keep(state, record)
+
+    return settle
+
+
+def _keep(state: Path, record: RunRecord) -> None:
+    try:
+        write_run_record(state, record)
+    except OSError as error:
+        structlog.get_logger().warning("run record not written", reason=str(error))
+
+
+def _epoch_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _start_lines(routes: Path, config: Config, sockets: Sockets, metrics: str) -> list[str]:

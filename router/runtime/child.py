@@ -12,6 +12,7 @@ import ctypes
 import mmap
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -61,13 +62,15 @@ class Heartbeats:
 class Life:
     """One process's life: its generation, its orders, its heartbeat."""
 
-    __slots__ = ("_cell", "_heartbeats", "_listener", "generation", "order")
+    __slots__ = ("_cell", "_heartbeats", "_listener", "channel", "generation", "order")
 
     def __init__(self, generation: int, heartbeats: Heartbeats, cell: int) -> None:
         self.generation = generation
         """Number of this process among all that the supervisor ever started, from 1."""
         self.order = 0
         """0: go on; FINISH: no new work; END_AT_ONCE."""
+        self.channel: socket.socket | None = None
+        """Where the supervisor tells a worker to load a new configuration."""
         self._heartbeats = heartbeats
         self._cell = cell
         self._listener: Callable[[], None] | None = None

@@ -144,6 +144,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Always 1; the label is the hash of the routes.cfg that decides. The same hash stands in "
         "every CDR.",
     ),
+    Metric(
+        "reloads",
+        "counter",
+        ("result",),
+        "Reloads of routes.cfg, by how they ended: applied, refused (its findings), failed (ours). "
+        "After a refused one the old configuration runs on: see trunkline check.",
+    ),
 )
 
 BY_NAME: Final = {metric.name: metric for metric in CATALOGUE}

@@ -37,6 +37,8 @@ class Post(NamedTuple):
     """Stop order: 0 the workers, then 1, 2 …"""
     beats: bool = True
     """Whether the process promises a heartbeat; if not, it counts as booted at once."""
+    reloads: bool = False
+    """Whether the process follows reloads through `Life.channel`."""
 
 
 class Seat:

@@ -1,8 +1,8 @@
 """STATE/running.json: what a running router is, for commands that look at it from outside.
 
 Live state says what happens; this says what was started: which interpreter, which configuration,
-how many workers, which gateways with how many lines. It outlives the router, so it alone proves
-nothing about whether one runs: heartbeats do.
+how many workers, which gateways with how many lines; a reload brings it up to date. It outlives
+the router, so it alone proves nothing about whether one runs: heartbeats do.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class RunRecord(msgspec.Struct):
     python_version: str
     metrics: str = ""
     """host:port of /metrics, "" when there is none."""
+    reloaded_ms: int = 0
+    """Of the last reload that was applied, 0 for none."""
+    reloads: dict[str, int] = {}
+    """Reloads so far by how they ended: applied, refused, failed."""
 
 
 def make_run_record(

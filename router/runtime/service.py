@@ -15,6 +15,7 @@ import structlog
 
 from dsl.program import Program
 from router.core.engine import Engine
+from router.core.policy import Policy
 from router.core.steering import owner_slot
 from router.routing.config import Config
 from router.routing.switch import build_switch
@@ -23,6 +24,9 @@ from router.runtime.ledger_process import StopSignal, run_ledger
 from router.runtime.logs import structlog_emitter
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
 from router.runtime.posts import Post
+from router.runtime.reload_image import open_image
+from router.runtime.reload_memory import Deployment
+from router.runtime.reload_swap import Swapper, free_with
 from router.runtime.sockets import Sockets
 from router.runtime.tokens import TokenSource
 from router.runtime.worker import Birth, Equipment, run_worker
@@ -61,15 +65,17 @@ def state_preparation(state: Path) -> Callable[[Life], int]:
     return prepare
 
 
-def worker_posts(program: Program, config: Config, sockets: Sockets) -> list[Post]:
-    """One post for each slot."""
-    equip = _worker_equipment(program, config)
+def worker_posts(
+    program: Program, config: Config, sockets: Sockets, deployment: Deployment | None = None
+) -> list[Post]:
+    """One post for each slot; a worker runs what is deployed when it is born, else `program`."""
+    equip = _worker_equipment(program, config, deployment or Deployment())
 
     def post(slot: int) -> Post:
         def run(life: Life) -> int:
             return run_worker(life, slot=slot, sockets=sockets, equip=equip)
 
-        return Post(f"worker {slot}", f"tl-worker-{slot}", run, WORKERS_STAGE)
+        return Post(f"worker {slot}", f"tl-worker-{slot}", run, WORKERS_STAGE, reloads=True)
 
     return [post(slot) for slot in range(len(sockets.slots))]
 
@@ -90,22 +96,29 @@ def ledger_post(state: Path) -> Post:
     return Post("ledger", "tl-ledger", run, LEDGER_STAGE)
 
 
-def _worker_equipment(program: Program, config: Config) -> Callable[[Birth], Equipment]:
+def _worker_equipment(
+    first: Program, started: Config, deployment: Deployment
+) -> Callable[[Birth], Equipment]:
     """How a worker of this configuration comes by its store, engine and metrics."""
 
     def equip(birth: Birth) -> Equipment:
         log = birth.log
+
+        def make_policy(program: Program, config: Config) -> Policy:
+            policy = build_switch(
+                program, config, tally=birth.tally, stopwatch=time.perf_counter, log=log.line
+            )
+            if program is not first:
+                free_with(policy, program)
+            return policy
+
+        image = deployment.read()
+        program, config = (first, started) if image is None else open_image(image, started)
         try:
             store = LmdbLive(config.state / LIVE_DIR, slot=birth.slot)
             flusher = MetricsFlusher(config.state / METRICS_DIR, birth.slot)
             engine = Engine(
-                build_switch(
-                    program,
-                    config,
-                    tally=birth.tally,
-                    stopwatch=time.perf_counter,
-                    log=log.line,
-                ),
+                make_policy(program, config),
                 listeners=birth.listeners,
                 slot=birth.slot,
                 slots=birth.slots,
@@ -137,6 +150,7 @@ def _worker_equipment(program: Program, config: Config) -> Callable[[Birth], Equ
             except StoreError as error:
                 log.line("error", "heartbeat not stored", reason=str(error))
 
-        return Equipment(engine, store, on_second, store.close)
+        swapper = Swapper(engine, store, config, started, make_policy)
+        return Equipment(engine, store, on_second, store.close, swapper.load)
 
     return equip

@@ -36,6 +36,7 @@ from router.runtime.child import (
     spawn,
 )
 from router.runtime.posts import Limits, Post, Seat
+from router.runtime.reload import Reloader
 
 log = structlog.get_logger(process="supervisor")
 
@@ -61,10 +62,12 @@ class Supervisor:
         prepare: Callable[[Life], int] | None = None,
         limits: Limits | None = None,
         on_started: Callable[[], None] | None = None,
+        reloader: Reloader | None = None,
     ) -> None:
         self._limits = limits if limits is not None else Limits()
         self._prepare = prepare
         self._on_started = on_started
+        self._reloader = reloader
         self._heartbeats = Heartbeats(len(posts) + 1)
         self._seats = [Seat(post, cell) for cell, post in enumerate(posts)]
         self._generation = 0
@@ -87,6 +90,8 @@ class Supervisor:
         try:
             if self._prepare is not None and not self._prepared(self._prepare):
                 return self._code
+            if self._reloader is not None:
+                self._reloader.open(self)
             while True:
                 now_ms = _now_ms()
                 self._take_signals(now_ms)
@@ -97,8 +102,12 @@ class Supervisor:
                 self._relieve(now_ms)
                 self._fill(now_ms)
                 self._announce()
+                if self._reloader is not None:
+                    self._reloader.turn(now_ms)
                 self._wait(now_ms)
         finally:
+            if self._reloader is not None:
+                self._reloader.close()
             restore()
         log.info("stopped", exit=self._code)
         return self._code
@@ -134,6 +143,8 @@ class Supervisor:
         """In a child: what belongs to the supervisor's loop is not the child's."""
         signal.set_wakeup_fd(-1)
         self._let_go()
+        if self._reloader is not None:
+            self._reloader.let_go()
 
     def _wait(self, now_ms: int) -> None:
         """Until a signal or the next thing to do; heartbeats do not wake, they are looked at."""
@@ -144,20 +155,25 @@ class Supervisor:
                 until_ms = min(until_ms, seat.due_ms)
         if self._order:
             until_ms = min(until_ms, self._deadline_ms())
-        with contextlib.suppress(InterruptedError):
-            ready, _, _ = select.select(
-                [self._wake_read], [], [], max(until_ms - now_ms, 1) / 1_000
-            )
-            if ready:
-                with contextlib.suppress(BlockingIOError):
-                    while os.read(self._wake_read, 512):
-                        pass
+        waiting = select.poll()
+        waiting.register(self._wake_read, select.POLLIN)
+        if self._reloader is not None:
+            until_ms = min(until_ms, self._reloader.due_ms() or until_ms)
+            for descriptor, events in self._reloader.watched():
+                waiting.register(descriptor, events)
+        waiting.poll(max(until_ms - now_ms, 1))
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_read, 512):
+                pass
 
     def _take_signals(self, now_ms: int) -> None:
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGHUP:
-                log.warning("SIGHUP ignored: restart Trunkline to take a changed configuration")
+                if self._reloader is not None:
+                    self._reloader.ask()
+                else:
+                    log.warning("SIGHUP ignored")
             elif number in (signal.SIGTERM, signal.SIGINT):
                 self._raise_order(min(self._order + 1, KILL), now_ms)
 
@@ -165,8 +181,7 @@ class Supervisor:
 
     def _prepared(self, prepare: Callable[[Life], int]) -> bool:
         """Run the preparation in a process of its own: the store must not be open in this one."""
-        life = Life(0, self._heartbeats, len(self._seats))
-        pid = spawn("tl-preparation", prepare, life, self._at_birth)
+        pid = self.launch("tl-preparation", prepare)
         while True:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
@@ -194,11 +209,17 @@ class Supervisor:
             seat.born_ms = now_ms
             life = Life(self._generation, self._heartbeats, seat.cell)
             try:
+                if self._reloader is not None and seat.post.reloads:
+                    life.channel = self._reloader.engage(seat.cell, seat.post.name).theirs
                 seat.pid = spawn(seat.post.title, seat.post.run, life, self._at_birth)
             except OSError as error:
                 self._put_off(seat, now_ms)
+                if self._reloader is not None:
+                    self._reloader.lost(seat.cell, now_ms)
                 log.error("cannot fork", post=seat.post.name, reason=str(error))
                 continue
+            if life.channel is not None:
+                life.channel.close()
             log.info("started", post=seat.post.name, pid=seat.pid, generation=self._generation)
 
     def _gone(self, seat: Seat) -> bool:
@@ -224,6 +245,8 @@ class Supervisor:
 
     def _on_exit(self, seat: Seat, status: int, now_ms: int) -> None:
         pid, seat.pid = seat.pid, 0
+        if self._reloader is not None:
+            self._reloader.lost(seat.cell, now_ms)
         code = os.waitstatus_to_exitcode(status)
         if code == EXIT_OK and seat.told:
             log.info("ended", post=seat.post.name, pid=pid)
@@ -294,6 +317,23 @@ class Supervisor:
             if self._on_started is not None:
                 self._on_started()
 
+    # What a reload asks
+
+    def launch(self, title: str, run: Callable[[Life], int]) -> int:
+        """Fork a process that is on no post; its pid. OSError when it cannot."""
+        return spawn(title, run, Life(0, self._heartbeats, len(self._seats)), self._at_birth)
+
+    def kill(self, cell: int, why: str) -> None:
+        """Kill the process of a seat; it is replaced as any that died."""
+        seat = self._seats[cell]
+        if seat.pid:
+            log.error("killed", post=seat.post.name, pid=seat.pid, reason=why)
+            os.kill(seat.pid, signal.SIGKILL)
+
+    def allow_shutdown(self, shutdown_ms: int) -> None:
+        """How long running calls may go on after the first signal, from now on."""
+        self._limits = self._limits._replace(shutdown_ms=shutdown_ms)
+
     # Stopping
 
     def _raise_order(self, order: int, now_ms: int) -> None:
@@ -301,6 +341,8 @@ class Supervisor:
             return
         self._order = order
         self._order_since_ms = now_ms
+        if self._reloader is not None:
+            self._reloader.stop(now_ms)
         if order == FINISH:
             self._stage_since_ms = now_ms
             log.info(

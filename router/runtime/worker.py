@@ -17,6 +17,7 @@ from router.runtime.child import EXIT_OK, FINISH, Life
 from router.runtime.clock import make_clock
 from router.runtime.driver import CommittingStore, DrivenEngine, Driver
 from router.runtime.logs import BoundedLog, structlog_emitter
+from router.runtime.reload_channel import Follower, Swap
 from router.runtime.sockets import Sockets
 from router.runtime.streams import StreamLimits
 
@@ -52,6 +53,8 @@ class Equipment(NamedTuple):
     store: CommittingStore
     on_second: Callable[[int], None]
     close: Callable[[], None]
+    load: Callable[[bytes], Swap] | None = None
+    """Makes a new configuration ready, from an image; None: reloads are not followed."""
 
 
 def run_worker(
@@ -125,6 +128,7 @@ class _Worker:
                 loop.call_soon_threadsafe(ordered.set)
 
         self._life.on_order(wake)
+        self._follow_reloads(loop, driver, equipment)
         self._every_second(loop, driver, equipment)
         try:
             await self._until_ended(driver, ordered)
@@ -134,6 +138,25 @@ class _Worker:
             equipment.on_second(self._now())
             equipment.close()
         return EXIT_OK
+
+    def _follow_reloads(
+        self, loop: asyncio.AbstractEventLoop, driver: Driver, equipment: Equipment
+    ) -> None:
+        channel, load = self._life.channel, equipment.load
+        if channel is None or load is None:
+            return
+
+        def fault(trace: str) -> None:
+            self._log.line("error", "a new configuration could not be loaded", trace=trace)
+
+        follower = Follower(channel, load, self._now, fault)
+
+        def read() -> None:
+            if not follower.read():
+                loop.remove_reader(channel)
+            driver.finish_turn(self._now())
+
+        loop.add_reader(channel, read)
 
     def _every_second(
         self, loop: asyncio.AbstractEventLoop, driver: Driver, equipment: Equipment

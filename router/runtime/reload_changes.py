@@ -1,0 +1,95 @@
+"""What differs between two programs, in the words of routes.cfg."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
+from typing import Any
+
+from dsl.constants import is_constant_name
+from dsl.program import Block, Handler, Program
+from dsl.running import NetworkSet
+from router.runtime.reload_report import ADDED, CHANGED, REMOVED, Change
+
+
+def changes_between(old: Program, new: Program) -> list[Change]:
+    """All differences that change what calls meet: settings, then blocks, then routes.
+
+    Comments, layout and order do not count. Values are not shown: they may be secrets.
+    """
+    return [
+        *_compare(old.settings, new.settings, str, _nothing),
+        *_compare(_by_key(old.blocks), _by_key(new.blocks), " ".join, _block_details),
+        *_compare(_shapes_of(old), _shapes_of(new), _route_name, _nothing),
+    ]
+
+
+def _compare(
+    old: Mapping[Any, Any],
+    new: Mapping[Any, Any],
+    name: Callable[[Any], str],
+    details: Callable[[Any, Any], tuple[str, ...]],
+) -> list[Change]:
+    found = [Change(ADDED, name(key)) for key in new if key not in old]
+    found += [Change(REMOVED, name(key)) for key in old if key not in new]
+    found += [
+        Change(CHANGED, name(key), details(old[key], new[key]))
+        for key in new
+        if key in old and not _alike(old[key], new[key])
+    ]
+    return found
+
+
+def _by_key(blocks: Sequence[Block]) -> dict[tuple[str, str], Block]:
+    return {(block.kind, block.name): block for block in blocks}
+
+
+def _alike(old: Any, new: Any) -> bool:
+    if isinstance(old, Block):
+        # Where it stands in the file is no difference.
+        return old.settings == new.settings and not _block_details(old, new)
+    return bool(old == new)
+
+
+def _block_details(old: Block, new: Block) -> tuple[str, ...]:
+    details = [change.name for change in _compare(old.settings, new.settings, str, _nothing)]
+    for change in _compare(_by_key(old.children), _by_key(new.children), " ".join, _block_details):
+        more = ", ".join(change.details) if change.what == CHANGED else change.what
+        details.append(f"{change.name}: {more}")
+    return tuple(details)
+
+
+def _nothing(_: Any, __: Any) -> tuple[str, ...]:
+    return ()
+
+
+def _route_name(key: tuple[str, str]) -> str:
+    kind, name = key
+    return f"{kind}[{name}]" if name else kind
+
+
+def _shapes_of(program: Program) -> dict[tuple[str, str], object]:
+    return {key: _shape_of(handler, program) for key, handler in program.routes.items()}
+
+
+def _shape_of(handler: Handler, program: Program) -> object:
+    """What a handler does, whatever lines it stands on."""
+    code = getattr(handler, "__code__", None)
+    return _shape(code, program.namespace) if isinstance(code, CodeType) else handler
+
+
+def _shape(code: CodeType, namespace: Mapping[str, Any]) -> object:
+    constants = tuple(
+        _shape(one, namespace) if isinstance(one, CodeType) else (type(one).__name__, one)
+        for one in code.co_consts
+    )
+    # Constants are numbered through the file: a new one in another route must not count here.
+    names = tuple(
+        _meaning(namespace[name]) if is_constant_name(name) and name in namespace else name
+        for name in code.co_names
+    )
+    return code.co_code, constants, names, code.co_varnames
+
+
+def _meaning(value: Any) -> object:
+    return value.networks if isinstance(value, NetworkSet) else value

@@ -1,0 +1,123 @@
+"""What a reload does before any worker hears of it: in a child process, checked, compiled, tried.
+
+The supervisor is kept out of it: the checker's memory goes with the child, a fault of it ends the
+child alone, and the store is never near.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from dsl.findings import HINT, ConfigError, Finding, render_finding
+from dsl.load import check_routes, make_image
+from dsl.outcome import Outcome
+from dsl.program import Program
+from dsl.sources import SourceError
+from router.routing.config import Config
+from router.routing.surface import SURFACE
+from router.routing.trial.results import Failure
+from router.routing.trial.run import run_trials
+from router.runtime.child import EXIT_OK
+from router.runtime.reload_changes import changes_between
+from router.runtime.reload_image import RESTART_SETTINGS, open_image
+from router.runtime.reload_memory import Deployment, write_memory
+from router.runtime.reload_report import Checked
+from router.runtime.routes_file import DiskFiles
+
+NICENESS = 10
+"""The calls come first: checking may take longer while they need the processor."""
+MAX_FINDINGS = 500
+
+
+class Checker:
+    """Checks the configuration that was started as it stands now, against what runs.
+
+    `started` is the program of the start with its configuration, on which the sockets and files
+    are that no reload can change.
+    """
+
+    def __init__(
+        self, routes: Path, program: Program, started: Config, deployment: Deployment
+    ) -> None:
+        self.routes = routes
+        self._program = program
+        self._started = started
+        self._deployment = deployment
+
+    def run(self, image: int, report: int) -> int:
+        """In the child: fill the two memory files; the exit code."""
+        os.nice(NICENESS)
+        checked, raw = self.check()
+        write_memory(image, raw)
+        write_memory(report, msgspec.msgpack.encode(checked))
+        return EXIT_OK
+
+    def check(self) -> tuple[Checked, bytes]:
+        """The report, and the image if there is nothing against it."""
+        running = self._running()
+        try:
+            outcome = check_routes(str(self.routes), SURFACE, DiskFiles(), loading=True)
+            raw = make_image(outcome, SURFACE).to_bytes()
+        except SourceError as error:
+            return Checked(str(error), previous_hash=running.hash), b""
+        except ConfigError:
+            checked = _found(outcome, running)
+            checked.sentence = f"{_count(outcome.errors, 'error')} in the configuration"
+            return checked, b""
+        checked = _found(outcome, running)
+        # From the image, as the workers will: what cannot be loaded fails here.
+        program, config = open_image(raw, self._started)
+        checked.config_hash = program.hash
+        checked.gateways = [(one.name, one.lines) for one in config.gateways.values()]
+        checked.shutdown_ms = config.shutdown_ms
+        checked.restart = [
+            name
+            for name in RESTART_SETTINGS
+            if program.settings.get(name) != self._program.settings.get(name)
+        ]
+        checked.changes = changes_between(running, program)
+        results = run_trials(program)
+        failed = [one for one in results if one.failure is not None]
+        checked.tests = len(results)
+        checked.failures = [_told(one.title, one.failure) for one in failed if one.failure]
+        if failed:
+            checked.sentence = f"{len(failed)} of {_count(len(results), 'test')} failed"
+            return checked, b""
+        return checked, raw
+
+    def _running(self) -> Program:
+        raw = self._deployment.read()
+        return self._program if raw is None else open_image(raw, self._started)[0]
+
+
+def _found(outcome: Outcome, running: Program) -> Checked:
+    shown: list[Finding] = [one for one in outcome.findings if one.severity != HINT]
+    texts = outcome.unit.texts
+    checked = Checked(
+        previous_hash=running.hash,
+        findings=[render_finding(one, texts.get(one.file, "")) for one in shown[:MAX_FINDINGS]],
+        lines=[
+            f"{one.file}:{one.line}:{one.column}: {one.severity}: {one.message} [{one.code}]"
+            for one in shown[:MAX_FINDINGS]
+        ],
+    )
+    if len(shown) > MAX_FINDINGS:
+        more = f"and {len(shown) - MAX_FINDINGS} findings more: trunkline check shows all"
+        checked.findings.append(more)
+        checked.lines.append(more)
+    return checked
+
+
+def _told(title: str, failure: Failure) -> str:
+    lines = [f'{failure.position}: test "{title}" failed: {failure.sentence}']
+    lines.append(f"      at: {failure.step}")
+    lines += [f"      decision: {line}" for line in failure.decision]
+    lines += [f"      log: {line}" for line in failure.log]
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,87 @@
+"""In a worker: from an image to routes that are ready, and into their place between two turns."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from dsl.program import Program
+from router.core.engine import Engine
+from router.core.policy import Policy
+from router.routing.config import Config
+from router.runtime.reload_channel import Swap
+from router.runtime.reload_image import open_image
+from router.store.errors import StoreError
+from router.store.records import GatewayState
+
+
+class HealthStore(Protocol):
+    """What of the store a swap reads."""
+
+    def gateway_states(self) -> Mapping[str, GatewayState]:
+        """Passive health of every gateway that has some, by key."""
+
+
+class Swapper:
+    """Gives an engine new routes.
+
+    `config` is what the engine runs now, `started` the one whose sockets and files stay;
+    `make_policy` makes the routes' policy.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: HealthStore,
+        config: Config,
+        started: Config,
+        make_policy: Callable[[Program, Config], Policy],
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._config = config
+        self._started = started
+        self._make_policy = make_policy
+
+    def load(self, raw: bytes) -> Swap:
+        """Make everything of an image ready; what it returns swaps to it and cannot fail."""
+        program, config = open_image(raw, self._started)
+        policy = self._make_policy(program, config)
+        moved = moved_gateways(self._config, config)
+
+        def swap(now_ms: int) -> None:
+            self._config = config
+            engine = self._engine
+            engine.use_policy(policy, config.timers, now_ms)
+            if moved:
+                engine.health.forget(moved, self._is_aside(now_ms))
+
+        return swap
+
+    def _is_aside(self, now_ms: int) -> Callable[[str], bool]:
+        try:
+            states = self._store.gateway_states()
+        except StoreError:
+            return lambda name: True  # to lift what was not there harms nobody
+        aside = {key for key, state in states.items() if state.down_until_ms > now_ms}
+        return lambda name: f"gateway:{name}" in aside
+
+
+def moved_gateways(old: Config, new: Config) -> list[str]:
+    """The gateways, by name, that are gone or stand at another address."""
+    return [
+        name
+        for name, gateway in old.gateways.items()
+        if (other := new.gateways.get(name)) is None
+        or (gateway.transport, gateway.host, gateway.port)
+        != (other.transport, other.host, other.port)
+    ]
+
+
+def free_with(policy: Policy, program: Program) -> None:
+    """Let a program's code go with the policy that runs it, that is with the last call of its.
+
+    Handlers and their namespace refer to each other, and a worker's collector looks rarely.
+    """
+    weakref.finalize(policy, program.namespace.clear).atexit = False
