@@ -193,13 +193,14 @@ class Builder(Transformer[Token, Any]):
         if len(children) == 5:
             last = children[4]
             if isinstance(last, ast.If):
-                # An `else if` adds a branch and no depth; a long row of them is not nested.
+                # An `else if` adds a branch and little depth; a long row of them is not nested.
+                depth = max(depth, last.depth - _row_depth(last.branches))
                 branches += last.branches
                 otherwise = last.otherwise
-                depth = max(depth, last.depth)
             else:
                 otherwise = self._branch(last)
                 depth = max(depth, _deepest(otherwise) + 1)
+        depth += _row_depth(branches)
         return self._bounded(ast.If(self.span(word, children[-1]), branches, otherwise, depth))
 
     def while_(self, children: list[Any]) -> ast.Node:
@@ -220,7 +221,7 @@ class Builder(Transformer[Token, Any]):
         cases = [child for child in children[3:-1] if isinstance(child, ast.Case)]
         if len(cases) != len(children) - 4:
             self.broken = True
-        depth = max((case.depth for case in cases), default=0) + 1
+        depth = max((case.depth for case in cases), default=0) + 1 + _row_depth(cases)
         span = self.span(word, children[-1])
         return self._bounded(ast.Switch(span, children[1], cases, self.span(word, word), depth))
 
@@ -420,3 +421,8 @@ def _depth(node: Any) -> int:
 
 def _deepest(body: Sequence[ast.Node]) -> int:
     return max(map(_depth, body), default=0)
+
+
+def _row_depth(branches: Sequence[Any]) -> int:
+    # In Python each branch of a row stands in the `else` of the one before it.
+    return len(branches) // 8

@@ -182,7 +182,8 @@ def _check_chains(ordered: list[Route], report: Report) -> None:
             report.add(
                 "too-deep",
                 route.node.label_span,
-                f"{route.title} begins a chain of more than {MAX_CHAIN} routes that call each other",
+                f"{route.title} begins a chain of more than {MAX_CHAIN} routes",
+                "each of them calls the next one; let one call several instead",
             )
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from fake_context import TooManySteps, handlers, logged, run_route, value_of
+from routes_text import check_text, codes
 
 
 @pytest.mark.parametrize(
@@ -323,3 +324,40 @@ def test_calls_of_routes_and_turns_of_loops_are_steps() -> None:
     route[B] { log(info, "b"); }
     """
     assert run_route(text).steps == 5
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "if ($rs == 1) return; " + "else if ($rs == 2) return; " * 240,
+        "log(info, " + " + ".join(['"a"'] * 60) + ");",
+        "if (" + " || ".join(["$rs == 1"] * 2000) + ") return;",
+        "if ($rs in [" + ", ".join(map(str, range(20_000))) + "]) return;",
+        "switch ($rs) {" + "".join(f"case {n}: return;" for n in range(240)) + "}",
+        "{" * 60 + 'log(info, "x");' + "}" * 60,
+    ],
+    ids=["else-if", "concatenation", "or", "list", "cases", "groups"],
+)
+def test_what_is_long_and_passes_the_check_compiles_and_runs(statements: str) -> None:
+    logged(statements, reply_code=0)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "if ($rs == 1) " * 3000 + "return;",
+        "if (" + "!" * 3000 + "true) return;",
+        "{" * 3000 + "}" * 3000,
+        "if ($rs == 1) return; " + "else if ($rs == 2) return; " * 3000,
+    ],
+    ids=["if", "not", "groups", "else-if"],
+)
+def test_what_is_too_deep_for_python_is_a_finding(statements: str) -> None:
+    text = "request_route { reply(200); }\nend_route {\n" + statements + "\n}"
+    assert set(codes(check_text(text))) == {"too-deep"}
+
+
+def test_a_chain_of_routes_that_python_could_not_call_is_a_finding() -> None:
+    text = "request_route { route(R0); reply(200); }\n"
+    text += "".join(f"route[R{n}] {{ route(R{n + 1}); }}\n" for n in range(2000))
+    assert codes(check_text(text + "route[R2000] { exit; }")).count("too-deep") == 1
