@@ -283,7 +283,8 @@ class StatementReader:
         )
 
     def _amount(self, words: Words) -> Any:
-        if not self._surface.blocks["deck"].ready:
+        deck = self._surface.blocks.get("deck")
+        if deck is None or not deck.ready:  # nothing has a price then
             name = words.taken[-1]
             raise self._not_supported(words, name.span, name.text)
         return words.value("an amount", _DECIMAL)

@@ -227,7 +227,7 @@ class Agent:
             host, port = uri_host_port(uri)
         except SipError:
             return current
-        return Flow(self.listener.transport, host, port or 5060, 0)
+        return Flow(current.transport, host, port or 5060, 0)
 
     def place(
         self, callee: str, caller: str, peer: Flow, *, hang_up_after_ms: int | None = None,

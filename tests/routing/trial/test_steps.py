@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
-from tried import ROUTES, passes, tried
+from routed import program_of
+from tried import ROUTES, passes, sentence, tried
+
+from router.routing.trial.ground import Ground
+from router.routing.trial.run import run_trial
 
 CALL = 'invite from 127.0.0.1 caller "1000" callee "86138";'
 
@@ -228,3 +235,41 @@ def test_a_customer_who_is_a_gateway_too() -> None:
     passes('invite from 192.0.2.93:5070 callee "86138"; gateway first replies 503;'
            " gateway second replies 503; expect gateway third; gateway third answers;"
            " caller hangs up after 1s; expect end Normal duration 1s;", routes)
+
+
+def test_gateways_at_one_address_over_two_transports() -> None:
+    routes = ROUTES.replace("gateway second { address = 192.0.2.91:5060",
+                            "gateway second { address = 192.0.2.91:5060;transport=tcp")
+    passes(f"{CALL} gateway first answers; callee hangs up after 1s; expect end Normal duration 1s;"
+           f" {CALL} gateway first replies 503; gateway second answers; callee hangs up after 1s;"
+           " expect end Normal duration 1s;", routes)
+
+
+def test_amounts_are_compared_exactly() -> None:
+    program = program_of(ROUTES + f'test "t" {{ {CALL} gateway first answers; caller hangs up;'
+                         " expect end Normal; }")
+    ground = Ground(program)
+    (trial,) = program.tests
+    for charge, cost, expected in (
+        ("0.00", "0", None),
+        ("0.12", None, "expected a charge of 0.12, but it was 0"),
+        (None, "0.000001", "expected a cost of 0.000001, but it was 0"),
+    ):
+        end = replace(
+            trial.steps[-1],
+            charge=Decimal(charge) if charge else None,
+            cost=Decimal(cost) if cost else None,
+        )
+        failure = run_trial(ground, replace(trial, steps=(*trial.steps[:-1], end))).failure
+        assert (failure.sentence if failure is not None else None) == expected
+
+
+def test_a_long_wait_costs_nothing() -> None:
+    passes(f"{CALL} gateway first answers; wait 300d; expect end SessionTimeout duration 2h;")
+
+
+def test_calls_that_never_come_to_rest_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.routing.trial.world.MAX_EVENTS", 2)
+    assert sentence(f"{CALL} gateway first answers; expect end Normal;") == (
+        "expected the calls to come to rest, but 2 events later they had not"
+    )
