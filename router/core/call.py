@@ -37,7 +37,7 @@ from router.core.waiting import Waiting, suspend
 from router.core.wheel import Timer, cancel
 from router.sip.message import Request, Response
 from router.sip.sdp import first_codec
-from router.store.ops import Finish, Opened, Save
+from router.store.ops import Finish, Forget, Keep, Opened, Save
 from router.store.records import CallRecord, Cdr
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Call:
         "_opening", "_passthrough", "_timer", "a", "added", "admitted",
         "attempt", "b", "body",
         "callee", "caller", "cdr", "context", "dial", "display", "domain", "engine", "flow", "id",
-        "last", "max_forwards", "policy", "record", "relay", "removed", "request", "server",
+        "kept", "last", "max_forwards", "policy", "record", "relay", "removed", "request", "server",
         "state", "tried", "waiting",
     )
 
@@ -93,6 +93,7 @@ class Call:
         self.cdr: Cdr
         self.record: CallRecord
         self.admitted = False
+        self.kept = False  # the store has a record, though no lines were taken
         self._passthrough = ""
         self._timer: Timer | None = None
         self._opening: Timer | None = None
@@ -106,9 +107,7 @@ class Call:
     def carry_out(self, verdict: Verdict | Wait) -> None:
         """Does what a request_route or a failure_route decided, now or when it has ended."""
         if isinstance(verdict, Wait):
-            if self.server is not None:
-                self.server.trying()
-            suspend(self.engine, verdict, self, None, Call.carry_out)
+            self._wait(verdict)
         elif isinstance(verdict, Dial):
             hunt.begin(self, verdict)
         elif isinstance(verdict, Next):
@@ -127,6 +126,16 @@ class Call:
             )
         elif isinstance(verdict, Drop):
             self._drop()
+
+    def _wait(self, wait: Wait) -> None:
+        server = self.server
+        if server is not None and not self.admitted and not self.kept:
+            server.trying()
+            # The caller has heard of us: if this worker dies, its successor has to answer.
+            self.kept = True
+            self.record = hunt.early_record(self)
+            self.engine.ask(Keep(self.record), None)
+        suspend(self.engine, wait, self, None, Call.carry_out)
 
     def passthrough(self, removed: frozenset[str]) -> str:
         """The caller's header lines that go on to a gateway, as they came."""
@@ -353,6 +362,8 @@ class Call:
         server = self.server
         if server is not None:
             server.keep_silent()
+        if self.kept:
+            self.engine.ask(Forget(self.id), None)
         self._release()
 
     def finish(self, reason: EndReason, side: str) -> None:

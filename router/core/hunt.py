@@ -41,13 +41,19 @@ def begin(call: Call, dial: Dial) -> None:
         return
     assert call.server is not None
     call.server.trying()
-    cdr = call.cdr
-    call.record = CallRecord(
-        id=call.id, slot=engine.slot, generation=engine.generation, call_id=call.a.call_id,
-        cdr=cdr, dialog=snapshot_early(call.server),
-    )
+    call.record = early_record(call)
     call.state = ADMITTING
     engine.ask(Admit(call.record, dial.holds, dial.tiers), call)
+
+
+def early_record(call: Call) -> CallRecord:
+    """What the store keeps of a call before it is answered."""
+    engine = call.engine
+    assert call.server is not None
+    return CallRecord(
+        id=call.id, slot=engine.slot, generation=engine.generation, call_id=call.a.call_id,
+        cdr=call.cdr, dialog=snapshot_early(call.server),
+    )
 
 
 def on_admission(call: Call, admission: Admission) -> None:

@@ -77,7 +77,7 @@ class Network:
         self._record = record
         self._fate = fate
         self._join = join
-        self._run_wait = run_wait
+        self.run_wait = run_wait
         self._order = count()
         self._air: list[tuple[int, int, tuple[str, int], Flow, bytes]] = []
         self._ours = {listener: at for at, listener in reversed([*enumerate(engine.listeners)])}
@@ -147,7 +147,7 @@ class Network:
         self._flush_engine()
         while waits := self.engine.take_waits():
             for waiting in waits:
-                self._run_wait(self.engine, waiting, self.now)
+                self.run_wait(self.engine, waiting, self.now)
             self._flush_engine()
         for address, agent in self.agents.items():
             for data, flow in agent.take_sends():

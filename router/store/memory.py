@@ -5,26 +5,40 @@ Same rules as LMDB's, one process, nothing shared. The CDRs of ended calls are i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from router.store.admission import choose_gateway
 from router.store.interface import Usage
-from router.store.ops import Admission, Admit, Candidate, Finish, Hold, Op, Opened, Rehunt, Save
+from router.store.ops import (
+    Admission,
+    Admit,
+    Candidate,
+    Finish,
+    Forget,
+    Hold,
+    Keep,
+    Op,
+    Opened,
+    Rehunt,
+    Save,
+)
 from router.store.records import CallRecord, Cdr, GatewayState
+
+NO_USAGES: Mapping[str, Usage] = {}
 
 
 class MemoryLive:
     """In-use, health and records of one process.
 
     It keeps the worker's own records instead of copies: a call that is saved again is the same
-    object.
+    object. `usages` is what is in use, and was handed out, before it begins.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, usages: Mapping[str, Usage] = NO_USAGES) -> None:
         self.records: dict[str, CallRecord] = {}
         self.cdrs: dict[str, Cdr] = {}
         self.opened: list[str] = []
-        self._usage: dict[str, list[int]] = {}
+        self._usage: dict[str, list[int]] = {key: [*usage] for key, usage in usages.items()}
         self._down: dict[str, GatewayState] = {}
 
     def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
@@ -72,6 +86,12 @@ class MemoryLive:
             self.cdrs.setdefault(op.id, op.cdr)
         elif isinstance(op, Opened):
             self.opened.append(op.record.id)
+        elif isinstance(op, Keep):
+            self.records.setdefault(op.record.id, op.record)
+        elif isinstance(op, Forget):
+            kept = self.records.get(op.id)
+            if kept is not None and not (kept.holds or kept.gateway):
+                del self.records[op.id]
         else:
             self._down[op.key] = op
         return None

@@ -44,6 +44,21 @@ class Admit(msgspec.Struct, gc=False):
     tiers: tuple[tuple[Candidate, ...], ...] = ()
 
 
+class Keep(msgspec.Struct, gc=False):
+    """Store the record of a call that takes no lines yet, because its route waits.
+
+    A successor of this worker closes it then; `Admit` may come later, or `Finish`, or `Forget`.
+    """
+
+    record: CallRecord
+
+
+class Forget(msgspec.Struct, gc=False):
+    """Delete what `Keep` has stored, without a CDR; nothing when it has lines."""
+
+    id: str
+
+
 class Rehunt(msgspec.Struct, gc=False):
     """Give the record's gateway back and take the next, chosen as in `Admit`; holds stay.
 
@@ -93,7 +108,7 @@ class Admission(msgspec.Struct, gc=False):
     refused: str | None = None
 
 
-Op: TypeAlias = Admit | Rehunt | Save | Finish | Opened | GatewayState
+Op: TypeAlias = Admit | Keep | Forget | Rehunt | Save | Finish | Opened | GatewayState
 
 __all__ = [
     "UNLIMITED",
@@ -101,8 +116,10 @@ __all__ = [
     "Admit",
     "Candidate",
     "Finish",
+    "Forget",
     "GatewayState",
     "Hold",
+    "Keep",
     "Op",
     "Opened",
     "Rehunt",

@@ -10,7 +10,18 @@ import lmdb
 
 from router.store.admission import choose_gateway
 from router.store.errors import StoreError
-from router.store.ops import Admission, Admit, Candidate, Finish, Op, Opened, Rehunt, Save
+from router.store.ops import (
+    Admission,
+    Admit,
+    Candidate,
+    Finish,
+    Forget,
+    Keep,
+    Op,
+    Opened,
+    Rehunt,
+    Save,
+)
 from router.store.records import (
     CallRecord,
     GatewayState,
@@ -97,6 +108,10 @@ class Turn:
             self._finish(op)
         elif isinstance(op, Opened):
             self._opened(op)
+        elif isinstance(op, Keep):
+            self._keep(op)
+        elif isinstance(op, Forget):
+            self._forget(op)
         else:
             self._gateway_state(op)
         return None
@@ -122,11 +137,33 @@ class Turn:
         self._touched.append((record, record.holds, record.gateway))
         record.holds = [hold.key for hold in op.holds]
         record.gateway = admission.gateway
-        if not self._txn.put(
-            record.id.encode(), encode_call(record), True, False, False, self._databases.calls
-        ):
-            raise StoreError(f"call {record.id} is admitted already")
+        key = record.id.encode()
+        calls = self._databases.calls
+        value = encode_call(record)
+        if not self._txn.put(key, value, True, False, False, calls):
+            if self._has_lines(key):
+                raise StoreError(f"call {record.id} is admitted already")
+            self._txn.put(key, value, True, True, False, calls)
         return admission
+
+    def _has_lines(self, key: bytes) -> bool:
+        stored = self._txn.get(key, None, self._databases.calls)
+        if stored is None:
+            return False
+        lease = decode_lease(stored)
+        return bool(lease.holds or lease.gateway)
+
+    def _keep(self, op: Keep) -> None:
+        """Never over a record that is there: it may hold lines."""
+        record = op.record
+        self._txn.put(
+            record.id.encode(), encode_call(record), True, False, False, self._databases.calls
+        )
+
+    def _forget(self, op: Forget) -> None:
+        key = op.id.encode()
+        if not self._has_lines(key):
+            self._txn.delete(key, b"", self._databases.calls)
 
     def _rehunt(self, op: Rehunt) -> Admission:
         """The old gateway first, so that it may be taken again when it is the only one."""

@@ -21,13 +21,24 @@ from router.core.network import Network, instantly
 from router.core.parameters import CallTimers, TimerDefaults
 from router.core.relay import Relay
 from router.core.tally import Tally
-from router.core.verdicts import Dial, Respond, Verdict
+from router.core.verdicts import Dial, Respond, Verdict, Wait
 from router.routing.objects import DEFAULT_SWITCH_ON, Codes, Gateway
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, parse_message
 from router.sip.render import REASONS, render_response, reply_head
 from router.store.memory import MemoryLive
-from router.store.ops import UNLIMITED, Admission, Admit, Finish, Hold, Op, Rehunt, Save
+from router.store.ops import (
+    UNLIMITED,
+    Admission,
+    Admit,
+    Finish,
+    Forget,
+    Hold,
+    Keep,
+    Op,
+    Rehunt,
+    Save,
+)
 from router.store.records import CallRecord, Cdr, decode_call, encode_call
 
 T0 = 1_700_000_000_000
@@ -60,11 +71,13 @@ class Routes:
         self.holds: tuple[Hold, ...] = ()
         self.max_attempts = 5
         self.invites = 0
-        self.on_invite: Callable[[Call], Verdict] | None = None
-        self.on_request: Callable[[Request, Flow], Verdict] = lambda request, flow: Respond(200)
-        self.on_branch: Callable[[Call, Attempt], None] | None = None
+        self.on_invite: Callable[[Call], Verdict | Wait] | None = None
+        self.on_request: Callable[[Request, Flow], Verdict | Wait] = (
+            lambda request, flow: Respond(200)
+        )
+        self.on_branch: Callable[[Call, Attempt], Wait | None] | None = None
         self.on_reply: Callable[[Call, Attempt, Response], None] | None = None
-        self.on_failure: Callable[[Call, Attempt], Verdict] | None = None
+        self.on_failure: Callable[[Call, Attempt], Verdict | Wait] | None = None
         self.on_ended: Callable[[Call], None] | None = None
 
     def dial(self, gateways: Sequence[Gateway] | None = None) -> Dial:
@@ -78,23 +91,23 @@ class Routes:
             "f" if self.on_failure else "",
         )
 
-    def invite(self, call: Call) -> Verdict:
+    def invite(self, call: Call) -> Verdict | Wait:
         self.invites += 1
         call.caller = call.cdr.caller_in = "100"
         return self.dial() if self.on_invite is None else self.on_invite(call)
 
-    def request(self, request: Request, flow: Flow) -> Verdict:
+    def request(self, request: Request, flow: Flow) -> Verdict | Wait:
         return self.on_request(request, flow)
 
-    def branch(self, call: Call, attempt: Attempt) -> None:
+    def branch(self, call: Call, attempt: Attempt) -> Wait | None:
         assert self.on_branch is not None
-        self.on_branch(call, attempt)
+        return self.on_branch(call, attempt)
 
     def replied(self, call: Call, attempt: Attempt, response: Response) -> None:
         assert self.on_reply is not None
         self.on_reply(call, attempt, response)
 
-    def failed(self, call: Call, attempt: Attempt) -> Verdict:
+    def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         assert self.on_failure is not None
         return self.on_failure(call, attempt)
 
@@ -124,12 +137,14 @@ class CopyingStore(MemoryLive):
         for op in ops:
             self.ops.append(op)
             results += super().commit([op], now_ms)
-            if isinstance(op, Admit | Rehunt | Save):
+            if isinstance(op, Admit | Keep | Rehunt | Save):
                 if op.record.id in self.records:
                     self.stored[op.record.id] = encode_call(op.record)
             elif isinstance(op, Finish):
                 self.stored.pop(op.id, None)
                 self.finished.append(op.id)
+            elif isinstance(op, Forget):
+                self.stored.pop(op.id, None)
         return results
 
     def copies(self) -> list[CallRecord]:
@@ -432,6 +447,7 @@ class World:
             "calling": engine.layer.calling,
             "servers": list(engine.layer.servers.values()),
             "initial": list(engine.initial.values()),
+            "waiting": engine.waiting,
             "ops": engine.ops,
             "records": list(self.store.records),
         }

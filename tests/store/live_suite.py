@@ -24,8 +24,10 @@ from router.store.ops import (
     Admit,
     Candidate,
     Finish,
+    Forget,
     GatewayState,
     Hold,
+    Keep,
     Opened,
     Rehunt,
     Save,
@@ -37,6 +39,12 @@ from router.store.records import CallRecord
 def in_use(live: Any) -> dict[str, int]:
     """The keys with lines in use."""
     return {key: usage.in_use for key, usage in live.usages("").items() if usage.in_use}
+
+
+def records(live: Any) -> list[CallRecord]:
+    """The calls in progress."""
+    kept = getattr(live, "records", None)
+    return list(live.calls()) if kept is None else list(kept.values())
 
 
 class AdmissionSuite:
@@ -55,6 +63,37 @@ class AdmissionSuite:
             "gateway:cn_mobile": 1,
         }
         assert live.usage("gateway:cn_mobile") == Usage(1, 1)
+        assert live.verify() == []
+
+    def test_a_call_that_waits_is_kept_without_lines_and_may_be_admitted_later(
+        self, live: Any
+    ) -> None:
+        record = sample_call(1)
+        live.commit([Keep(record)], NOW_MS)
+        assert records(live) == [record]
+        assert in_use(live) == {}
+        admit = sample_admit(1)
+        (admission,) = live.commit([admit], NOW_MS)
+        assert admission.gateway == "gateway:cn_mobile"
+        assert [one.gateway for one in records(live)] == ["gateway:cn_mobile"]
+        assert live.verify() == []
+        live.commit([Finish(admit.record.id, sample_cdr(1))], NOW_MS)
+        assert in_use(live) == {}
+        assert records(live) == []
+
+    def test_a_call_that_waits_ends_with_a_cdr_or_without_one(self, live: Any) -> None:
+        first, second = (sample_call(n) for n in (1, 2))
+        live.commit([Keep(first), Keep(second)], NOW_MS)
+        live.commit([Finish(first.id, first.cdr), Forget(second.id), Forget("nobody")], NOW_MS)
+        assert records(live) == []
+        assert live.verify() == []
+
+    def test_what_holds_lines_is_neither_kept_again_nor_forgotten(self, live: Any) -> None:
+        admit = sample_admit(1)
+        live.commit([admit], NOW_MS)
+        live.commit([Keep(sample_call(1))], NOW_MS)
+        live.commit([Forget(admit.record.id)], NOW_MS)
+        assert [one.gateway for one in records(live)] == ["gateway:cn_mobile"]
         assert live.verify() == []
 
     def test_a_call_over_a_limit_is_refused_and_takes_nothing(self, live: Any) -> None:

@@ -13,7 +13,19 @@ from store_samples import NOW_MS, sample_admit, sample_call, sample_cdr
 
 from router.store.live import LmdbLive
 from router.store.memory import MemoryLive
-from router.store.ops import Admit, Candidate, Finish, GatewayState, Hold, Op, Opened, Rehunt, Save
+from router.store.ops import (
+    Admit,
+    Candidate,
+    Finish,
+    Forget,
+    GatewayState,
+    Hold,
+    Keep,
+    Op,
+    Opened,
+    Rehunt,
+    Save,
+)
 from router.store.records import CallRecord
 
 
@@ -58,6 +70,8 @@ actions = st.lists(
     st.one_of(
         st.tuples(st.just("admit"), keys, tiers),
         st.tuples(st.just("rehunt"), number, tiers),
+        st.tuples(st.just("keep")),
+        st.tuples(st.just("forget"), number),
         st.tuples(st.just("save"), number),
         st.tuples(st.just("finish"), number),
         st.tuples(st.just("down"), st.sampled_from(sorted(LINES)), st.integers(0, 3)),
@@ -77,6 +91,9 @@ def planned(wanted: list[tuple[object, ...]]) -> list[Op]:
             records.append(record)
             holds = tuple(Hold(key, HOLDS[key]) for key in held)  # type: ignore[attr-defined]
             ops.append(Admit(record, holds, candidates(offered)))
+        elif kind == "keep":
+            records.append(sample_call(len(records)))
+            ops.append(Keep(records[-1]))
         elif kind == "down":
             key, seconds = about
             ops.append(GatewayState(str(key), NOW_MS + int(str(seconds)) * 1_000, 0))
@@ -86,6 +103,8 @@ def planned(wanted: list[tuple[object, ...]]) -> list[Op]:
                 ops.append(Rehunt(record, candidates(about[1])))
             elif kind == "save":
                 ops.append(Save(record))
+            elif kind == "forget":
+                ops.append(Forget(record.id))
             else:
                 ops.append(Finish(record.id, sample_cdr(0, id=record.id)))
     return ops
