@@ -12,7 +12,8 @@ HEAD = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
     [
         (b"m=audio 4000 RTP/AVP 8 0 101\r\n", "PCMA"),
         (b"m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n", "PCMU"),
-        (b"m=audio 4000 RTP/AVP 96 0\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:96 opus/48000/2\r\n", "opus"),
+        (b"m=audio 4000 RTP/AVP 96 0\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:96 opus/48000/2\r\n",
+         "opus"),
         (b"m=video 4002 RTP/AVP 31\r\nm=audio 4000 RTP/AVP 18\r\n", "G729"),
         (b"m=audio 4000 RTP/AVP 96\r\n", ""),
         (b"m=audio 4000\r\n", ""),
