@@ -31,6 +31,7 @@ COMMANDS: Final = (
     Command("fmt", "router.cli.fmt:fmt", "Bring routes.cfg into its one layout."),
     Command("test", "router.cli.test:test", "Try the test blocks of routes.cfg."),
     Command("compile", "router.cli.compile:compile_routes", "Show the Python made of routes.cfg."),
+    Command("route", "router.cli.route:route", "Decide a call without making it, and say why."),
     Command("reload", "router.cli.reload:reload", "Let the running router take routes.cfg anew."),
     Command("status", "router.cli.status:status", "Show workers, calls and gateways now."),
     Command("cdr", "router.cli.cdr:app", "Show and search call detail records."),

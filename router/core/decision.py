@@ -99,7 +99,7 @@ def _sentence(entry: str) -> str:
     if not colon:
         return f"{entry[:1].upper()}{entry[1:]}."
     if why == TAKEN:
-        return f"Gateway {gateway} was taken: the call was sent there."
+        return f"Gateway {gateway} was taken."
     known = _DROPPED.get(why, why)
     return f"Gateway {gateway} was passed over: {known}."
 

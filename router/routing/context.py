@@ -327,7 +327,7 @@ class Context:
         self.verdict = NEXT
 
     def call_out(
-        self, candidates: Sequence[Gateway], on_branch: str = "", on_reply: str = "",
+        self, candidates: Sequence[Gateway] | Gateway, on_branch: str = "", on_reply: str = "",
         on_failure: str = "",
     ) -> None:
         """Screens, then hands the candidates to the core for admission and hunting."""
@@ -346,6 +346,8 @@ class Context:
             if not tiers and candidates.prefixes:
                 entry = NONE_LEFT
         else:
+            if isinstance(candidates, Gateway):
+                candidates = (candidates,)
             tiers = tiers_of(candidates)
             entry = listed([gateway.name for gateway in candidates])
         call.cdr.decision.append(entry)

@@ -92,6 +92,15 @@ class PrefixTable:
                 return made if made is not None else self._make(prefix)
         return NO_CANDIDATES
 
+    def matches(self, number: str) -> dict[str, str]:
+        """The longest prefix of each gateway that begins the number, by the gateway's key."""
+        return {
+            gateway.key: number[:length]
+            for length in reversed(self._lengths)
+            if length <= len(number)
+            for gateway in self._by_prefix.get(number[:length], ())
+        }
+
     def _make(self, longest: str) -> Candidates:
         tiers: list[list[Gateway]] = []
         prefixes: dict[str, str] = {}

@@ -296,7 +296,7 @@ def test_one_call_is_shown_with_every_field_and_attempt(
     assert "duration_ms 65400 (65.4 s)" in words
     assert "ringing never" in words
     assert "customer = vip" in words
-    assert "Gateway backup was taken: the call was sent there." in words
+    assert "Gateway backup was taken." in words
     assert "1 cn_mobile: open" in words
     assert "2 backup: open" in words
     assert "sip_code 503" in words

@@ -64,7 +64,7 @@ SENTENCES = [
         "Trunk acme/office: every line in use; nothing was taken.",
     ),
     ("server:: every line in use", "Server: every line in use; nothing was taken."),
-    ("a: taken", "Gateway a was taken: the call was sent there."),
+    ("a: taken", "Gateway a was taken."),
     (failed("a", "503", 120), "Gateway a answered 503 after 120 ms."),
     (
         failed("a", "ConnectionTimeout", 10_000),

@@ -263,6 +263,13 @@ def test_an_account_that_is_locked_or_expired_may_not_call(
     assert (call.status, world.cdr.end_reason) == (status, reason)
 
 
+def test_a_single_gateway_can_be_called() -> None:
+    world = Routed(GATEWAYS + "request_route { if (!identify()) end(IllegalCall); call(g2); }")
+    world.place("4930")
+    assert world.cdr.gateway == "g2"
+    assert world.cdr.decision[1:] == ["candidates: g2", "g2: taken"]
+
+
 def test_a_number_that_no_gateway_serves_is_not_found() -> None:
     world = routed()
     call = world.place("4930")

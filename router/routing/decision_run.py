@@ -1,0 +1,332 @@
+"""One call decided and not made: the real routes on the real engine, and nothing sent.
+
+What the engine would send is looked at and thrown away. Live state (lines in use, gateways that are
+down) is what the caller hands in, so the same question has the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from dsl.program import Program
+from router.core.agent import SDP
+from router.core.call import Call
+from router.core.engine import Engine
+from router.core.flow import Flow, Listener
+from router.core.outcome import untried
+from router.core.tally import Tally
+from router.core.verdicts import Verdict
+from router.routing.config import Config, build_config
+from router.routing.objects import Gateway
+from router.routing.selection import Candidates, PrefixTable
+from router.routing.switch import Switch
+from router.sip.message import Request, Response, parse_message
+from router.sip.uri import escape_user
+from router.store.admission import choose_gateway
+from router.store.interface import Usage
+from router.store.memory import MemoryLive
+from router.store.ops import UNLIMITED
+from router.store.records import Cdr, GatewayState
+
+SOURCE_PORT = 5060
+TOKEN = "decided0decided0"
+
+
+class Question(msgspec.Struct, frozen=True):
+    """Who calls whom, from where and when (epoch ms); `headers` are further lines of the INVITE."""
+
+    source: str
+    caller: str
+    callee: str
+    now_ms: int
+    headers: tuple[str, ...] = ()
+    call_id: str = "trunkline-route"
+
+
+class GatewayFate(msgspec.Struct):
+    """What became of one gateway.
+
+    `place` counts the candidates in the order in which they would be tried, 0 for one that is
+    none. `prefix` is the prefix that matched, None if none did. `lines` None is unlimited.
+    """
+
+    name: str
+    place: int
+    why: str
+    prefix: str | None
+    priority: int
+    lines_used: int
+    lines: int | None
+
+
+class Sent(msgspec.Struct):
+    """The INVITE that would go out: the gateway, its address and what stands in it."""
+
+    gateway: str
+    address: str
+    request_uri: str
+    from_header: str
+    headers_added: list[str]
+    headers_removed: list[str]
+
+
+class Decided(msgspec.Struct):
+    """All there is to know of a decision.
+
+    `verdict` is call, answer or silence; `status` the final answer to the caller, 0 for none.
+    `faults` are tracebacks of what failed in a route.
+    """
+
+    verdict: str
+    account: str
+    trunk: str
+    decision: list[str]
+    gateways_asked: bool
+    """whether the routes got as far as calling"""
+    gateways: list[GatewayFate]
+    sent: Sent | None = None
+    status: int = 0
+    phrase: str = ""
+    end_reason: str = ""
+    holds: dict[str, tuple[int, int]] = {}
+    """what the call needs a line of: lines in use, and the limit (-1 is unlimited)"""
+    logs: list[tuple[str, str]] = []
+    faults: list[str] = []
+    numbers_asked: list[str] = []
+    """the numbers for which the routes asked for gateways"""
+
+
+class LiveNow(msgspec.Struct, frozen=True):
+    """What is in use, and who is down, at the moment of the decision; by the store's keys."""
+
+    usages: Mapping[str, Usage] = {}
+    states: Mapping[str, GatewayState] = {}
+
+    def down_until(self, key: str) -> int:
+        """Until when a gateway is no candidate, epoch ms."""
+        state = self.states.get(key)
+        return state.down_until_ms if state is not None else 0
+
+
+class _AskedPrefixes(PrefixTable):
+    """Remembers for which numbers it was asked."""
+
+    def __init__(self, gateways: Iterable[Gateway]) -> None:
+        super().__init__(gateways)
+        self.asked: list[str] = []
+
+    def find(self, number: str) -> Candidates:
+        if number not in self.asked:
+            self.asked.append(number)
+        return super().find(number)
+
+
+class _WatchedSwitch(Switch):
+    """Keeps hold of the call: it lets go of its own things when it ends."""
+
+    call: Call | None = None
+
+    def invite(self, call: Call) -> Verdict:
+        self.call = call
+        return super().invite(call)
+
+
+class DecisionRun:
+    """One question put to a program.
+
+    `wait_for` runs what a route waits for (functions of imported Python) to its end.
+    """
+
+    def __init__(
+        self, program: Program, question: Question, live: LiveNow,
+        wait_for: Callable[[Engine], None] = lambda engine: None,
+    ) -> None:
+        self._question = question
+        self._live = live
+        self._wait_for = wait_for
+        self._config: Config = build_config(program)
+        self._prefixes = _AskedPrefixes(self._config.gateways.values())
+        self._config.prefixes = self._prefixes
+        self._logs: list[tuple[str, str]] = []
+        tally = Tally()
+        self._switch = _WatchedSwitch(
+            program, self._config, tally, lambda: 0.0, self._on_log
+        )
+        self._engine = Engine(
+            self._switch, listeners=self._config.listeners, slot=0, slots=1, generation=1,
+            token=lambda: TOKEN, tally=tally, now_ms=question.now_ms, timers=self._config.timers,
+        )
+        self._store = MemoryLive(live.usages)
+        self._store.commit(list(live.states.values()), question.now_ms)
+
+    def _on_log(self, level: str, text: str, **fields: Any) -> None:
+        self._logs.append((level, text))
+
+    def decide(self) -> Decided:
+        """Runs the routes; what they came to."""
+        engine, now = self._engine, self._question.now_ms
+        engine.receive(self._invite(), self._flow(), now)
+        self._wait_for(engine)
+        while ops := engine.take_ops():
+            engine.on_committed(self._store.commit(ops, now), now)
+            self._wait_for(engine)
+        sent = [(parse_message(data), flow) for data, flow in engine.take_sends()]
+        call = self._switch.call
+        cdr = call.cdr if call is not None else Cdr()
+        decided = Decided(
+            "silence", cdr.account, cdr.trunk, list(cdr.decision),
+            call is not None and call.dial is not None, self._fates(call),
+            holds=self._holds(call), logs=self._logs, numbers_asked=self._prefixes.asked,
+            faults=[str(fields["trace"]) for _, _, fields in engine.logs if "trace" in fields],
+        )
+        for message, flow in sent:
+            if isinstance(message, Request) and message.method == "INVITE":
+                decided.verdict = "call"
+                decided.sent = self._sent(message, flow, call)
+            elif isinstance(message, Response) and message.status >= 200:
+                decided.verdict = "answer"
+                decided.status, decided.phrase = message.status, message.reason
+                decided.end_reason = cdr.end_reason
+        return decided
+
+    # -- the question -----------------------------------------------------------------------------
+
+    def _flow(self) -> Flow:
+        transport = self._listener.transport
+        index = self._config.listeners.index(self._listener)
+        return Flow(transport, self._question.source, SOURCE_PORT, index)
+
+    @property
+    def _listener(self) -> Listener:
+        """Where this caller would call: by its version of IP, and over UDP, if we can."""
+        version = ":" in self._question.source
+        return max(
+            self._config.listeners,
+            key=lambda one: ((":" in one.host) == version, one.transport == "udp"),
+        )
+
+    def _invite(self) -> bytes:
+        question, listener = self._question, self._listener
+        us = _authority(listener.host, listener.port)
+        peer = _authority(question.source, SOURCE_PORT)
+        callee, caller = escape_user(question.callee), escape_user(question.caller)
+        user = f"{caller}@" if caller else ""
+        headers = "".join(f"{line}\r\n" for line in question.headers)
+        head = (
+            f"INVITE sip:{callee}@{us} SIP/2.0\r\n"
+            f"Via: SIP/2.0/{listener.transport.upper()} {peer};branch=z9hG4bK{TOKEN}\r\n"
+            f"Max-Forwards: 70\r\nFrom: <sip:{user}{peer}>;tag={TOKEN}\r\n"
+            f"To: <sip:{callee}@{us}>\r\nCall-ID: {question.call_id}\r\nCSeq: 1 INVITE\r\n"
+            f"Contact: <sip:{peer}>\r\n{headers}Content-Type: application/sdp\r\n"
+            f"Content-Length: {len(SDP)}\r\n\r\n"
+        )
+        return head.encode("utf-8", "surrogateescape") + SDP
+
+    # -- the answer -------------------------------------------------------------------------------
+
+    def _sent(self, invite: Request, flow: Flow, call: Call | None) -> Sent:
+        attempt = call.attempt if call is not None else None
+        added = attempt.added.splitlines() if attempt is not None else []
+        removed = sorted(attempt.removed) if attempt is not None else []
+        names = {line.partition(":")[0].strip().lower() for line in added}
+        return Sent(
+            attempt.target.name if attempt is not None else "",
+            f"{flow.transport}:{_authority(flow.host, flow.port)}",
+            invite.uri, invite.get("from").partition(";tag=")[0], added,
+            [name for name in removed if name not in names],
+        )
+
+    def _holds(self, call: Call | None) -> dict[str, tuple[int, int]]:
+        dial = call.dial if call is not None else None
+        return {
+            hold.key: (self._used(hold.key), hold.limit)
+            for hold in (dial.holds if dial is not None else ())
+        }
+
+    def _used(self, key: str) -> int:
+        usage = self._live.usages.get(key)
+        return usage.in_use if usage is not None else 0
+
+    def _fates(self, call: Call | None) -> list[GatewayFate]:
+        """All gateways: the candidates in their order, then the others as routes.cfg has them."""
+        dial = call.dial if call is not None else None
+        order, dropped = self._order(dial.tiers) if dial is not None else ([], {})
+        refused = call is not None and dial is not None and not call.admitted
+        number = self._prefixes.asked[-1] if self._prefixes.asked else ""
+        matches = self._prefixes.matches(number) if self._prefixes.asked else {}
+        fates = []
+        for gateway in self._config.gateways.values():
+            key = gateway.key
+            place = order.index(key) + 1 if key in order else 0
+            if key in dropped:
+                why = dropped[key]
+            elif place:
+                assert dial is not None
+                why = _kept(place, dial.max_attempts, refused)
+            elif call is None or dial is None:
+                why = "not asked for: the route ended before it called"
+            else:
+                why = self._why_not(gateway, number, matches, call.cdr.decision)
+            lines = gateway.lines if gateway.lines != UNLIMITED else None
+            fates.append(
+                GatewayFate(
+                    gateway.name, place, why, matches.get(key), gateway.priority,
+                    self._used(key), lines,
+                )
+            )
+        return sorted(fates, key=lambda fate: fate.place or len(fates) + 1)
+
+    def _order(self, tiers: Any) -> tuple[list[str], dict[str, str]]:
+        """The candidates' keys as they would be tried if each failed, and the dropped ones."""
+        usage = {key: (self._used(key), handed) for key, handed in self._handed(tiers).items()}
+        down = {key: self._live.down_until(key) for key in usage}
+        order: list[str] = []
+        dropped: dict[str, str] = {}
+        while True:
+            seen: list[tuple[str, str]] = []
+            chosen = choose_gateway(
+                untried(tiers, order), usage, down, self._question.now_ms, seen
+            )
+            dropped.update(seen)
+            if chosen is None:
+                return order, dropped
+            order.append(chosen)
+
+    def _handed(self, tiers: Any) -> dict[str, int]:
+        keys = [candidate.key for tier in tiers for candidate in tier]
+        usages = self._live.usages
+        return {key: usages[key].handed if key in usages else 0 for key in keys}
+
+    def _why_not(
+        self, gateway: Gateway, number: str, matches: Mapping[str, str], decision: list[str]
+    ) -> str:
+        """Why a gateway is not among the candidates that the route called with."""
+        mine = f"{gateway.name}: "
+        for entry in decision:
+            if entry.startswith(mine):
+                return entry.removeprefix(mine)
+        if not self._prefixes.asked:
+            return "the route does not name it"
+        if gateway.key in matches:
+            return "the route left it out"
+        if not gateway.prefixes:
+            return "it has no prefixes"
+        told = ", ".join(gateway.prefixes[:6]) + (", …" if len(gateway.prefixes) > 6 else "")
+        none = "its prefix" if len(gateway.prefixes) == 1 else "none of its prefixes"
+        does = "does not begin" if len(gateway.prefixes) == 1 else "begins"
+        return f"{none} {told} {does} {number or 'an empty number'}"
+
+
+def _kept(place: int, max_attempts: int, refused: bool) -> str:
+    if place > max_attempts:
+        return f"not tried: max_attempts = {max_attempts}"
+    if refused:
+        return "not looked at: the call was not admitted"
+    return "taken" if place == 1 else "next if those before it fail"
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
