@@ -400,6 +400,9 @@ class Call:
         self.request = None
         self.server = None
         self.attempt = None
+        # Transactions keep the call for half a minute; its routes may be done with now, and nothing
+        # of an ended call asks them.
+        del self.policy
         relay = self.relay
         if relay is not None:
             self.relay = None
