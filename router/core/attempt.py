@@ -53,7 +53,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "_phase", "_timer", "added", "call", "callee", "caller", "client", "display", "domain",
+        "_deadline", "_due", "_phase", "_timer", "added", "call", "callee", "caller", "client",
+        "display", "domain",
         "engine", "failure", "leg", "media", "rang", "record", "removed", "status", "status_reason",
         "target", "timers",
     )
@@ -78,6 +79,7 @@ class Attempt:
         self.status_reason = ""
         self.failure: EndReason | None = None  # set when we ended it, not the gateway
         self._phase = SENT
+        self._deadline = self._due = 0
         self._timer: Timer | None = None
 
     def send(self) -> None:
@@ -123,10 +125,9 @@ class Attempt:
         record.callee_out = self.callee
         record.caller_out = self.caller
         record.started = now
-        self._timer = engine.layer.wheel.at(
-            now + self.timers.invite_ms, Attempt._on_phase_timeout, self
-        )
-        self.client = InviteClient(
+        self._deadline = now + self.timers.invite_ms
+        self._arm()
+        self.client = leg.client = InviteClient(
             engine.layer, self, branch, leg.flow, uri, head, leg.remote, leg.cseq, data
         )
 
@@ -165,7 +166,15 @@ class Attempt:
             leg.forget()
         self._give_up()
 
+    def _arm(self) -> None:
+        self._due = self._deadline
+        self._timer = self.engine.layer.wheel.at(self._due, Attempt._on_phase_timeout, self)
+
     def _on_phase_timeout(self) -> None:
+        if self.engine.layer.now < self._deadline:
+            # A later phase has a later limit: the timer moves when it is due, and not before.
+            self._arm()
+            return
         self._give_up()
 
     # -- what they lead to ------------------------------------------------------------------------
@@ -201,14 +210,16 @@ class Attempt:
         call = self.call
         if call is None:
             return
-        cancel(self._timer)
         timers = self.timers
         limit = (
             timers.invite_ms, timers.trying_ms, timers.progress_ms, timers.media_progress_ms,
             timers.ringing_ms,
         )[phase]
         layer = call.engine.layer
-        self._timer = layer.wheel.at(layer.now + limit, Attempt._on_phase_timeout, self)
+        self._deadline = layer.now + limit
+        if self._deadline < self._due:
+            cancel(self._timer)
+            self._arm()
 
     def _on_success(self, call: Call | None, response: Response) -> None:
         leg = self.leg

@@ -15,7 +15,7 @@ from router.core.flow import Flow
 from router.core.leg import Leg
 from router.core.relay import Relay
 from router.core.states import ANSWERED
-from router.core.transactions.server_invite import COMPLETED, InviteServer
+from router.core.transactions.server_invite import InviteServer
 from router.core.transactions.server_request import RequestServer
 from router.core.verdicts import Drop, End, Respond, Verdict, Wait
 from router.core.waiting import suspend
@@ -63,7 +63,7 @@ class Dispatch:
         counts = self._layer.responses
         key = (method if method in KNOWN_METHODS else "other", status, "in")
         counts[key] = counts.get(key, 0) + 1
-        client = self._layer.clients.get(response.top_via.branch + method)
+        client = self._layer.clients.get(response.top_branch + method)
         if client is not None:
             self.call = getattr(client.user, "call", None)
             client.on_response(response)
@@ -81,6 +81,8 @@ class Dispatch:
         counts = self._layer.requests
         count = (known, "in")
         counts[count] = counts.get(count, 0) + 1
+        if method == "ACK" and self._on_dialog_ack(request):
+            return
         stamp_source(request, flow.host, flow.port)
         via = request.top_via
         if via.branch.startswith(COOKIE):
@@ -92,7 +94,9 @@ class Dispatch:
             )
         servers = self._layer.servers
         if method == "ACK":
-            self._on_ack(request, base)
+            failed = servers.get(base + "INVITE")
+            if isinstance(failed, InviteServer):
+                failed.on_ack()
             return
         key = base + method
         server = servers.get(key)
@@ -126,18 +130,18 @@ class Dispatch:
     def _back(self, request: Request, flow: Flow) -> Flow:
         if flow.transport != "udp":
             return flow
-        host, port = response_target(request.top_via)
+        via = request.top_via
+        if via.rport and via.received == flow.host and "maddr" not in via.params:
+            return flow  # what stamp_source has just written there
+        host, port = response_target(via)
         if host != flow.host and not _is_address(host):
             return flow  # a maddr that names a host: nobody here looks names up
         if port == flow.port and host == flow.host:
             return flow
         return flow._replace(host=host, port=port)
 
-    def _on_ack(self, request: Request, base: str) -> None:
-        server = self._layer.servers.get(base + "INVITE")
-        if isinstance(server, InviteServer) and server.state >= COMPLETED:
-            server.on_ack()
-            return
+    def _on_dialog_ack(self, request: Request) -> bool:
+        """Takes the ACK of a 2xx, which is a transaction of its own; False: it is none."""
         leg = self._engine.legs.get(request.to_tag)
         if (
             leg is None
@@ -146,7 +150,7 @@ class Dispatch:
             or leg.call_id != request.call_id
             or leg.remote_tag != request.from_tag
         ):
-            return
+            return False
         self.call = leg.call
         peer = leg.peer
         leg.acknowledge_server()
@@ -155,6 +159,7 @@ class Dispatch:
             peer.send_ack(
                 peer.pending_ack, f"Content-Type: {content}\r\n" if content else "", request.body
             )
+        return True
 
     def _on_cancel(self, request: Request, flow: Flow, base: str, key: str) -> None:
         invite = self._layer.servers.get(base + "INVITE")
@@ -217,7 +222,8 @@ class Dispatch:
     def _new_call(self, request: Request, flow: Flow, server: InviteServer, tag: str) -> Call:
         engine = self._engine
         now = self._layer.now
-        call = Call(engine, f"{now:012x}{engine.slot:02x}{engine.token()[:8]}", request, flow, server)
+        call_id = f"{now:012x}{engine.slot:02x}{engine.token()[:8]}"
+        call = Call(engine, call_id, request, flow, server)
         leg = Leg(engine, call, request.call_id, tag)
         leg.answer_request(request, flow)
         call.a = leg

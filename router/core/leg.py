@@ -65,7 +65,7 @@ class Leg:
         "_ack",
         "bye_pending",
         "call",
-        "call_id",
+        "call_id", "client",
         "closing",
         "cseq",
         "engine",
@@ -89,6 +89,7 @@ class Leg:
         self.engine = engine
         self.call: Any = call  # a Call, or whoever owns the dialog; None when it is over
         self.peer: Leg | None = None
+        self.client: InviteClient | None = None  # the transaction of the INVITE that made it
         self.call_id = call_id
         self.local_tag = local_tag
         self.remote_tag = ""
@@ -254,6 +255,9 @@ class Leg:
         self.peer = None
         self.closing = True
         self.engine.legs.pop(self.local_tag, None)
+        if self.client is not None:
+            self.client.release()
+            self.client = None
 
     def acknowledge_server(self) -> None:
         """The ACK for our 2xx came."""

@@ -18,7 +18,7 @@ from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.text_functions import text_of
 from router.sip.message import Request, Response
-from router.sip.name_addr import parse_name_addr
+from router.sip.name_addr import header_uri, parse_name_addr
 from router.sip.uri import uri_user
 
 NEXT: Verdict = Next()
@@ -49,9 +49,10 @@ class Switch:
         """Runs request_route for a new call."""
         request = call.request
         assert request is not None
-        who = parse_name_addr(request.get("from"))
-        call.caller = uri_user(who.uri)
-        call.display = who.display
+        who = request.get("from")
+        call.caller = uri_user(header_uri(who))
+        if who[:1] not in "<s":  # neither "<sip:…>" nor "sip:…": a name stands before the URI
+            call.display = parse_name_addr(who).display
         cdr = call.cdr
         cdr.caller_in = call.caller
         cdr.config = self.config.hash

@@ -135,6 +135,16 @@ class Message:
         return via
 
     @property
+    def top_branch(self) -> str:
+        """The branch of the first Via value, found without reading the rest where that is safe."""
+        line = self.lines[self._first["via"]]
+        at = line.find(";branch=")
+        if at < 0 or '"' in line or "," in line:
+            return self.top_via.branch
+        end = line.find(";", at + 8)
+        return (line[at + 8 :] if end < 0 else line[at + 8 : end]).strip(WHITESPACE)
+
+    @property
     def vias(self) -> list[str]:
         """All Via values, topmost first."""
         return self.values("via")

@@ -42,7 +42,7 @@ class InviteClient:
     """
 
     __slots__ = (
-        "_cancelled", "_end", "_interval", "_retransmit", "ack", "branch", "cseq", "data", "flow",
+        "_cancelled", "_deadline", "_interval", "_timer", "ack", "branch", "cseq", "data", "flow",
         "head", "layer", "state", "to", "uri", "user",
     )
 
@@ -64,18 +64,20 @@ class InviteClient:
         self._cancelled = False
         layer.clients[branch + "INVITE"] = self
         now = layer.now
-        at = layer.wheel.at
         self._interval = layer.t1
-        self._retransmit: Timer | None = None
+        # One entry serves Timer A and Timer B: when A is due, B is looked at too.
+        self._deadline = now + layer.timeout
+        self._timer: Timer | None
         if flow.transport == "udp":
-            self._retransmit = at(now + layer.t1, InviteClient._on_timer_a, self)
+            self._timer = layer.wheel.at(now + layer.t1, InviteClient._on_timer_a, self)
             peer = (flow.host, flow.port)
             waiting = layer.calling.get(peer)
             if waiting is None:
                 layer.calling[peer] = {branch: self}
             else:
                 waiting[branch] = self
-        self._end: Timer | None = at(now + layer.timeout, InviteClient._on_timer_b, self)
+        else:
+            self._timer = layer.wheel.at(self._deadline, InviteClient._on_timer_b, self)
         layer.send_request(data, flow, "INVITE")
 
     def on_response(self, response: Response) -> None:
@@ -113,8 +115,7 @@ class InviteClient:
             self._send_cancel()
         else:
             # Nobody wants the call any more: a peer that has not heard of it need not.
-            cancel(self._retransmit)
-            self._retransmit = None
+            self._arm(self._deadline)
 
     def on_transport_error(self) -> None:
         """The driver could not deliver the request."""
@@ -131,7 +132,7 @@ class InviteClient:
         layer = self.layer
         user = self.user
         if linger_ms:
-            self._end = layer.wheel.at(layer.now + linger_ms, InviteClient._terminate, self)
+            self._timer = layer.wheel.at(layer.now + linger_ms, InviteClient._terminate, self)
             if state == COMPLETED:
                 self.user = None
         else:
@@ -152,10 +153,18 @@ class InviteClient:
             "CANCEL", self.uri, self.head, f"To: {self.to}\r\nCSeq: {self.cseq} CANCEL\r\n"
         )
         RequestClient(self.layer, Silent, self.branch, self.flow, "CANCEL", data)
-        cancel(self._end)
-        self._end = self.layer.wheel.at(
-            self.layer.now + self.layer.timeout, InviteClient._on_timer_b, self
-        )
+        self._arm(self.layer.now + self.layer.timeout)
+
+    def _arm(self, deadline_ms: int) -> None:
+        """Lets Timer B, and nothing else, run out then."""
+        cancel(self._timer)
+        self._timer = self.layer.wheel.at(deadline_ms, InviteClient._on_timer_b, self)
+
+    def release(self) -> None:
+        """The call is over: nobody is told of a 2xx any more, and its text is let go of."""
+        if self.state == ACCEPTED:
+            self.user = None
+            self.uri = self.head = self.to = ""
 
     def _stop_timers(self) -> None:
         if self.flow.transport == "udp":
@@ -164,16 +173,19 @@ class InviteClient:
             waiting = self.layer.calling.get(peer)
             if waiting is not None and waiting.pop(self.branch, None) is not None and not waiting:
                 del self.layer.calling[peer]
-        cancel(self._retransmit)
-        cancel(self._end)
-        self._retransmit = self._end = None
+        cancel(self._timer)
+        self._timer = None
 
     def _on_timer_a(self) -> None:
         layer = self.layer
+        now = layer.now
+        if now >= self._deadline:
+            self._on_timer_b()
+            return
         layer.resend(self.data, self.flow)
         self._interval *= 2
-        self._retransmit = layer.wheel.at(
-            layer.now + self._interval, InviteClient._on_timer_a, self
+        self._timer = layer.wheel.at(
+            min(now + self._interval, self._deadline), InviteClient._on_timer_a, self
         )
 
     def _on_timer_b(self) -> None:

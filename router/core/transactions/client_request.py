@@ -46,7 +46,7 @@ class RequestClient:
     """One request other than INVITE and ACK on its way to a peer."""
 
     __slots__ = (
-        "_end", "_interval", "_retransmit", "branch", "data", "flow", "layer", "method", "state",
+        "_deadline", "_interval", "_timer", "branch", "data", "flow", "layer", "method", "state",
         "user",
     )
 
@@ -63,12 +63,14 @@ class RequestClient:
         self.state = TRYING
         layer.clients[branch + method] = self
         now = layer.now
-        at = layer.wheel.at
         self._interval = layer.t1
-        self._retransmit: Timer | None = None
+        # One entry serves Timer E and Timer F: when E is due, F is looked at too.
+        self._deadline = now + layer.timeout
+        self._timer: Timer | None
         if flow.transport == "udp":
-            self._retransmit = at(now + layer.t1, RequestClient._on_timer_e, self)
-        self._end: Timer | None = at(now + layer.timeout, RequestClient._on_timer_f, self)
+            self._timer = layer.wheel.at(now + layer.t1, RequestClient._on_timer_e, self)
+        else:
+            self._timer = layer.wheel.at(self._deadline, RequestClient._on_timer_f, self)
         layer.send_request(data, flow, method)
 
     def on_response(self, response: Response) -> None:
@@ -85,7 +87,7 @@ class RequestClient:
             self.user = None
             layer = self.layer
             if self.flow.transport == "udp":
-                self._end = layer.wheel.at(layer.now + layer.t4, RequestClient._terminate, self)
+                self._timer = layer.wheel.at(layer.now + layer.t4, RequestClient._terminate, self)
             else:
                 self._terminate()
         if user is not None:
@@ -101,13 +103,17 @@ class RequestClient:
 
     def _on_timer_e(self) -> None:
         layer = self.layer
+        now = layer.now
+        if now >= self._deadline:
+            self._on_timer_f()
+            return
         layer.resend(self.data, self.flow)
         if self.state == PROCEEDING:
             self._interval = layer.t2
         else:
             self._interval = min(2 * self._interval, layer.t2)
-        self._retransmit = layer.wheel.at(
-            layer.now + self._interval, RequestClient._on_timer_e, self
+        self._timer = layer.wheel.at(
+            min(now + self._interval, self._deadline), RequestClient._on_timer_e, self
         )
 
     def _on_timer_f(self) -> None:
@@ -117,9 +123,8 @@ class RequestClient:
             user.on_timeout(self)
 
     def _stop_timers(self) -> None:
-        cancel(self._retransmit)
-        cancel(self._end)
-        self._retransmit = self._end = None
+        cancel(self._timer)
+        self._timer = None
 
     def _terminate(self) -> None:
         self.state = TERMINATED
