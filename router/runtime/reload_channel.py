@@ -11,9 +11,11 @@ worker that still boots waits for it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -26,6 +28,10 @@ LOADED, FAILED, SWAPPED = "loaded", "failed", "swapped"
 
 Swap = Callable[[int], None]
 """Puts what was loaded in its place, at this time (ms)."""
+Loaded = Callable[[], Swap]
+Load = Callable[[bytes], Loaded]
+Aside = Callable[[Callable[[], Loaded], Callable[[Loaded | Exception], None]], None]
+"""Runs the first aside from the loop and calls the second in it, with what came of it."""
 
 
 class Channel:
@@ -92,29 +98,30 @@ class Channel:
 
 
 class Follower:
-    """The worker's end: loads, and swaps between two turns.
+    """The worker's end: loads aside from the calls, and swaps between two turns.
 
-    `load` takes the bytes of an image and returns what swaps to it; whatever it raises makes the
-    reload fail everywhere. `fault` is told the traceback.
+    `load` takes the bytes of an image, in a thread: a large one, or a Python file that imports
+    half of the world, must not keep the calls waiting. What it returns is called in the loop, and
+    returns what swaps. Whatever one of them raises makes the reload fail everywhere; `fault` is
+    told the traceback.
     """
 
     def __init__(
         self,
         channel: socket.socket,
-        load: Callable[[bytes], Swap],
+        load: Load,
         now: Callable[[], int],
         fault: Callable[[str], None],
+        aside: Aside,
     ) -> None:
         self._channel = channel
         channel.setblocking(False)
         self._load = load
         self._now = now
         self._fault = fault
-        self._ready: tuple[int, Swap] | None = None
-
-    def fileno(self) -> int:
-        """The descriptor to wait for."""
-        return self._channel.fileno()
+        self._aside = aside
+        self._serial = ""
+        self._swap: Swap | None = None
 
     def read(self) -> bool:
         """Do the next thing that was told; False when the supervisor has gone."""
@@ -128,28 +135,65 @@ class Follower:
             return False
         word, _, serial = message.decode().partition(" ")
         if word == LOAD:
-            self._ready = None  # what an earlier reload has left
-            self._get_ready(int(serial), descriptors[0])
-        elif self._ready is not None and self._ready[0] == int(serial):
-            swap = self._ready[1]
-            self._ready = None
-            if word == SWAP:
+            self._begin(serial, descriptors[0])
+        elif serial == self._serial:
+            swap, self._swap, self._serial = self._swap, None, ""
+            if word == SWAP and swap is not None:
                 swap(self._now())
                 self._answer(f"{SWAPPED} {serial}")
         return True
 
-    def _get_ready(self, serial: int, descriptor: int) -> None:
+    def _begin(self, serial: str, descriptor: int) -> None:
+        self._serial = serial
+        self._swap = None  # what an earlier reload has left
+
+        def work() -> Callable[[], Swap]:
+            try:
+                image = read_memory(descriptor)
+            finally:
+                os.close(descriptor)
+            return self._load(image)
+
+        self._aside(work, lambda loaded: self._finish(serial, loaded))
+
+    def _finish(self, serial: str, loaded: Callable[[], Swap] | Exception) -> None:
+        if serial != self._serial:
+            return  # dropped meanwhile
         try:
-            self._ready = serial, self._load(read_memory(descriptor))
+            if isinstance(loaded, Exception):
+                raise loaded
+            self._swap = loaded()
         except Exception as error:
             self._fault(traceback.format_exc())
             reason = str(error).partition("\n")[0] or "no reason given"
             self._answer(f"{FAILED} {serial} {type(error).__name__}: {reason}")
         else:
             self._answer(f"{LOADED} {serial}")
-        finally:
-            os.close(descriptor)
 
     def _answer(self, text: str) -> None:
         with contextlib.suppress(OSError):
             self._channel.send(text.encode("utf-8", "replace")[:MAX_MESSAGE])
+
+
+def in_thread(loop: asyncio.AbstractEventLoop) -> Aside:
+    """Work in a thread of its own, its result or exception in the loop.
+
+    Not in the loop's pool: an import that hangs would keep the next reload waiting, and the end
+    of the process as well.
+    """
+
+    def run(work: Callable[[], Loaded], done: Callable[[Loaded | Exception], None]) -> None:
+        def body() -> None:
+            result: Loaded | Exception
+            try:
+                result = work()
+            except Exception as error:
+                result = error
+            except BaseException as error:  # a Python file may call sys.exit
+                result = RuntimeError(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(done, result)
+
+        threading.Thread(target=body, name="load", daemon=True).start()
+
+    return run

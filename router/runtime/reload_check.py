@@ -57,7 +57,7 @@ class Checker:
 
     def check(self) -> tuple[Checked, bytes]:
         """The report, and the image if there is nothing against it."""
-        running = self._running()
+        running, _held = self._running()  # the code of the one goes with the other
         try:
             outcome = check_routes(str(self.routes), SURFACE, DiskFiles(), loading=True)
             raw = make_image(outcome, SURFACE).to_bytes()
@@ -88,9 +88,9 @@ class Checker:
             return checked, b""
         return checked, raw
 
-    def _running(self) -> Program:
+    def _running(self) -> tuple[Program, Config]:
         raw = self._deployment.read()
-        return self._program if raw is None else open_image(raw, self._started)[0]
+        return (self._program, self._started) if raw is None else open_image(raw, self._started)
 
 
 def _found(outcome: Outcome, running: Program) -> Checked:

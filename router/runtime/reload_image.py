@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from dsl.image import Image
 from dsl.program import Program
 from router.routing.config import Config, build_config
@@ -14,7 +16,7 @@ RESTART_SETTINGS = ("listen", "workers", "state", "metrics")
 def open_image(raw: bytes, started: Config) -> tuple[Program, Config]:
     """The program of an image, and its configuration on the sockets and files of the one started.
 
-    `Program.namespace` is to be emptied when nothing of the program can run any more.
+    The program's code goes with the configuration: every context holds that, so nothing runs then.
     """
     program = Image.from_bytes(raw).load(SURFACE)
     config = build_config(program)
@@ -22,4 +24,6 @@ def open_image(raw: bytes, started: Config) -> tuple[Program, Config]:
     config.workers = started.workers
     config.state = started.state
     config.metrics = started.metrics
+    # Handlers and their namespace refer to each other, and a worker's collector looks rarely.
+    weakref.finalize(config, program.namespace.clear).atexit = False
     return program, config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -10,7 +9,7 @@ from dsl.program import Program
 from router.core.engine import Engine
 from router.core.policy import Policy
 from router.routing.config import Config
-from router.runtime.reload_channel import Swap
+from router.runtime.reload_channel import Loaded, Swap
 from router.runtime.reload_image import open_image
 from router.store.errors import StoreError
 from router.store.records import GatewayState
@@ -44,20 +43,26 @@ class Swapper:
         self._started = started
         self._make_policy = make_policy
 
-    def load(self, raw: bytes) -> Swap:
-        """Make everything of an image ready; what it returns swaps to it and cannot fail."""
+    def load(self, raw: bytes) -> Loaded:
+        """Load an image, in any thread; what is returned makes the rest ready in the engine's.
+
+        That in turn returns what swaps and cannot fail.
+        """
         program, config = open_image(raw, self._started)
-        policy = self._make_policy(program, config)
+
+        def ready() -> Swap:
+            policy = self._make_policy(program, config)
+            return lambda now_ms: self._swap(policy, config, now_ms)
+
+        return ready
+
+    def _swap(self, policy: Policy, config: Config, now_ms: int) -> None:
         moved = moved_gateways(self._config, config)
-
-        def swap(now_ms: int) -> None:
-            self._config = config
-            engine = self._engine
-            engine.use_policy(policy, config.timers, now_ms)
-            if moved:
-                engine.health.forget(moved, self._is_aside(now_ms))
-
-        return swap
+        self._config = config
+        engine = self._engine
+        engine.use_policy(policy, config.timers, now_ms)
+        if moved:
+            engine.health.forget(moved, self._is_aside(now_ms))
 
     def _is_aside(self, now_ms: int) -> Callable[[str], bool]:
         try:
@@ -77,11 +82,3 @@ def moved_gateways(old: Config, new: Config) -> list[str]:
         or (gateway.transport, gateway.host, gateway.port)
         != (other.transport, other.host, other.port)
     ]
-
-
-def free_with(policy: Policy, program: Program) -> None:
-    """Let a program's code go with the policy that runs it, that is with the last call of its.
-
-    Handlers and their namespace refer to each other, and a worker's collector looks rarely.
-    """
-    weakref.finalize(policy, program.namespace.clear).atexit = False

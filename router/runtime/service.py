@@ -26,7 +26,7 @@ from router.runtime.metrics import MetricsFlusher, prepare_metrics
 from router.runtime.posts import Post
 from router.runtime.reload_image import open_image
 from router.runtime.reload_memory import Deployment
-from router.runtime.reload_swap import Swapper, free_with
+from router.runtime.reload_swap import Swapper
 from router.runtime.sockets import Sockets
 from router.runtime.tokens import TokenSource
 from router.runtime.worker import Birth, Equipment, run_worker
@@ -105,12 +105,9 @@ def _worker_equipment(
         log = birth.log
 
         def make_policy(program: Program, config: Config) -> Policy:
-            policy = build_switch(
+            return build_switch(
                 program, config, tally=birth.tally, stopwatch=time.perf_counter, log=log.line
             )
-            if program is not first:
-                free_with(policy, program)
-            return policy
 
         image = deployment.read()
         program, config = (first, started) if image is None else open_image(image, started)

@@ -17,7 +17,7 @@ from router.runtime.child import EXIT_OK, FINISH, Life
 from router.runtime.clock import make_clock
 from router.runtime.driver import CommittingStore, DrivenEngine, Driver
 from router.runtime.logs import BoundedLog, structlog_emitter
-from router.runtime.reload_channel import Follower, Swap
+from router.runtime.reload_channel import Follower, Load, in_thread
 from router.runtime.sockets import Sockets
 from router.runtime.streams import StreamLimits
 
@@ -53,8 +53,8 @@ class Equipment(NamedTuple):
     store: CommittingStore
     on_second: Callable[[int], None]
     close: Callable[[], None]
-    load: Callable[[bytes], Swap] | None = None
-    """Makes a new configuration ready, from an image; None: reloads are not followed."""
+    load: Load | None = None
+    """Loads a new configuration from an image, in a thread; None: reloads are not followed."""
 
 
 def run_worker(
@@ -149,7 +149,7 @@ class _Worker:
         def fault(trace: str) -> None:
             self._log.line("error", "a new configuration could not be loaded", trace=trace)
 
-        follower = Follower(channel, load, self._now, fault)
+        follower = Follower(channel, load, self._now, fault, in_thread(loop))
 
         def read() -> None:
             if not follower.read():
