@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import ENOENT
 from glob import glob
 from pathlib import Path
 
@@ -18,6 +19,8 @@ class DiskFiles:
 
     def read(self, path: str) -> bytes:
         """The bytes of a file, cut one byte behind the limit; raises OSError."""
+        if "\0" in path:
+            raise FileNotFoundError(ENOENT, "No such file or directory", path)
         with open(path, "rb") as file:
             return file.read(MAX_BYTES + 1)
 

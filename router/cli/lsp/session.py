@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from glob import glob
 from os.path import normpath
 
 from dsl.findings import ERROR, Finding
 from dsl.load import check_routes
 from dsl.outcome import Outcome
-from dsl.sources import MAX_BYTES, SourceError
+from dsl.sources import SourceError
 from dsl.surface import ENTRY_KINDS, NAMED, Surface
 from router.cli.lsp.roots import find_root
 from router.cli.lsp.symbols import Symbols, collect_symbols
+from router.runtime.routes_file import DiskFiles
 
 
-class OpenFiles:
+class OpenFiles(DiskFiles):
     """The files of the disk, with the text of those that are open in the editor."""
 
     def __init__(self) -> None:
@@ -26,18 +25,7 @@ class OpenFiles:
     def read(self, path: str) -> bytes:
         """The bytes of a file; raises OSError."""
         text = self.open.get(normpath(path))
-        if text is not None:
-            return text.encode("utf-8", "surrogatepass")
-        with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
-
-    def matches(self, pattern: str) -> list[str]:
-        """The files that a pattern matches."""
-        return glob(pattern)
-
-    def variable(self, name: str) -> str | None:
-        """An environment variable."""
-        return os.environ.get(name)
+        return super().read(path) if text is None else text.encode("utf-8", "surrogatepass")
 
     def text(self, path: str) -> str | None:
         """The text of a file, if it can be read."""
