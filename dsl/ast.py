@@ -120,13 +120,18 @@ class Argument(Node):
 
 
 class Call(Expression):
-    """A call by name: of a function of the table, of a route, or of an imported function."""
+    """A call by name: of a function of the table, of a route, or of an imported function.
+
+    `hook` says that it is one of a Python file, `waits` that this is an async one.
+    """
 
     parts: tuple[str, ...]
     name_span: Span
     arguments: list[Argument]
     type: Type = ANY
     depth: int = 0
+    hook: bool = False
+    waits: bool = False
 
     @property
     def text(self) -> str:

@@ -16,6 +16,7 @@ READING = (
     "empty-glob",
     "include-cycle",
     "included-twice",
+    "bad-python",
 )
 SETTINGS = (
     "unknown-setting",
@@ -54,11 +55,13 @@ NAMES = (
     "too-many-arguments",
     "duplicate-argument",
     "duplicate-route",
+    "duplicate-import",
     "duplicate-local",
     "reserved-name",
     "bad-header-name",
     "unused-local",
     "unused-route",
+    "unused-import",
 )
 TYPES = (
     "wrong-type",

@@ -6,7 +6,8 @@ one namespace. The same configuration gives the same code, to the letter.
 
 A handler takes the context `c`. It returns True where a terminal action has decided, and a route
 that calls it then returns as well. A route that gives a value cannot: where it ends the request it
-raises Stop, which the entry routes that can reach it catch.
+raises Stop, which the entry routes that can reach it catch. A route that reaches an async function
+of a Python file is a coroutine, and awaited by those that call it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dsl.check.flow import ANSWER, SILENT
 from dsl.constants import Constants
 from dsl.generate_statements import RouteGenerator
 from dsl.image import run_code
+from dsl.imports import PythonFile
 from dsl.naming import handler_name
 from dsl.outcome import Outcome
 from dsl.places import Places
@@ -38,10 +40,12 @@ class Generated:
     modules: list[tuple[str, python.Module]]
     names: dict[tuple[str, str], str]
     texts: Mapping[str, str]
+    imports: tuple[PythonFile, ...] = ()
 
     def source(self) -> str:
         """The code as text, for people."""
         parts = [_HEADER.format(path=self.path)]
+        parts += [f"# {file.alias}: {file.path}" for file in self.imports]
         if self.constants.body:
             parts.append(python.unparse(self.constants))
         for file, module in self.modules:
@@ -59,7 +63,7 @@ class Generated:
 
     def run(self, surface: Surface) -> dict[tuple[str, str], Handler]:
         """Compile and run the modules; the handlers by kind and name."""
-        namespace = run_code(self.code(), self.texts, surface)
+        namespace = run_code(self.code(), self.texts, surface, self.imports)
         return {key: namespace[name] for key, name in self.names.items()}
 
 
@@ -77,10 +81,13 @@ def generate(outcome: Outcome, surface: Surface) -> Generated:
     unit = outcome.unit
     places = Places(unit.texts)
     raising = _raising(outcome.routes)
+    waiting = _waiting(outcome.routes)
     by_file: dict[str, list[python.stmt]] = {}
     names: dict[tuple[str, str], str] = {}
     for route in outcome.routes:
-        generator = RouteGenerator(route, surface, outcome.declarations, constants, places)
+        generator = RouteGenerator(
+            route, surface, outcome.declarations, constants, places, waiting
+        )
         names[route.key] = handler_name(*route.key)
         catches = route.node.kind != NAMED and route.key in raising
         function = generator.function(names[route.key], catches)
@@ -88,7 +95,17 @@ def generate(outcome: Outcome, surface: Surface) -> Generated:
     body = constants.assignments
     module = python.fix_missing_locations(python.Module(body, []))
     modules = [(file, python.Module(functions, [])) for file, functions in by_file.items()]
-    return Generated(unit.path, module, modules, names, unit.texts)
+    imports = tuple(one.file() for one in outcome.declarations.imports.values())
+    return Generated(unit.path, module, modules, names, unit.texts, imports)
+
+
+def _waiting(routes: list[Route]) -> set[tuple[str, str]]:
+    """The routes that reach an async function, by themselves or through one that they call."""
+    waiting: set[tuple[str, str]] = set()
+    for route in routes:
+        if route.waits or any(target.key in waiting for target, _ in route.calls):
+            waiting.add(route.key)
+    return waiting
 
 
 def _raising(routes: list[Route]) -> set[tuple[str, str]]:

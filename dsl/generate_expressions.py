@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast as python
+from collections.abc import Container
 from typing import Any
 
 from dsl import ast
@@ -30,12 +31,19 @@ _PLAIN = (STRING, INT, BOOL)
 
 
 class ExpressionGenerator:
-    """Makes the Python of one configuration's expressions."""
+    """Makes the Python of one configuration's expressions; `waiting` are coroutines' names."""
 
-    def __init__(self, surface: Surface, constants: Constants, places: Places) -> None:
+    def __init__(
+        self,
+        surface: Surface,
+        constants: Constants,
+        places: Places,
+        waiting: Container[str] = (),
+    ) -> None:
         self._surface = surface
         self._constants = constants
         self._put = places.put
+        self._waiting = waiting
 
     # ------------------------------------------------------------------------------- pieces
 
@@ -131,7 +139,11 @@ class ExpressionGenerator:
     def _call(self, node: ast.Call) -> python.expr:
         if node.route:
             handler = self.name(handler_name(NAMED, node.route), node.name_span)
-            return self.call(handler, [self.name(CONTEXT, node.span)], node.span)
+            made = self.call(handler, [self.name(CONTEXT, node.span)], node.span)
+            return self._awaited(made, node) if node.route in self._waiting else made
+        if node.hook:
+            made = self._hook(node)
+            return self._awaited(made, node) if node.waits else made
         function = self._surface.functions[node.text]
         if callable(function.target):
             callee = self.name(function.name, node.name_span)
@@ -143,6 +155,24 @@ class ExpressionGenerator:
             self._put(python.keyword(argument.name, self.expression(argument.value)), argument.span)
             for argument in node.arguments
             if argument.name in keyword_only
+        ]
+        return call
+
+    def _awaited(self, call: python.expr, node: ast.Call) -> python.expr:
+        return self._put(python.Await(call), node.span)
+
+    def _hook(self, node: ast.Call) -> python.Call:
+        """A call of a function of a Python file, with its arguments as they were written."""
+        span = node.name_span
+        alias = self.name(local_name(node.parts[0], self._surface), span)
+        callee = self.attribute(alias, node.parts[1], span)
+        by_place = [one for one in node.arguments if not one.name]
+        arguments = [self.expression(one.value) for one in by_place]
+        call = self.call(callee, [self.name(CONTEXT, node.span), *arguments], node.span)
+        call.keywords = [
+            self._put(python.keyword(one.name, self.expression(one.value)), one.span)
+            for one in node.arguments
+            if one.name
         ]
         return call
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast as python
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from dsl import ast
 from dsl.check.declarations import Declarations, Route
@@ -17,7 +17,7 @@ from dsl.types import VOID
 
 
 class RouteGenerator:
-    """Makes the Python function of one route."""
+    """Makes the Python function of one route; `waiting` are the routes that are coroutines."""
 
     def __init__(
         self,
@@ -26,11 +26,14 @@ class RouteGenerator:
         declarations: Declarations,
         constants: Constants,
         places: Places,
+        waiting: Set[tuple[str, str]],
     ) -> None:
         self._route = route
         self._surface = surface
         self._targets = declarations.routes_of(NAMED)
-        self._expressions = ExpressionGenerator(surface, constants, places)
+        named = {name for kind, name in waiting if kind == NAMED}
+        self._expressions = ExpressionGenerator(surface, constants, places, named)
+        self._waits = route.key in waiting
         self._put = places.put
         self._switches = 0
 
@@ -49,6 +52,8 @@ class RouteGenerator:
             kw_defaults=[],
             defaults=[],
         )
+        if self._waits:
+            return self._put(python.AsyncFunctionDef(name, arguments, body, []), node.span)
         return self._put(python.FunctionDef(name, arguments, body, []), node.span)
 
     def _catching(self, body: list[python.stmt]) -> python.stmt:
@@ -126,6 +131,8 @@ class RouteGenerator:
             return [statement]
         if value.route:
             return self._call_route(self._targets[value.route], expression, node.span)
+        if value.hook:
+            return [statement]
         if self._surface.functions[value.text].terminal:
             return [statement, self._leave(node.span)]
         return [statement]

@@ -13,16 +13,19 @@ import marshal
 import pickle
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from ipaddress import ip_address, ip_network
 from types import CodeType
 from typing import Any
 
+from dsl.imports import PythonFile, load_python
+from dsl.naming import local_name
 from dsl.program import Block, Position, Program
 from dsl.running import NetworkSet, Stop
 from dsl.surface import Surface
 from dsl.trials import Trial
+from dsl.types import Type
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Image:
     texts: dict[str, str]
     places: Mapping[str, Position]
     tests: tuple[Trial, ...]
+    imports: tuple[PythonFile, ...] = ()
+    variables: Mapping[str, Type] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The image to be sent."""
@@ -51,8 +56,8 @@ class Image:
         return cls(code=marshal.loads(code), **dict(zip(_FIELDS, fields, strict=True)))
 
     def load(self, surface: Surface) -> Program:
-        """Run the code; the program with its handlers."""
-        namespace = run_code(self.code, self.texts, surface)
+        """Run the code; the program with its handlers. PythonError: an import does not run."""
+        namespace = run_code(self.code, self.texts, surface, self.imports)
         return Program(
             self.hash,
             self.settings,
@@ -64,16 +69,27 @@ class Image:
             self.places,
             self.tests,
             namespace,
+            self.variables,
+            {file.alias: file.text for file in self.imports},
         )
 
 
-_FIELDS = ("hash", "settings", "blocks", "names", "path", "texts", "places", "tests")
+_FIELDS = (
+    *("hash", "settings", "blocks", "names", "path", "texts", "places", "tests", "imports"),
+    "variables",
+)
 
 
 def run_code(
-    code: Sequence[CodeType], texts: Mapping[str, str], surface: Surface
+    code: Sequence[CodeType],
+    texts: Mapping[str, str],
+    surface: Surface,
+    imports: Sequence[PythonFile] = (),
 ) -> dict[str, Any]:
-    """Run compiled modules in one namespace, which is returned; `texts` are for tracebacks."""
+    """Run compiled modules in one namespace, which is returned; `texts` are for tracebacks.
+
+    The Python files are imported afresh; PythonError if one does not run.
+    """
     namespace: dict[str, Any] = {
         "__name__": "routes",
         "re": re,
@@ -83,6 +99,8 @@ def run_code(
         "NetworkSet": NetworkSet,
         "Stop": Stop,
     }
+    for alias, loaded in load_python(imports, surface.python).items():
+        namespace[local_name(alias, surface)] = loaded
     for name, function in surface.functions.items():
         if callable(function.target):
             namespace[name] = function.target

@@ -19,6 +19,7 @@ from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
 from dsl.signatures import Hook, HookSignature, Problem, read_signature
+from dsl.sources import SourceError
 from dsl.surface import PythonSide
 
 MARK = "__trunkline_route_function__"
@@ -34,12 +35,13 @@ def mark_route_function(function: _Function) -> _Function:
     return function
 
 
-class PythonError(Exception):
+class PythonError(SourceError):
     """A Python file that cannot be imported; `line` is its line, 0 if that is unknown."""
 
-    def __init__(self, line: int, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, path: str, line: int, text: str) -> None:
+        super().__init__(f"{path}:{line}: {text}" if line else f"{path}: {text}")
         self.line = line
+        self.text = text
 
 
 class PythonModule:
@@ -62,12 +64,13 @@ class PythonModule:
                 exec(compile(text, path, "exec", dont_inherit=True), module.__dict__)
         except SyntaxError as error:
             ours = error.filename == path
-            raise PythonError(error.lineno or 0 if ours else 0, _sentence(error)) from None
+            line = error.lineno or 0 if ours else _line_in(error.__traceback__, path)
+            raise PythonError(path, line, _sentence(error)) from None
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() too must not end the program that checks
             line = _line_in(error.__traceback__, path)
-            raise PythonError(line, _sentence(error)) from None
+            raise PythonError(path, line, _sentence(error)) from None
 
     def __del__(self) -> None:
         # Whoever still runs a function of it has its variables: only the name goes.
@@ -86,12 +89,15 @@ class PythonModule:
 class Offer:
     """What a Python file offers to routes.
 
-    `others` are its functions that are not marked; `beside` the files of its folder that it
-    imported.
+    `broken`: it did not run, and what it would offer is unknown. `faulty` are functions that are
+    marked and cannot be called; `others` those that are not marked. `beside` are the files of its
+    folder that it imported.
     """
 
     hooks: dict[str, HookSignature] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    broken: bool = False
+    faulty: set[str] = field(default_factory=set)
     others: frozenset[str] = frozenset()
     beside: tuple[str, ...] = ()
 
@@ -102,7 +108,8 @@ def read_offer(path: str, text: str, alias: str, side: PythonSide) -> Offer:
     try:
         module = PythonModule(path, text, alias)
     except PythonError as error:
-        offer.problems.append(Problem(error.line, str(error)))
+        offer.problems.append(Problem(error.line, error.text))
+        offer.broken = True
         return offer
     offer.beside = tuple(module.beside)
     marked = module.marked()
@@ -110,6 +117,7 @@ def read_offer(path: str, text: str, alias: str, side: PythonSide) -> Offer:
         read = read_signature(function, alias, name, side)
         if isinstance(read, Problem):
             offer.problems.append(read)
+            offer.faulty.add(name)
         else:
             offer.hooks[name] = read
     offer.others = frozenset(
@@ -143,7 +151,9 @@ class LoadedPython:
         for hook in file.hooks:
             function = marked.get(hook.name)
             if function is None:
-                raise PythonError(0, f"{file.path} has no function `{hook.name}` any more")
+                raise PythonError(
+                    file.path, 0, f"it has no function `{hook.name}` for routes any more"
+                )
             setattr(self, hook.name, side.wrap(hook, function))
 
 

@@ -47,6 +47,8 @@ def make_image(outcome: Outcome, surface: Surface) -> Image:
         unit.texts,
         places_of(outcome.settings),
         tuple(outcome.trials),
+        generated.imports,
+        outcome.variables,
     )
 
 

@@ -10,13 +10,15 @@ from dsl.check.settings import CheckedBlock, Given
 from dsl.findings import WARNING, Finding, count_errors
 from dsl.sources import Unit
 from dsl.trials import Trial
+from dsl.types import Type
 
 
 @dataclass(slots=True)
 class Outcome:
     """A checked configuration; loadable if `errors` is 0.
 
-    `routes` are in an order in which each comes behind those that it calls.
+    `routes` are in an order in which each comes behind those that it calls; `variables` are the
+    types of the `$call` variables.
     """
 
     unit: Unit
@@ -26,6 +28,7 @@ class Outcome:
     routes: list[Route]
     declarations: Declarations
     trials: list[Trial]
+    variables: dict[str, Type]
 
     @property
     def errors(self) -> int:

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from dsl.trials import Trial
+    from dsl.types import Type
 
-Handler = Callable[[Any], "bool | None"]
-"""A compiled route: takes the context, is True when a terminal action has decided."""
+Handler = Callable[[Any], Any]
+"""A compiled route: takes the context, is True when a terminal action has decided.
+
+One that reaches an async function of a Python file is a coroutine function with the same result.
+"""
 
 
 class Position(NamedTuple):
@@ -66,6 +70,8 @@ class Program:
     of any file that was read, `files` are those, `source` is the text of the first. `tests` are the
     test blocks. `namespace` is where the handlers live: they and it refer to each other, so who is
     done with a program for good empties it, and need not wait for the garbage collector.
+    `variables` are the types of the `$call` variables, `imports` the texts of the Python files by
+    the names they have in routes.
     """
 
     hash: str
@@ -78,6 +84,8 @@ class Program:
     places: Mapping[str, Position] = field(default_factory=dict)
     tests: tuple[Trial, ...] = ()
     namespace: dict[str, Any] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, Type] = field(default_factory=dict)
+    imports: Mapping[str, str] = field(default_factory=dict)
 
     def blocks_of(self, kind: str) -> list[Block]:
         """The top-level blocks of a kind, in the order in which they were written."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dsl import ast
 from dsl.check.report import article, did_you_mean
 from dsl.regexes import RegexError, compile_regex
+from dsl.signatures import HookSignature
 from dsl.surface import NAMED, Enumeration, Function, Parameter
 from dsl.types import ANY, INT, REGEX, STRING, VOID, Type, fits
 
@@ -87,18 +88,50 @@ class CallChecker:
         )
 
     def _dotted(self, node: ast.Call) -> Type:
-        for argument in node.arguments:
-            self._loose(argument.value)
-        if node.parts[0] not in self._world.declarations.imports:
+        """A call of a function of a Python file."""
+        signature = self._signature(node)
+        if signature is None:
+            for argument in node.arguments:
+                self._loose(argument.value)
+            return ANY
+        function, waits = signature.function, signature.hook.waits
+        node.hook, node.waits = True, waits
+        what = f"`{function.name}()`" + (", which waits," if waits else "")
+        self._checker.use(node.name_span, what, function.kinds)
+        self._checker.route.waits |= waits
+        self._arguments(node, function)
+        return function.returns
+
+    def _signature(self, node: ast.Call) -> HookSignature | None:
+        """What is called; None if that is unknown, which is then reported."""
+        imports = self._world.declarations.imports
+        alias, name = node.parts[0], ".".join(node.parts[1:])
+        imported = imports.get(alias)
+        if imported is None:
+            close = did_you_mean(alias, imports).replace("`?", f".{name}`?")
             self._report.unknown(
                 "unknown-function",
                 node.name_span,
                 f"there is no function `{node.text}`",
-                node.parts[0],
+                alias,
                 (),
-                f"nothing is imported as `{node.parts[0]}`",
+                close or f"nothing is imported as `{alias}`",
             )
-        return ANY
+            return None
+        imported.used = True
+        offer = imported.offer
+        signature = offer.hooks.get(name)
+        if signature is None and not offer.broken and name not in offer.faulty:
+            help = did_you_mean(name, offer.hooks).replace("mean `", f"mean `{alias}.")
+            if name in offer.others:
+                help = f"`{name}` of {imported.node.path} has no @route_function above it"
+            self._report.add(
+                "unknown-function",
+                node.name_span,
+                f"{imported.node.path} has no function `{name}` for routes",
+                help or (f"it has {', '.join(offer.hooks)}" if offer.hooks else ""),
+            )
+        return signature
 
     def _loose(self, value: ast.Expression) -> None:
         """An argument of a call that nothing is known of: a bare name may mean anything."""

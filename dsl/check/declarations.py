@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from dsl import ast
+from dsl.check.python_files import Import
 from dsl.check.report import Report, link
 from dsl.check.settings import CheckedBlock
 from dsl.surface import NAMED, ROUTE_KINDS, UNNAMED_KINDS, Surface
@@ -40,6 +41,8 @@ class Route:
     outcomes: int = 0
     referenced: bool = False
     recursive: bool = False
+    waits: bool = False
+    """whether it calls an async function by itself"""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -58,7 +61,7 @@ class Declarations:
 
     routes: dict[tuple[str, str], Route] = field(default_factory=dict)
     blocks: dict[str, dict[str, CheckedBlock]] = field(default_factory=dict)
-    imports: dict[str, ast.ImportPython] = field(default_factory=dict)
+    imports: dict[str, Import] = field(default_factory=dict)
 
     def routes_of(self, kind: str) -> dict[str, Route]:
         """The routes of a kind by their names."""
@@ -69,19 +72,6 @@ def declare_blocks(declarations: Declarations, blocks: list[CheckedBlock]) -> No
     """Enter the top-level blocks by kind and name."""
     for block in blocks:
         declarations.blocks.setdefault(block.node.kind, {})[block.node.name] = block
-
-
-def declare_imports(
-    declarations: Declarations, nodes: list[ast.ImportPython], report: Report
-) -> None:
-    """Enter the imports; they are not supported yet."""
-    for node in nodes:
-        report.add(
-            "not-supported",
-            node.span,
-            "importing Python is part of the language, but not supported in this version",
-        )
-        declarations.imports[node.name] = node
 
 
 def declare_routes(

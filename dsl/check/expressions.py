@@ -7,7 +7,7 @@ from dsl.check.calls import CallChecker
 from dsl.check.declarations import Route, Use
 from dsl.check.facts import FactChecker
 from dsl.check.operators import OperatorChecker
-from dsl.check.report import article
+from dsl.check.report import article, written
 from dsl.check.scope import Scope
 from dsl.check.world import World
 from dsl.regexes import RegexError, compile_regex
@@ -226,7 +226,7 @@ class ExpressionChecker:
 
 
 def _comparison_help(node: ast.Expression, type_: Type) -> str:
-    text = getattr(node, "text", "")
+    text = written(node)
     if not text:
         return ""
     if type_.name == "string":

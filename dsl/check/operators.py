@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsl import ast
-from dsl.check.report import article
+from dsl.check.report import article, written
 from dsl.regexes import is_anchored
 from dsl.types import (
     ANY,
@@ -245,7 +245,7 @@ class OperatorChecker:
         help = ""
         if sign == "+" and STRING in (left, right):
             other = node.right if left == STRING else node.left
-            text = getattr(other, "text", "") or "…"
+            text = written(other) or "…"
             help = f"did you mean `str({text})`?"
         self._report.add(
             "wrong-type",
@@ -265,5 +265,5 @@ def _is_number(text: str) -> bool:
 
 
 def _not_empty_help(node: ast.Expression, type_: Type) -> str:
-    text = getattr(node, "text", "")
+    text = written(node)
     return f'did you mean `{text} != ""`?' if text and type_ == STRING else ""

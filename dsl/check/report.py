@@ -95,3 +95,9 @@ def link(span: ast.Span, message: str) -> ChainLink:
 def article(word: str) -> str:
     """The word with its indefinite article."""
     return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
+def written(node: ast.Expression) -> str:
+    """An expression as a help line shows it, "" if it is too long for that."""
+    text: str = getattr(node, "text", "")
+    return f"{text}(…)" if isinstance(node, ast.Call) else text

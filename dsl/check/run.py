@@ -7,13 +7,13 @@ from dsl.check.contents import check_references, check_timers, check_twins
 from dsl.check.declarations import (
     Declarations,
     declare_blocks,
-    declare_imports,
     declare_routes,
     order_routes,
 )
 from dsl.check.flow import check_flow
 from dsl.check.kinds import check_kinds
 from dsl.check.networks import check_networks
+from dsl.check.python_files import check_imports_used, read_imports
 from dsl.check.report import Report
 from dsl.check.settings import SettingsChecker
 from dsl.check.statements import check_route
@@ -42,9 +42,7 @@ def check_unit(unit: Unit, surface: Surface, files: Files, loading: bool) -> Out
         [item for item in unit.items if isinstance(item, ast.BlockNode)]
     )
     declare_blocks(declarations, blocks)
-    declare_imports(
-        declarations, [item for item in unit.items if isinstance(item, ast.ImportPython)], report
-    )
+    declarations.imports = read_imports(unit, surface, files, report)
     routes = [item for item in unit.items if isinstance(item, ast.RouteNode)]
     declare_routes(declarations, routes, surface, report)
     ordered = order_routes(declarations, report)
@@ -54,6 +52,7 @@ def check_unit(unit: Unit, surface: Surface, files: Files, loading: bool) -> Out
         check_route(world, route)
         check_flow(world, route)
     check_kinds(declarations, report)
+    check_imports_used(declarations.imports, report)
     _check_routes(unit, declarations, report)
     check_twins([block for block in blocks if block.node.kind == "gateway"], report)
     check_networks([block for block in blocks if block.node.kind == "account"], report)
@@ -63,7 +62,8 @@ def check_unit(unit: Unit, surface: Surface, files: Files, loading: bool) -> Out
         [item for item in unit.items if isinstance(item, ast.Test)], _identifying(routes)
     )
     findings = in_order(report.findings)
-    return Outcome(unit, findings, settings, blocks, ordered, declarations, trials)
+    variables = {name: variable.type for name, variable in world.variables.items()}
+    return Outcome(unit, findings, settings, blocks, ordered, declarations, trials, variables)
 
 
 def _identifying(routes: list[ast.RouteNode]) -> bool:

@@ -127,6 +127,8 @@ class _StatementChecker:
             if known.type != type_:
                 known.type = ANY
             return
+        elif name in self._world.declarations.imports:
+            self._report.add("duplicate-local", span, f"`{name}` is an imported Python file")
         else:
             kind = self._block_kind(name)
             if kind:

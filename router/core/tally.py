@@ -16,6 +16,7 @@ from collections import defaultdict
 
 CALL_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 POST_DIAL_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
+HOOK_SECONDS = (0.00001, 0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 ROUTE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)
 
 
@@ -47,6 +48,10 @@ def _route() -> Histogram:
     return Histogram(ROUTE_SECONDS)
 
 
+def _hook() -> Histogram:
+    return Histogram(HOOK_SECONDS)
+
+
 class Tally:
     """Everything a worker has counted since it started.
 
@@ -58,6 +63,8 @@ class Tally:
         "attempts",
         "call_duration",
         "calls",
+        "hook_duration",
+        "hook_errors",
         "parse_errors",
         "pdd",
         "requests",
@@ -65,6 +72,8 @@ class Tally:
         "retransmissions",
         "route_duration",
         "route_errors",
+        "slow_hooks",
+        "slow_routes",
         "strays",
     )
 
@@ -87,3 +96,11 @@ class Tally:
         """gateway → our INVITE to its first ringing or answer"""
         self.route_duration: dict[str, Histogram] = defaultdict(_route)
         """route name → time its handler ran"""
+        self.slow_routes: dict[str, int] = defaultdict(int)
+        """route name → times it held up its worker for more than 50 ms"""
+        self.hook_duration: dict[str, Histogram] = defaultdict(_hook)
+        """Python function → its call to its return, waiting included"""
+        self.hook_errors: dict[tuple[str, str], int] = defaultdict(int)
+        """(Python function, why) → calls that failed"""
+        self.slow_hooks: dict[str, int] = defaultdict(int)
+        """Python function → times it held up its worker for more than 50 ms"""

@@ -30,6 +30,7 @@ DEFAULT_STATE = "state"
 DEFAULT_NUMBER_LENGTH = (1, 32)
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_SHUTDOWN_MS = 30_000
+DEFAULT_HOOK_TIMEOUT_MS = 2_000
 
 
 class Config:
@@ -57,6 +58,8 @@ class Config:
         )
         self.max_attempts: int = settings.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
         self.shutdown_ms: int = settings.get("shutdown_timeout", DEFAULT_SHUTDOWN_MS)
+        self.hook_timeout_ms: int = settings.get("hook_timeout", DEFAULT_HOOK_TIMEOUT_MS)
+        self.variables = program.variables
         self._timers = _timers_in(settings)
         self.gateways: dict[str, Gateway] = {}
         for block in program.blocks_of("gateway"):

@@ -7,7 +7,7 @@ long as its call, so that variables and header changes carry over from route to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ from router.core.decision import NONE_LEFT, REFUSED, listed
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
+from router.routing.hook_calls import HookRun
+from router.routing.hook_meter import HookMeter
+from router.routing.hooks import Call as HookCall
 from router.routing.objects import NO_ACCOUNT, NO_GATEWAY, NO_TRUNK, Account, Gateway, Trunk
 from router.routing.selection import Candidates, tiers_of
 from router.sip.head import canonical_key
@@ -55,16 +58,17 @@ class Context:
     """
 
     __slots__ = (
-        "_log", "_steps", "account", "attempt", "call", "config", "flow", "request",
+        "_steps", "account", "attempt", "call", "config", "flow", "hooks", "meter", "request",
         "response", "trunk", "variables", "verdict",
     )
 
     def __init__(
-        self, config: Config, log: Callable[..., None], request: Request | None, flow: Flow,
+        self, config: Config, meter: HookMeter, request: Request | None, flow: Flow,
         call: Call | None,
     ) -> None:
         self.config = config
-        self._log = log
+        self.meter = meter
+        self.hooks: HookRun | None = None
         self.request = request
         self.flow = flow
         self.call = call
@@ -84,8 +88,25 @@ class Context:
         if self._steps > MAX_STEPS:
             raise TooManySteps(f"more than {MAX_STEPS} steps in one request: is there a loop?")
 
-    # -- facts of the message ---------------------------------------------------------------------
+    # -- Python functions -------------------------------------------------------------------------
 
+    def hook_run(self) -> HookRun:
+        """The running route's dealings with Python functions."""
+        if self.hooks is None:
+            self.hooks = HookRun(self)
+        return self.hooks
+
+    def hook_call(self) -> HookCall:
+        """The call as Python functions see it."""
+        return self.hook_run().call
+
+    def end_hooks(self) -> None:
+        """The running route has ended."""
+        if self.hooks is not None:
+            self.hooks.close()
+            self.hooks = None
+
+    # -- facts of the message ---------------------------------------------------------------------
 
     def _get(self, key: str) -> str:
         message = self.response or self.request
@@ -306,7 +327,7 @@ class Context:
     def log(self, level: str, text: str) -> None:
         """A line in the log with the call's id."""
         call = self.call
-        self._log(level, text, id=call.id if call is not None else "", call_id=self.call_id)
+        self.meter.log(level, text, id=call.id if call is not None else "", call_id=self.call_id)
 
     # -- actions ----------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from router.core.engine import Engine
 from router.core.flow import Flow, Listener
 from router.core.outcome import untried
 from router.core.tally import Tally
-from router.core.verdicts import Verdict
+from router.core.verdicts import Verdict, Wait
 from router.routing.config import Config, build_config
 from router.routing.objects import Gateway
 from router.routing.selection import Candidates, PrefixTable
@@ -129,7 +129,7 @@ class _WatchedSwitch(Switch):
 
     call: Call | None = None
 
-    def invite(self, call: Call) -> Verdict:
+    def invite(self, call: Call) -> Verdict | Wait:
         self.call = call
         return super().invite(call)
 

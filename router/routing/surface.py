@@ -20,11 +20,15 @@ from dsl.surface import (
     Enumeration,
     Fact,
     ObjectType,
+    PythonSide,
     Surface,
     by_name,
 )
-from dsl.types import DECIMAL, INT, IP, STRING, Type, enumeration_type
+from dsl.types import DECIMAL, DURATION, INT, IP, STRING, Type, enumeration_type
 from router.core.end_reasons import EndReason
+from router.routing.hook_calls import wrap_hook
+from router.routing.hook_values import CLASSES_OF_OBJECTS
+from router.routing.hooks import Call, Milliseconds
 from router.routing.surface_functions import (
     ACCOUNT,
     END_REASON,
@@ -156,6 +160,12 @@ ENUMERATIONS = {
     CODEC: Enumeration("codec", CODEC, _words(*CODECS), "codec"),
 }
 
+PYTHON = PythonSide(
+    {Milliseconds: DURATION, **{made: type_ for type_, made in CLASSES_OF_OBJECTS.items()}},
+    Call,
+    wrap_hook,
+)
+
 SURFACE = Surface(
     settings=by_name(*GLOBAL),
     blocks=BLOCKS,
@@ -164,4 +174,5 @@ SURFACE = Surface(
     objects=by_name(*OBJECTS),
     enumerations=ENUMERATIONS,
     ready_kinds=frozenset({REQUEST, NAMED, BRANCH, REPLY, FAILURE, END}),
+    python=PYTHON,
 )

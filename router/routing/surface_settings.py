@@ -112,6 +112,12 @@ GLOBAL = (
     Setting("state", STRING, "The folder of the LMDB files, from this file's folder.", "state"),
     Setting("metrics", ValueType("endpoint"), "Where /metrics is served."),
     Setting("max_attempts", POSITIVE, "How many gateways one call tries at most.", "5"),
+    Setting(
+        "hook_timeout",
+        DURATION,
+        "How long a route may wait for async Python functions, all together.",
+        "2s",
+    ),
     Setting("shutdown_timeout", DURATION, "How long running calls may go on at a stop.", "30s"),
     Setting("t1", DURATION, "RFC 3261's T1, the round trip.", "500ms"),
     Setting("t2", DURATION, "RFC 3261's T2, the longest resend interval.", "4s"),

@@ -6,23 +6,25 @@ The Program and its objects are of one piece: a call keeps the Switch it began w
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from dsl.program import Handler, Program
+from dsl.program import Program
 from router.core.attempt import Attempt
 from router.core.call import Call
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.tally import Tally
-from router.core.verdicts import Drop, End, Next, Target, Verdict
+from router.core.verdicts import End, Next, Target, Verdict, Wait
 from router.routing.config import Config
 from router.routing.context import Context
+from router.routing.hook_meter import HookMeter
+from router.routing.route_runs import CompiledRoute
 from router.routing.text_functions import text_of
 from router.sip.message import Request, Response
 from router.sip.name_addr import header_uri, parse_name_addr
 from router.sip.uri import uri_user
 
 NEXT: Verdict = Next()
-DROP: Verdict = Drop()
 
 
 class Switch:
@@ -38,14 +40,18 @@ class Switch:
     ) -> None:
         self.program = program
         self.config = config
-        self._tally = tally
-        self._stopwatch = stopwatch
-        self._log = log
-        self._request_route = program.routes.get(("request_route", ""))
-        self._end_route = program.routes.get(("end_route", ""))
-        self._request_times = tally.route_duration["request_route"]
+        self._meter = HookMeter(tally, stopwatch, log)
+        self._routes = {
+            (kind, name): CompiledRoute(
+                f"{kind}[{name}]" if name else kind, handler, tally, self._meter,
+                config.hook_timeout_ms,
+            )
+            for (kind, name), handler in program.routes.items()
+        }
+        self._request_route = self._routes.get(("request_route", ""))
+        self._end_route = self._routes.get(("end_route", ""))
 
-    def invite(self, call: Call) -> Verdict:
+    def invite(self, call: Call) -> Verdict | Wait:
         """Runs request_route for a new call."""
         request = call.request
         assert request is not None
@@ -56,56 +62,64 @@ class Switch:
         cdr = call.cdr
         cdr.caller_in = call.caller
         cdr.config = self.config.hash
-        context = Context(self.config, self._log, request, call.flow, call)
+        context = Context(self.config, self._meter, request, call.flow, call)
         call.context = context
-        started = self._stopwatch()
-        if self._request_route is not None:
-            self._request_route(context)
-        self._request_times.observe(self._stopwatch() - started)
-        verdict = context.verdict
-        context.verdict = None
-        # A path without an answer is a finding of `check`; if one is met all the same, the caller
-        # must not wait.
-        return verdict if verdict is not None else End(EndReason.ServerFailure)
+        return self._decide(context)
 
-    def request(self, request: Request, flow: Flow) -> Verdict:
+    def request(self, request: Request, flow: Flow) -> Verdict | Wait:
         """Runs request_route for any other request outside a dialog."""
-        context = Context(self.config, self._log, request, flow, None)
-        started = self._stopwatch()
-        if self._request_route is not None:
-            self._request_route(context)
-        self._request_times.observe(self._stopwatch() - started)
-        return context.verdict or End(EndReason.ServerFailure)
+        return self._decide(Context(self.config, self._meter, request, flow, None))
 
-    def branch(self, call: Call, attempt: Attempt) -> None:
+    def _decide(self, context: Context) -> Verdict | Wait:
+        route = self._request_route
+        if route is not None:
+            wait = route.run(context, _verdict)
+            if wait is not None:
+                return wait
+        return _verdict(context)
+
+    def branch(self, call: Call, attempt: Attempt) -> Wait | None:
         """Runs the call's branch_route."""
         dial = call.dial
-        if dial is not None:
-            self._run("branch_route", dial.on_branch, call, attempt, None)
+        if dial is None:
+            return None
+        context: Context = call.context
+        context.attempt = attempt
+        wait = self._run("branch_route", dial.on_branch, context, _nothing)
+        if wait is None:
+            _nothing(context)
+        return wait
 
     def replied(self, call: Call, attempt: Attempt, response: Response) -> None:
         """Runs the call's reply_route."""
         dial = call.dial
         if dial is not None:
-            self._run("reply_route", dial.on_reply, call, attempt, response)
+            context: Context = call.context
+            context.attempt = attempt
+            context.response = response
+            self._run("reply_route", dial.on_reply, context, None)
+            _nothing(context)
 
-    def failed(self, call: Call, attempt: Attempt) -> Verdict:
+    def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         """Runs the call's failure_route; without a decision of it hunting goes on."""
         dial = call.dial
         if dial is None:
             return NEXT
-        return self._run("failure_route", dial.on_failure, call, attempt, None) or NEXT
+        context: Context = call.context
+        context.attempt = attempt
+        wait = self._run("failure_route", dial.on_failure, context, _verdict_or_next)
+        return wait if wait is not None else _verdict_or_next(context)
 
     def ended(self, call: Call) -> None:
         """Writes the call's variables to its CDR, after end_route has had its say."""
-        context = call.context
+        context: Context | None = call.context
         if context is None:
             return
+        # Of a route that was waiting when the call ended.
+        context.end_hooks()
         if self._end_route is not None:
-            started = self._stopwatch()
             context.attempt = context.response = None
-            self._end_route(context)
-            self._tally.route_duration["end_route"].observe(self._stopwatch() - started)
+            self._end_route.run(context)
         if context.variables:
             call.cdr.variables = {
                 name: text_of(value) for name, value in context.variables.items()
@@ -120,21 +134,38 @@ class Switch:
         return self.config.max_duration_ms(gateway)
 
     def _run(
-        self, kind: str, name: str, call: Call, attempt: Attempt, response: Response | None
-    ) -> Verdict | None:
-        handler: Handler = self.program.routes[(kind, name)]
-        context: Context = call.context
-        context.attempt = attempt
-        context.response = response
-        started = self._stopwatch()
+        self, kind: str, name: str, context: Context, conclude: Callable[[Context], Any] | None
+    ) -> Wait | None:
         try:
-            handler(context)
-        finally:
+            return self._routes[kind, name].run(context, conclude)
+        except BaseException:
             context.attempt = context.response = None
-        self._tally.route_duration[f"{kind}[{name}]"].observe(self._stopwatch() - started)
-        verdict = context.verdict
-        context.verdict = None
-        return verdict
+            raise
+
+
+def _nothing(context: Context) -> None:
+    """The end of a route that decides nothing."""
+    context.attempt = context.response = None
+    context.verdict = None
+
+
+def _verdict(context: Context) -> Verdict:
+    """What request_route decided.
+
+    A path without an answer is a finding of `check`; if one is met all the same, the caller must
+    not wait.
+    """
+    verdict = context.verdict
+    context.verdict = None
+    return verdict if verdict is not None else End(EndReason.ServerFailure)
+
+
+def _verdict_or_next(context: Context) -> Verdict:
+    """What failure_route decided; without a decision hunting goes on."""
+    context.attempt = context.response = None
+    verdict = context.verdict
+    context.verdict = None
+    return verdict if verdict is not None else NEXT
 
 
 def build_switch(

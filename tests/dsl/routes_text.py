@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 from dsl.load import check_routes
@@ -12,6 +13,10 @@ from dsl.outcome import Outcome
 from dsl.surface import ROUTE_KINDS, Surface
 from router.routing.surface import SURFACE
 
+PYTHON_FILES = {
+    path.name: path.read_text() for path in sorted((Path(__file__).parent / "python").glob("*.py"))
+}
+"""the files of tests/dsl/python, to be imported by configurations"""
 ANSWERING = "\nrequest_route { reply(200); }\n"
 
 
@@ -65,6 +70,7 @@ def whole_language() -> Surface:
         objects=objects,
         enumerations=SURFACE.enumerations,
         ready_kinds=frozenset(ROUTE_KINDS),
+        python=SURFACE.python,
     )
 
 
@@ -80,7 +86,7 @@ def check_text(
     loading: bool = False,
 ) -> Outcome:
     """Check a configuration that is `routes.cfg` among these files."""
-    files = MemoryFiles({"routes.cfg": text, **(more or {})}, variables or {})
+    files = MemoryFiles({"routes.cfg": text, **PYTHON_FILES, **(more or {})}, variables or {})
     return check_routes("routes.cfg", surface, files, loading=loading)
 
 

@@ -327,7 +327,7 @@ def test_the_wrapper_is_told_what_the_function_takes_and_gives() -> None:
 def test_a_function_that_is_gone_when_the_file_is_loaded_is_missed() -> None:
     file = file_of("@route_function\ndef f() -> None: pass\n")
     changed = PythonFile(file.path, HEAD, file.alias, file.hooks)
-    with pytest.raises(PythonError, match="has no function `f` any more"):
+    with pytest.raises(PythonError, match="has no function `f` for routes any more"):
         LoadedPython(changed, SIDE)
 
 

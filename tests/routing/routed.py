@@ -15,6 +15,7 @@ from router.core.network import Network
 from router.core.parameters import TimerDefaults
 from router.core.tally import Tally
 from router.routing.config import Config, build_config
+from router.routing.hook_meter import HookMeter
 from router.routing.surface import SURFACE
 from router.routing.switch import build_switch
 from router.sip.message import Request
@@ -62,6 +63,7 @@ class Routed:
         self.tally = Tally()
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
         self.seconds = 0.0
+        self.meter = HookMeter(self.tally, self.stopwatch, self.log)
         self.switch = build_switch(
             self.program, self.config, tally=self.tally, stopwatch=self.stopwatch, log=self.log
         )
