@@ -6,7 +6,6 @@ Knows who a message belongs to, and what a stranger gets; what a call does with 
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from router.core.call import Call
@@ -37,6 +36,8 @@ KNOWN_METHODS = frozenset((
     "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "UPDATE", "INFO", "REFER",
     "NOTIFY", "SUBSCRIBE", "MESSAGE", "PUBLISH",
 ))
+UNASKED = 0
+"""In place of its status, in the counts, for a response to nothing that we have sent."""
 ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE\r\n"
 
 
@@ -60,10 +61,15 @@ class Dispatch:
         """A response: for its client transaction, or a 2xx that came again later."""
         method = response.cseq_method
         status = response.status
-        counts = self._layer.responses
-        key = (method if method in KNOWN_METHODS else "other", status, "in")
-        counts[key] = counts.get(key, 0) + 1
         client = self._layer.clients.get(response.top_branch + method)
+        counts = self._layer.responses
+        # A status counts by itself when it answers something: a stranger may send any of them.
+        key = (
+            method if method in KNOWN_METHODS else "other",
+            status if client is not None else UNASKED,
+            "in",
+        )
+        counts[key] = counts.get(key, 0) + 1
         if client is not None:
             self.call = getattr(client.user, "call", None)
             client.on_response(response)
@@ -119,26 +125,28 @@ class Dispatch:
     def refuse(
         self, request: Request, flow: Flow, status: int, reason: str, extra: str = ""
     ) -> None:
-        """Answers a request without keeping any state."""
+        """Answers a request without keeping any state (RFC 3261 §8.2.7)."""
         stamp_source(request, flow.host, flow.port)
         head = reply_head(request, self._engine.token())
+        method = request.method
         self._layer.send_response(
             render_response(status, reason or REASONS.get(status, "Bad Request"), head, extra),
-            self._back(request, flow), "other", status,
+            self._back(request, flow), method if method in KNOWN_METHODS else "other", status,
         )
 
     def _back(self, request: Request, flow: Flow) -> Flow:
+        """Where responses go: always to the address that the request came from.
+
+        A maddr is not followed (RFC 3261 §18.2.2 would): by it anybody could have our responses,
+        and all their resends, sent to an address that never asked us anything.
+        """
         if flow.transport != "udp":
             return flow
         via = request.top_via
-        if via.rport and via.received == flow.host and "maddr" not in via.params:
+        if via.rport and via.received == flow.host:
             return flow  # what stamp_source has just written there
-        host, port = response_target(via)
-        if host != flow.host and not _is_address(host):
-            return flow  # a maddr that names a host: nobody here looks names up
-        if port == flow.port and host == flow.host:
-            return flow
-        return flow._replace(host=host, port=port)
+        _, port = response_target(via)
+        return flow if port == flow.port else flow._replace(port=port)
 
     def _on_dialog_ack(self, request: Request) -> bool:
         """Takes the ACK of a 2xx, which is a transaction of its own; False: it is none."""
@@ -163,12 +171,12 @@ class Dispatch:
 
     def _on_cancel(self, request: Request, flow: Flow, base: str, key: str) -> None:
         invite = self._layer.servers.get(base + "INVITE")
+        if not isinstance(invite, InviteServer):
+            self.refuse(request, flow, 481, "")
+            return
         head = reply_head(request, self._engine.token())
         server = RequestServer(self._layer, key, self._back(request, flow), head, "CANCEL")
         self.server = server
-        if not isinstance(invite, InviteServer):
-            server.respond(481)
-            return
         server.respond(200)
         user = invite.user
         if user is not None:
@@ -244,6 +252,14 @@ class Dispatch:
         engine = self._engine
         method = request.method
         leg = engine.legs.get(to_tag)
+        if (
+            leg is None
+            or leg.call_id != request.call_id
+            or (leg.remote_tag and leg.remote_tag != request.from_tag)
+        ):
+            # Anybody can send these, as many as they like: nothing is kept of them.
+            self.refuse(request, flow, 481, "")
+            return
         head = reply_head(request, "")
         back = self._back(request, flow)
         server: InviteServer | RequestServer
@@ -252,13 +268,6 @@ class Dispatch:
         else:
             server = RequestServer(self._layer, key, back, head, known)
         self.server = server
-        if (
-            leg is None
-            or leg.call_id != request.call_id
-            or (leg.remote_tag and leg.remote_tag != request.from_tag)
-        ):
-            server.respond(481)
-            return
         call = leg.call
         if call is None:  # both sides hung up at once
             server.respond(200 if method == "BYE" else 481)
@@ -287,14 +296,6 @@ class Dispatch:
                 server.user = relay
                 server.respond(100)
             relay.forward(request)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _answer(server: RequestServer, verdict: Verdict) -> None:

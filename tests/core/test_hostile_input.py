@@ -16,6 +16,7 @@ from virtual_world import CALLER, US, World, gateway
 from router.core.agent import Behaviour
 from router.core.flow import Flow
 from router.core.parameters import CallTimers
+from router.core.verdicts import Respond
 
 STRANGER = ("10.9.9.9", 5060)
 GATEWAY = ("10.0.1.1", 5060)
@@ -174,3 +175,60 @@ def test_methods_that_peers_invent_do_not_grow_the_counts(world: World) -> None:
     methods |= {key[0] for key in world.engine.tally.responses}
     assert methods == {"other"}
     world.run(0)
+
+
+def request_text(method: str, *, to_tag: str = "", branch: str = "1", via: str = "") -> bytes:
+    tag = f";tag={to_tag}" if to_tag else ""
+    return (
+        f"{method} sip:8613800@10.0.0.1 SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP 10.9.9.9;branch=z9hG4bK{branch}{via}\r\nFrom: <sip:a@b>;tag=t\r\n"
+        f"To: <sip:8613800@10.0.0.1>{tag}\r\nCall-ID: c{branch}\r\nCSeq: 1 {method}\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("method", ["BYE", "INFO", "INVITE", "CANCEL"])
+def test_nothing_is_kept_of_requests_inside_dialogs_that_are_not(
+    world: World, method: str
+) -> None:
+    engine, flow = world.engine, Flow("udp", *STRANGER, 0)
+    to_tag = "" if method == "CANCEL" else "guessed"
+    for number in range(50):
+        data = request_text(method, to_tag=to_tag, branch=str(number))
+        for _ in range(2):
+            engine.receive(data, flow, world.network.now)
+    sends = engine.take_sends()
+    assert len(sends) == 100
+    assert all(data.startswith(b"SIP/2.0 481 ") for data, _ in sends)
+    assert engine.layer.servers == {}
+    assert engine.next_timer_ms() is None
+    assert engine.tally.responses[(method, 481, "out")] == 100
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "BYE"])
+@pytest.mark.parametrize(
+    "via", [";maddr=10.7.7.7", ";received=10.7.7.7", ";rport=7;received=10.7.7.7;maddr=224.0.0.1"]
+)
+def test_nothing_is_sent_to_an_address_that_did_not_ask(
+    world: World, method: str, via: str
+) -> None:
+    world.routes.on_invite = lambda call: Respond(403)
+    engine, now = world.engine, world.network.now
+    engine.receive(request_text(method, via=via), Flow("udp", *STRANGER, 0), now)
+    sends = engine.take_sends()
+    engine.on_timers(now + 1_000)
+    sends += engine.take_sends()
+    assert sends
+    assert {flow.host for _, flow in sends} == {STRANGER[0]}
+    world.flush()
+
+
+def test_statuses_that_strangers_invent_do_not_grow_the_counts(world: World) -> None:
+    for status in range(100, 700):
+        data = (
+            f"SIP/2.0 {status} x\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKx\r\n"
+            "From: <sip:a@b>;tag=t\r\nTo: <sip:b@c>;tag=u\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n"
+            "Content-Length: 0\r\n\r\n"
+        ).encode()
+        world.engine.receive(data, Flow("udp", *STRANGER, 0), world.network.now)
+    assert world.engine.tally.responses == {("INVITE", 0, "in"): 600}
