@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dsl.check.python_files import Offers
 from dsl.check.run import check_unit
 from dsl.check.settings import places_of
 from dsl.findings import ConfigError
@@ -13,14 +14,22 @@ from dsl.sources import Files, read_unit
 from dsl.surface import Surface
 
 
-def check_routes(path: str, surface: Surface, files: Files, *, loading: bool = False) -> Outcome:
+def check_routes(
+    path: str,
+    surface: Surface,
+    files: Files,
+    *,
+    loading: bool = False,
+    offers: Offers | None = None,
+) -> Outcome:
     """Read and check a configuration; raises SourceError if its first file cannot be read.
 
     `loading` says that it is to be run: an environment variable that is not set is an error then,
-    and a warning else.
+    and a warning else. `offers` keeps those of Python files from one check to the next; without it
+    each file is run.
     """
     unit = read_unit(path, frozenset(surface.blocks), files)
-    return check_unit(unit, surface, files, loading)
+    return check_unit(unit, surface, files, loading, offers or Offers())
 
 
 def compile_routes(outcome: Outcome, surface: Surface) -> Generated:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os.path import dirname, join, relpath
 
@@ -11,7 +13,7 @@ from dsl.findings import ChainLink
 from dsl.imports import Offer, PythonFile, read_offer
 from dsl.signatures import Problem
 from dsl.sources import Files, SourceError, Unit, read_text
-from dsl.surface import Surface
+from dsl.surface import PythonSide, Surface
 
 
 @dataclass(slots=True)
@@ -35,7 +37,36 @@ class Import:
         return PythonFile(self.path, self.text, self.alias, hooks)
 
 
-def read_imports(unit: Unit, surface: Surface, files: Files, report: Report) -> dict[str, Import]:
+class Offers:
+    """What Python files offered when they were run, for one who checks again and again.
+
+    A file is run anew when its text has changed, or that of a file beside it that it imports.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], tuple[Offer, dict[str, str]]] = {}
+
+    def read(self, path: str, text: str, alias: str, side: PythonSide, files: Files) -> Offer:
+        """What a file offers to routes."""
+        offer, beside = self._known.get((path, text, alias), (None, {}))
+        if offer is None or beside != _texts(list(beside), files):
+            offer = read_offer(path, text, alias, side)
+            self._known[path, text, alias] = (offer, _texts(offer.beside, files))
+        return offer
+
+
+def _texts(paths: Sequence[str], files: Files) -> dict[str, str]:
+    """The texts of files, "" for one that has none."""
+    texts = dict.fromkeys(paths, "")
+    for path in paths:
+        with contextlib.suppress(SourceError):
+            texts[path] = read_text(path, files)
+    return texts
+
+
+def read_imports(
+    unit: Unit, surface: Surface, files: Files, report: Report, offers: Offers
+) -> dict[str, Import]:
     """Read and run every imported file; by alias. What was read is added to the unit's texts."""
     found: dict[str, Import] = {}
     for node in unit.items:
@@ -50,12 +81,17 @@ def read_imports(unit: Unit, surface: Surface, files: Files, report: Report) -> 
                 chain=(link(first.node.name_span, "the first one"),),
             )
             continue
-        found[node.name] = _read(node, unit, surface, files, report)
+        found[node.name] = _read(node, unit, surface, files, report, offers)
     return found
 
 
 def _read(
-    node: ast.ImportPython, unit: Unit, surface: Surface, files: Files, report: Report
+    node: ast.ImportPython,
+    unit: Unit,
+    surface: Surface,
+    files: Files,
+    report: Report,
+    offers: Offers,
 ) -> Import:
     path = join(dirname(node.span.file), node.path)
     nothing = Import(node, path, "", Offer(broken=True))
@@ -67,7 +103,7 @@ def _read(
     except SourceError as error:
         report.add("unreadable-file", node.span, str(error))
         return nothing
-    offer = read_offer(path, text, node.name, surface.python)
+    offer = offers.read(path, text, node.name, surface.python, files)
     unit.texts.setdefault(path, text)
     for beside in offer.beside:
         # Part of what decides: the configuration's hash changes with them.

@@ -13,7 +13,7 @@ from dsl.check.declarations import (
 from dsl.check.flow import check_flow
 from dsl.check.kinds import check_kinds
 from dsl.check.networks import check_networks
-from dsl.check.python_files import check_imports_used, read_imports
+from dsl.check.python_files import Offers, check_imports_used, read_imports
 from dsl.check.report import Report
 from dsl.check.settings import SettingsChecker
 from dsl.check.statements import check_route
@@ -25,11 +25,13 @@ from dsl.sources import Files, Unit
 from dsl.surface import ENTRY_KINDS, EVENT, REQUEST, UNNAMED_KINDS, Surface
 
 
-def check_unit(unit: Unit, surface: Surface, files: Files, loading: bool) -> Outcome:
+def check_unit(
+    unit: Unit, surface: Surface, files: Files, loading: bool, offers: Offers
+) -> Outcome:
     """Check everything that was read.
 
     `loading` says that the configuration is to be run: what is only a warning beforehand, such as
-    an environment variable that is not set, is then an error.
+    an environment variable that is not set, is then an error. `offers` are those of Python files.
     """
     report = Report(unit.skipped, unit.broken)
     report.findings += unit.findings
@@ -42,7 +44,7 @@ def check_unit(unit: Unit, surface: Surface, files: Files, loading: bool) -> Out
         [item for item in unit.items if isinstance(item, ast.BlockNode)]
     )
     declare_blocks(declarations, blocks)
-    declarations.imports = read_imports(unit, surface, files, report)
+    declarations.imports = read_imports(unit, surface, files, report, offers)
     routes = [item for item in unit.items if isinstance(item, ast.RouteNode)]
     declare_routes(declarations, routes, surface, report)
     ordered = order_routes(declarations, report)
