@@ -604,3 +604,59 @@ def test_a_thousand_lines_are_answered_while_one_types(tmp_path: Path) -> None:
         print(f"keystroke {max(spent) * 1000:.0f} ms, findings after {paused * 1000:.0f} ms")
     finally:
         editor.kill()
+
+
+# -------------------------------------------------------------------- functions out of Python
+
+HOOKS = '''\
+from pathlib import Path
+
+from router.routing.hooks import route_function
+
+with (Path(__file__).parent / "runs").open("a") as runs:
+    runs.write("run\\n")
+
+
+@route_function
+def is_vip(number: str, level: int = 1) -> bool:
+    """Whether a number is one of the good customers."""
+    return False
+'''
+WITH_HOOKS = """\
+import python "hooks.py" as hooks
+
+request_route {
+    if (hooks.is_vip($rU)) reply(200);
+    reply(404);
+}
+"""
+
+
+def test_functions_of_an_imported_python_file_are_known(tmp_path: Path) -> None:
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    (tmp_path / "routes.cfg").write_text(WITH_HOOKS)
+    editor = Editor(tmp_path)
+    try:
+        path = editor.open("routes.cfg")
+        assert editor.findings(path) == []
+        shown = hover(editor, path, WITH_HOOKS, "hooks.is_|vip")
+        assert "hooks.is_vip(number: string, level: int = 1) → bool" in shown
+        assert "one of the good customers" in shown
+        python = (tmp_path / "hooks.py").as_uri()
+        found = definition(editor, path, WITH_HOOKS, "hooks.is_|vip")
+        assert found == (python, *find(HOOKS, "def |is_vip"))
+        assert definition(editor, path, WITH_HOOKS, '"hoo|ks.py"') == (python, 0, 0)
+        text = WITH_HOOKS.replace("    reply(404);", "    if (hooks.")
+        editor.change(path, text)
+        assert "hooks.is_vip" in editor.labels(path, *find(text, "    if (hooks.|\n"))
+        editor.change(path, WITH_HOOKS.replace("hooks.is_vip($rU)", 'hooks.is_vip($rU, "x")'))
+        assert [one["code"] for one in editor.findings(path)] == ["wrong-type"]
+        # The file is not run with every key, but when it has changed.
+        assert (tmp_path / "runs").read_text().count("run") == 1
+        (tmp_path / "hooks.py").write_text(HOOKS.replace("level: int", "level: str"))
+        change = {"uri": python, "type": 2}
+        editor.tell("workspace/didChangeWatchedFiles", changes=[change])
+        assert editor.next_findings(path) == []
+        assert (tmp_path / "runs").read_text().count("run") == 2
+    finally:
+        editor.kill()

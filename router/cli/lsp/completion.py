@@ -92,6 +92,7 @@ class _Writer:
         self._line = line
         self._surface = surface
         self._symbols = analysis.symbols
+        self._hooks = analysis.hooks()
         route = place.route
         self._kinds = analysis.kinds_of(route.kind, route.name) if route else frozenset()
 
@@ -189,6 +190,7 @@ class _Writer:
             return
         if "." in prefix:
             yield from self._attributes(prefix)
+            yield from self._hooks_of(prefix.partition(".")[0])
             return
         if self._place.before and self._place.before[-1].text == "let":
             return
@@ -277,6 +279,17 @@ class _Writer:
                 detail = f"{one.type}, of {object_.name}"
                 yield Suggestion(f"{name}.{one.name}", Sort.FACT, detail, one.doc)
 
+    def _hooks_of(self, alias: str) -> Iterator[Suggestion]:
+        for title, function in self._hooks.items():
+            if title.startswith(f"{alias}.") and self._legal(function.kinds):
+                yield Suggestion(
+                    title,
+                    Sort.FUNCTION,
+                    " ".join(function_signature(function, title).split()),
+                    entries.function_entry(function, title),
+                    f"{title}($0)",
+                )
+
     # ---------------------------------------------------------------------------- arguments
 
     def _argument(
@@ -286,7 +299,7 @@ class _Writer:
         if name == "route":
             yield from self._routes(NAMED)
             return True
-        function = self._surface.functions.get(name)
+        function = self._surface.functions.get(name) or self._hooks.get(name)
         if function is None:
             return False
         parameter = self._parameter(function, at, written)

@@ -27,10 +27,10 @@ def not_yet(ready: bool) -> str:
     return "" if ready else "\n\n*Not supported in this version.*"
 
 
-def function_entry(function: Function) -> str:
+def function_entry(function: Function, title: str = "") -> str:
     """A function: signature, meaning, where it is legal, an example."""
-    text = f"{code(function_signature(function))}\n{function.doc} {legality(function)}"
-    if function.name in EXAMPLES:
+    text = f"{code(function_signature(function, title))}\n{function.doc} {legality(function)}"
+    if function.name in EXAMPLES and not title:
         text += f"\n\nExample: `{EXAMPLES[function.name]}`"
     return text + not_yet(function.ready)
 

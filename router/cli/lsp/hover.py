@@ -40,6 +40,9 @@ def hover_at(
             return Hover(shown, offset - column + found.column, offset - column + found.end)
     if piece.kind == "string":
         return None
+    hook = analysis.hooks().get(piece.text)
+    if hook is not None:
+        return Hover(entries.function_entry(hook, piece.text), piece.start, piece.end)
     shown = _word(surface, place_at(text, piece.end), piece, text)
     return Hover(shown, piece.start, piece.end) if shown else None
 

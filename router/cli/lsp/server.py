@@ -219,8 +219,11 @@ def _serve_writing(server: RoutesServer) -> None:
         path, lines, line, column = server.place(params)
         place = place_at(session.files.text(path) or "", lines.offset(line, column))
         call = place.call() if not place.quiet else None
-        function = session.surface.functions.get(call.name) if call is not None else None
-        if call is None or function is None:
+        if call is None:
+            return None
+        functions = {**session.surface.functions, **session.latest(path).hooks()}
+        function = functions.get(call.name)
+        if function is None:
             return None
         names = [one.name for one in function.parameters]
         written = [piece.text for piece in call.argument]
@@ -228,7 +231,7 @@ def _serve_writing(server: RoutesServer) -> None:
             names.index(written[0]) if written[1:2] == ["="] and written[0] in names else call.place
         )
         shown = types.SignatureInformation(
-            " ".join(function_signature(function).split()),
+            " ".join(function_signature(function, call.name).split()),
             documentation=function.doc,
             parameters=[
                 types.ParameterInformation(parameter_text(one)) for one in function.parameters

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import normpath
 
+from dsl.check.python_files import Offers
 from dsl.findings import ERROR, Finding
 from dsl.load import check_routes
 from dsl.outcome import Outcome
 from dsl.sources import SourceError
-from dsl.surface import ENTRY_KINDS, NAMED, Surface
+from dsl.surface import ENTRY_KINDS, NAMED, Function, Surface
 from router.cli.lsp.roots import find_root
 from router.cli.lsp.symbols import Symbols, collect_symbols
 from router.runtime.routes_file import DiskFiles
@@ -53,6 +54,16 @@ class Analysis:
         """Whether text had to be skipped, so that names may be in it that nobody knows of."""
         return self.outcome is None or self.outcome.unit.broken
 
+    def hooks(self) -> dict[str, Function]:
+        """The functions of imported Python files, by the name that routes call them by."""
+        if self.outcome is None:
+            return {}
+        return {
+            signature.hook.title: signature.function
+            for imported in self.outcome.declarations.imports.values()
+            for signature in imported.offer.hooks.values()
+        }
+
     def kinds_of(self, kind: str, name: str) -> frozenset[str]:
         """The kinds of route in which one runs: its own, or those that reach a named one.
 
@@ -83,6 +94,8 @@ class Session:
         self._roots: dict[str, str] = {}
         self._analyses: dict[str, Analysis] = {}
         self._stale: set[str] = set()
+        # Python files are run to be checked: once, and not with every key.
+        self._offers = Offers()
 
     def put(self, path: str, text: str) -> None:
         """A document was opened or changed."""
@@ -138,7 +151,7 @@ class Session:
 
     def _analyse(self, root: str) -> Analysis:
         try:
-            outcome = check_routes(root, self.surface, self.files)
+            outcome = check_routes(root, self.surface, self.files, offers=self._offers)
         except SourceError as error:
             found = Finding(root, 1, 1, 1, 2, ERROR, "unreadable-file", str(error))
             return Analysis(root, None, {}, Symbols(), (found,))

@@ -42,20 +42,22 @@ _PLURALS = {
 }
 
 
-def function_signature(function: Function) -> str:
+def function_signature(function: Function, title: str = "") -> str:
     """`reply(code: int, reason: string = "")`, with `→ bool` behind if it gives a value.
 
-    One that is too long for a line has its parameters below each other.
+    One that is too long for a line has its parameters below each other. `title` is what it is
+    called by if that is not its name.
     """
+    title = title or function.name
     if function.name in _WITHOUT_PARENTHESES:
-        return f"{function.name};"
+        return f"{title};"
     parameters = [parameter_text(one) for one in function.parameters]
     returns = "" if function.returns == VOID else f" → {function.returns}"
-    line = f"{function.name}({', '.join(parameters)}){returns}"
+    line = f"{title}({', '.join(parameters)}){returns}"
     if len(line) <= _MAX_COLUMNS:
         return line
     inner = ",\n".join(f"    {one}" for one in parameters)
-    return f"{function.name}(\n{inner}\n){returns}"
+    return f"{title}(\n{inner}\n){returns}"
 
 
 def parameter_text(parameter: Parameter) -> str:
