@@ -21,6 +21,9 @@ from router.core.flow import Flow
 DATAGRAMS_PER_TURN = 64
 """Enough for commits to be shared, few enough that timers and other sockets need not wait."""
 
+FURTHER_TURNS = 8
+"""How many turns may follow on one before timers and other sockets have theirs."""
+
 MAX_DATAGRAM = 65_535
 MAX_QUEUED = 2_000
 MAX_KNOWN_FLOWS = 20_000
@@ -88,17 +91,17 @@ class UdpPort:
         deliver, end_turn, listener = self._deliver, self._end_turn, self.listener
         flows: dict[Any, Flow] = {}
         turn = range(DATAGRAMS_PER_TURN)
+        further = range(FURTHER_TURNS)
         hear_errors = self._hear_errors
 
-        def read() -> None:
+        def read_turn() -> bool:
+            """Drain and finish one turn; False when there was nothing."""
             now_ms = now()
             source = None
             for _ in turn:
                 try:
                     data, source = recvfrom(MAX_DATAGRAM)
                 except BlockingIOError:
-                    if source is None:  # woken for nothing: an error waits
-                        hear_errors()
                     break
                 except OSError:
                     hear_errors()
@@ -109,7 +112,21 @@ class UdpPort:
                         flows.clear()
                     flow = flows[source] = Flow("udp", source[0], source[1], listener)
                 deliver(data, flow, now_ms)
+            if source is None:
+                return False
             end_turn(now_ms)
+            return True
+
+        def read() -> None:
+            if not read_turn():  # woken for nothing: an error waits
+                hear_errors()
+                end_turn(now())
+                return
+            # What arrived while a turn was worked through need not wait for a pass of the loop,
+            # which costs more than looking.
+            for _ in further:
+                if not read_turn():
+                    break
 
         return read
 
