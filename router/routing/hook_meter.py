@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from router.core.tally import Tally
+from router.core.tally import Histogram, Tally
+from router.routing.hook_errors import RAISED, STUCK, TIMEOUT, WRONG_TYPE
 
 SLOW_S = 0.05
 """Longer than this nobody may hold up the other calls of the worker."""
@@ -19,7 +20,7 @@ class HookMeter:
     `stopwatch` gives seconds from any fixed point; `log(level, text, **fields)` takes lines.
     """
 
-    __slots__ = ("_said", "_tally", "log", "stopwatch")
+    __slots__ = ("_said", "_tally", "_times", "log", "stopwatch")
 
     def __init__(
         self, tally: Tally, stopwatch: Callable[[], float], log: Callable[..., None]
@@ -27,11 +28,21 @@ class HookMeter:
         self._tally = tally
         self.log = log
         self.stopwatch = stopwatch
+        self._times: dict[str, Histogram] = {}
         self._said: dict[str, tuple[float, int]] = {}
 
     def took(self, hook: str, seconds: float) -> None:
         """A function has returned, or raised, so long after it was called."""
-        self._tally.hook_duration[hook].observe(seconds)
+        (self._times.get(hook) or self._first_time(hook)).observe(seconds)
+
+    def _first_time(self, hook: str) -> Histogram:
+        """Also counts nothing of what can go wrong: a rate needs a first value."""
+        tally = self._tally
+        times = self._times[hook] = tally.hook_duration[hook]
+        tally.slow_hooks[hook] += 0
+        for why in (RAISED, WRONG_TYPE, TIMEOUT, STUCK):
+            tally.hook_errors[hook, why] += 0
+        return times
 
     def failed(self, hook: str, why: str) -> None:
         """A function failed; `why` is a reason of hook_errors."""

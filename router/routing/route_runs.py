@@ -76,6 +76,7 @@ class CompiledRoute:
 
     def _first_time(self) -> Histogram:
         self._times = self._tally.route_duration[self.title]
+        self._tally.slow_routes[self.title] += 0  # a rate needs a first value
         return self._times
 
     async def _rest(self, route: Coroutine[Any, Any, Any], seconds: float) -> None:

@@ -2,8 +2,8 @@
 
 A turn: whatever has arrived is drained into the engine; the store operations it asks for are
 committed in one write transaction, until it asks for no more; only then do the turn's messages
-leave; last, one timer is set to the engine's next one. The driver knows no SIP beyond the place of
-the Call-ID, and the engine knows no socket and no clock.
+leave and routes that wait begin to run; last, one timer is set to the engine's next one. The
+driver knows no SIP beyond the place of the Call-ID, and the engine knows no socket and no clock.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from router.core.flow import Flow
 from router.core.steering import BUCKETS, HASHED_BYTES
 from router.core.tally import Tally
+from router.core.waiting import Waiting
+from router.runtime.hook_tasks import HookTasks
 from router.runtime.logs import BoundedLog
 from router.runtime.sockets import SlotSockets
 from router.runtime.strays import BROKEN, RECEIVED, REFUSED, StrayCodec, StraySender, find_call_id
@@ -31,6 +33,7 @@ class DrivenEngine(Protocol):
     """What the driver asks of an engine; `router.core.engine.Engine` is the real one."""
 
     logs: list[tuple[str, str, dict[str, Any]]]
+    new_waits: list[Waiting]
 
     @property
     def active_calls(self) -> int: ...
@@ -42,6 +45,8 @@ class DrivenEngine(Protocol):
     def on_committed(self, results: Sequence[Admission | None], now_ms: int) -> None: ...
     def on_commit_failed(self, now_ms: int) -> None: ...
     def take_sends(self) -> list[tuple[bytes, Flow]]: ...
+    def take_waits(self) -> list[Waiting]: ...
+    def on_waited(self, waiting: Waiting, error: BaseException | None, now_ms: int) -> None: ...
     def next_timer_ms(self) -> int | None: ...
     def begin_shutdown(self, now_ms: int) -> None: ...
     def end_all(self, now_ms: int) -> None: ...
@@ -99,6 +104,7 @@ class Driver:
             for listener, opened in sockets.udp
         ]
         self._udp_by_listener = {port.listener: port for port in self._udp}
+        self.hooks = HookTasks(loop, engine, now, self.ask_turn)
         self.commit_failures = 0
 
     # Life
@@ -118,6 +124,7 @@ class Driver:
             port.stop()
         self._loop.remove_reader(self._stray_in)
         self.streams.stop()
+        self.hooks.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -144,6 +151,8 @@ class Driver:
                 break
             for flow in unreachable:
                 engine.on_transport_error(flow, now_ms)
+        if engine.new_waits:
+            self.hooks.begin(engine.take_waits())
         due_ms = engine.next_timer_ms()
         if due_ms is not None and due_ms < self._timer_ms:
             self._set_timer(due_ms, now_ms)

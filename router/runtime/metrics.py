@@ -296,6 +296,13 @@ class MetricsFlusher:
         self._route_duration = _HistogramFamily(
             histograms, "route_duration_seconds", lambda key: (route(key),)
         )
+        self._slow_routes = _Counter(counters, "route_slow", lambda key: (route(key),))
+        hook = _bounded(MAX_NAMES)
+        self._hook_duration = _HistogramFamily(
+            histograms, "hook_duration_seconds", lambda key: (hook(key),)
+        )
+        self._slow_hooks = _Counter(counters, "hook_slow", lambda key: (hook(key),))
+        self._hook_errors = _Counter(counters, "hook_errors", lambda key: (hook(key[0]), key[1]))
         # What has no labels is there from the start, with 0: a rate needs a first value.
         self._carry(Tally())
 
@@ -324,6 +331,10 @@ class MetricsFlusher:
         self._responses.carry(tally.responses)
         self._pdd.carry(tally.pdd)
         self._route_duration.carry(tally.route_duration)
+        self._slow_routes.carry(tally.slow_routes)
+        self._hook_duration.carry(tally.hook_duration)
+        self._slow_hooks.carry(tally.slow_hooks)
+        self._hook_errors.carry(tally.hook_errors)
 
     def close(self) -> None:
         """Let go of the files; what was counted stays in them."""

@@ -117,6 +117,34 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "routes.cfg: correct it.",
     ),
     Metric(
+        "route_slow",
+        "counter",
+        ("route",),
+        "Times a route held up its worker for more than 50 ms. The log names the Python function "
+        "if it was one: make it async, or faster.",
+    ),
+    Metric(
+        "hook_duration_seconds",
+        "histogram",
+        ("hook",),
+        "Time a Python function took, waiting included. If it is long, look at the server or the "
+        "file that it asks.",
+    ),
+    Metric(
+        "hook_slow",
+        "counter",
+        ("hook",),
+        "Times a Python function held up its worker for more than 50 ms. Make it async, or move "
+        "the work into a thread.",
+    ),
+    Metric(
+        "hook_errors",
+        "counter",
+        ("hook", "reason"),
+        "Calls of a Python function that failed, each a 500. The log has the lines of routes.cfg "
+        "and of the function: correct it.",
+    ),
+    Metric(
         "worker_up",
         "gauge",
         ("slot",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dsl.load import load_program
@@ -26,14 +26,18 @@ T0 = 1_700_000_000_000
 US = ("10.0.0.1", 5060)
 
 
-class TextFiles:
-    """One configuration, held in memory."""
+FOLDER = "/etc/trunkline"
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+
+class TextFiles:
+    """One configuration, held in memory, and other files by name."""
+
+    def __init__(self, text: str, more: Mapping[str, str] | None = None) -> None:
+        self._texts = {f"{FOLDER}/routes.cfg": text}
+        self._texts.update((f"{FOLDER}/{name}", one) for name, one in (more or {}).items())
 
     def read(self, path: str) -> bytes:
-        return self._text.encode()
+        return self._texts[path].encode()
 
     def matches(self, pattern: str) -> list[str]:
         return []
@@ -42,11 +46,11 @@ class TextFiles:
         return None
 
 
-def program_of(text: str) -> Program:
+def program_of(text: str, more: Mapping[str, str] | None = None) -> Program:
     """The program of a routes.cfg; a request_route is added when the text has none."""
     if "request_route" not in text:
         text += "\nrequest_route { reply(404); }\n"
-    return load_program("/etc/trunkline/routes.cfg", SURFACE, TextFiles(text))
+    return load_program(f"{FOLDER}/routes.cfg", SURFACE, TextFiles(text, more))
 
 
 def config_of(text: str) -> Config:
@@ -56,9 +60,11 @@ def config_of(text: str) -> Config:
 class Routed:
     """An engine that runs a routes.cfg, a caller at 192.0.2.10, and gateways where it says."""
 
-    def __init__(self, text: str, seed: int = 1) -> None:
+    def __init__(
+        self, text: str, seed: int = 1, files: Mapping[str, str] | None = None
+    ) -> None:
         self.random = random.Random(seed)
-        self.program = program_of(f"listen = udp:{US[0]}:{US[1]}\n{text}")
+        self.program = program_of(f"listen = udp:{US[0]}:{US[1]}\n{text}", files)
         self.config = build_config(self.program)
         self.tally = Tally()
         self.lines: list[tuple[str, str, dict[str, Any]]] = []

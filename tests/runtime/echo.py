@@ -48,6 +48,7 @@ class EchoEngine:
         self.sends: list[tuple[bytes, Flow]] = []
         self.timers: list[tuple[int, bytes, Flow]] = []
         self.watcher: Flow | None = None
+        self.new_waits: list[Any] = []
 
     def answer(self, code: int, data: bytes, flow: Flow, **more: object) -> None:
         call_id = data.split(b"Call-ID: ")[-1].split(b"i: ")[-1].split(b"\r\n")[0].decode()
