@@ -227,7 +227,8 @@ class OperatorChecker:
 
     def _arithmetic(self, node: ast.Binary, left: Type, right: Type) -> Type:
         if ANY in (left, right):
-            return ANY
+            known = left if right == ANY else right
+            return known if self._checker.world.guessing and known.sort == "value" else ANY
         sign = node.operator
         if left in NUMBERS and right in NUMBERS:
             if sign == "/":

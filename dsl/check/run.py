@@ -19,10 +19,11 @@ from dsl.check.settings import SettingsChecker
 from dsl.check.statements import check_route
 from dsl.check.trials import TrialChecker
 from dsl.check.world import World
-from dsl.findings import in_order
+from dsl.findings import count_errors, in_order
 from dsl.outcome import Outcome
 from dsl.sources import Files, Unit
 from dsl.surface import ENTRY_KINDS, EVENT, REQUEST, UNNAMED_KINDS, Surface
+from dsl.types import ANY
 
 
 def check_unit(
@@ -53,6 +54,7 @@ def check_unit(
     for route in ordered:
         check_route(world, route)
         check_flow(world, route)
+    _check_variables(world)
     check_kinds(declarations, report)
     check_imports_used(declarations.imports, report)
     _check_routes(unit, declarations, report)
@@ -73,16 +75,42 @@ def _identifying(routes: list[ast.RouteNode]) -> bool:
 
 
 def _learn_variables(world: World, unit: Unit) -> None:
-    """A first pass for the types of `$call` variables, which any route may assign first."""
+    """Passes for the types of `$call` variables, which any route may assign first."""
     if not any("$call." in text for text in unit.texts.values()):
         return
     aside = Report(world.report.skipped)
-    learning = World(world.surface, aside, world.declarations, world.variables, collecting=True)
-    # A second round for those whose first value is another one's.
-    for _ in range(2):
-        for route in world.declarations.routes.values():
-            check_route(learning, route)
-            route.uses.clear()
+    variables = world.variables
+    learning = World(world.surface, aside, world.declarations, variables, collecting=True)
+    # The first value of one variable may be another's, whose type a later pass knows.
+    while _learn_more(learning):
+        pass
+    # What is left gets its value from itself: `$call.turns = $call.turns + 1`.
+    learning.guessing = any(variable.type == ANY for variable in variables.values())
+    while learning.guessing and _learn_more(learning):
+        pass
+
+
+def _learn_more(learning: World) -> bool:
+    """One pass over all routes; whether it taught a type."""
+    before = {name: variable.type for name, variable in learning.variables.items()}
+    for route in learning.declarations.routes.values():
+        check_route(learning, route)
+        route.uses.clear()
+    return before != {name: variable.type for name, variable in learning.variables.items()}
+
+
+def _check_variables(world: World) -> None:
+    """Report variables of no type, where nothing else is wrong that could be the cause."""
+    if count_errors(world.report.findings):
+        return
+    for name, variable in world.variables.items():
+        if variable.type == ANY:
+            world.report.add(
+                "unknown-variable",
+                variable.span,
+                f"`$call.{name}` gets its value from itself only, so it has none",
+                f'begin with a value: `$call.{name} = "";` or `$call.{name} = 0;`',
+            )
 
 
 def _check_routes(unit: Unit, declarations: Declarations, report: Report) -> None:

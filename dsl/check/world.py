@@ -24,7 +24,9 @@ class Variable:
 class World:
     """The table, what is declared, and where findings go.
 
-    `collecting` marks the first of two passes, in which the types of `$call` variables are learnt.
+    `collecting` marks the passes before the last one, in which the types of `$call` variables are
+    learnt; `guessing` those of them in which an operand of unknown type is taken to be of the
+    other one's.
     """
 
     surface: Surface
@@ -32,3 +34,4 @@ class World:
     declarations: Declarations
     variables: dict[str, Variable] = field(default_factory=dict)
     collecting: bool = False
+    guessing: bool = False
