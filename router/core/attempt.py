@@ -27,6 +27,7 @@ from router.core.verdicts import Target
 from router.core.wheel import Timer, cancel
 from router.sip.message import Response
 from router.sip.render import render_request
+from router.sip.uri import escape_user
 from router.store.records import Attempt as AttemptRecord
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 MAX_FIRST_CSEQ = 2**30
 
 SENT, TRYING, PROGRESS, MEDIA, RINGING = range(5)
+NONE: frozenset[str] = frozenset()
 
 _PHASE_REASONS = (
     EndReason.ConnectionTimeout,
@@ -49,14 +51,15 @@ class Attempt:
     """A gateway being tried for a call.
 
     What a branch_route may change before `send`: `callee`, `caller`, `display` and `domain` (the
-    numbers and host sent on), `removed` (canonical header names) and `added` (header lines).
+    numbers and host sent on), `removed` (canonical header names) and `added` (header lines). What a
+    reply_route may change in the response that it sees: `reply_removed` and `reply_added`.
     """
 
     __slots__ = (
         "_deadline", "_due", "_phase", "_timer", "added", "call", "callee", "caller", "client",
         "display", "domain",
-        "engine", "failure", "leg", "media", "rang", "record", "removed", "status", "status_reason",
-        "target", "timers",
+        "engine", "failure", "leg", "media", "rang", "record", "removed", "reply_added",
+        "reply_removed", "status", "status_reason", "target", "timers",
     )
 
     def __init__(self, call: Call, target: Target, timers: CallTimers) -> None:
@@ -72,6 +75,8 @@ class Attempt:
         self.domain = call.domain
         self.removed = call.removed
         self.added = call.added
+        self.reply_removed = NONE
+        self.reply_added = ""
         self.record = AttemptRecord()
         self.rang = False
         self.media = False
@@ -96,10 +101,11 @@ class Attempt:
         host = f"[{target.host}]" if ":" in target.host else target.host
         authority = f"{host}:{target.port}"
         transport = "" if target.transport == "udp" else f";transport={target.transport}"
-        callee = f"{self.callee}@" if self.callee else ""
+        # A route may have made them of anything, such as another header of the caller's.
+        callee = f"{escape_user(self.callee)}@" if self.callee else ""
         uri = f"sip:{callee}{self.domain or authority}{transport}"
         display = f"{self.display} " if self.display else ""
-        caller = f"{self.caller}@" if self.caller else ""
+        caller = f"{escape_user(self.caller)}@" if self.caller else ""
         leg.local = f"{display}<sip:{caller}{engine.hosts[listener]}>;tag={token}"
         leg.remote = f"<sip:{callee}{self.domain or authority}>"
         leg.target = uri
@@ -279,6 +285,11 @@ class Attempt:
             leg.peer = None
             leg.closing = True
         client.cancel()
+
+    @property
+    def sent(self) -> bool:
+        """Whether its INVITE has gone out, so that nothing in it can be changed any more."""
+        return self.client is not None
 
     def silent(self) -> bool:
         """Whether the gateway gave no sign of life at all."""

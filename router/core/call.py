@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from router.core import hunt
-from router.core.attempt import Attempt
+from router.core.attempt import NONE, Attempt
 from router.core.end_reasons import EndReason, cause_of_status
 from router.core.flow import Flow
 from router.core.headers import NOT_PASSED
@@ -163,14 +163,21 @@ class Call:
         if leg is not None and leg.peer is None:
             leg.peer = self.a
             self.a.peer = leg
-        dial = self.dial
-        if dial is not None and dial.on_reply:
-            self.policy.replied(self, attempt, response)
+        extra = self._reply_headers(attempt, response)
         self.server.respond(
             response.status, response.reason,
-            self.engine.contacts[self.a.flow.listener] + response.passthrough(NOT_PASSED),
-            response.body,
+            self.engine.contacts[self.a.flow.listener] + extra, response.body,
         )
+
+    def _reply_headers(self, attempt: Attempt, response: Response) -> str:
+        """Runs reply_route; the header lines of a gateway's response that go on to the caller."""
+        dial = self.dial
+        if dial is None or not dial.on_reply:
+            return response.passthrough(NOT_PASSED)
+        attempt.reply_removed = NONE
+        attempt.reply_added = ""
+        self.policy.replied(self, attempt, response)
+        return response.passthrough(NOT_PASSED | attempt.reply_removed) + attempt.reply_added
 
     def on_attempt_failed(self, attempt: Attempt, response: Response | None) -> None:
         """The gateway refused, or one of our own limits ran out."""
@@ -189,6 +196,8 @@ class Call:
             engine.health.note_silence(attempt.target)
         self.cdr.decision.append(attempt_entry(attempt))
         dial = self.dial
+        if dial is not None and dial.on_reply and response is not None:
+            self.policy.replied(self, attempt, response)
         if dial is not None and dial.on_failure:
             self.carry_out(self.policy.failed(self, attempt))
         else:
@@ -206,15 +215,13 @@ class Call:
             leg.send_ack(leg.invite_cseq)
             leg.hang_up()
             return
-        dial = self.dial
-        if dial is not None and dial.on_reply:
-            try:
-                self.policy.replied(self, attempt, response)
-            except Exception:
-                # The gateway answered all the same: the call it answers is about to be refused.
-                leg.send_ack(leg.invite_cseq)
-                leg.hang_up()
-                raise
+        try:
+            extra = self._reply_headers(attempt, response)
+        except Exception:
+            # The gateway answered all the same: the call it answers is about to be refused.
+            leg.send_ack(leg.invite_cseq)
+            leg.hang_up()
+            raise
         self.state = ANSWERED
         self.b = leg
         a = self.a
@@ -240,8 +247,8 @@ class Call:
         a.server = server
         a.server_cseq = a.invite_cseq
         server.respond(
-            response.status, response.reason,
-            engine.contacts[a.flow.listener] + response.passthrough(NOT_PASSED), response.body,
+            response.status, response.reason, engine.contacts[a.flow.listener] + extra,
+            response.body,
         )
         record = self.record
         record.answered = True

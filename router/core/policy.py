@@ -29,7 +29,7 @@ class Policy(Protocol):
         """branch_route, before an attempt's INVITE is built."""
 
     def replied(self, call: Call, attempt: Attempt, response: Response) -> None:
-        """reply_route, for each 1xx above 100 and each 2xx of a gateway."""
+        """reply_route, for each response of a gateway but 100; may set `attempt.reply_added`."""
 
     def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         """failure_route, after an attempt ended without an answer."""

@@ -23,9 +23,11 @@ from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
 from router.routing.objects import NO_ACCOUNT, NO_GATEWAY, NO_TRUNK, Account, Gateway, Trunk
 from router.routing.selection import Candidates, tiers_of
+from router.sip.grammar import is_token
 from router.sip.head import canonical_key
 from router.sip.message import Request, Response
 from router.sip.name_addr import parse_name_addr
+from router.sip.quoting import end_of_quoted, quote
 from router.sip.uri import uri_host, uri_user
 
 if TYPE_CHECKING:
@@ -108,6 +110,14 @@ class Context:
 
     # -- facts of the message ---------------------------------------------------------------------
 
+    @property
+    def _leg(self) -> Attempt | Call | None:
+        """What numbers and headers belong to: the attempt, and after its failure the call."""
+        attempt = self.attempt
+        if attempt is None or (attempt.sent and self.response is None):
+            return self.call
+        return attempt
+
     def _get(self, key: str) -> str:
         message = self.response or self.request
         return message.get(key) if message is not None else ""
@@ -122,57 +132,47 @@ class Context:
 
     @property
     def callee(self) -> str:
-        if self.attempt is not None:
-            return self.attempt.callee
-        return self.call.callee if self.call is not None else uri_user(self.uri)
+        leg = self._leg
+        return leg.callee if leg is not None else uri_user(self.uri)
 
     @callee.setter
     def callee(self, number: str) -> None:
-        if self.attempt is not None:
-            self.attempt.callee = _one_line(number)
-        elif self.call is not None:
-            self.call.callee = _one_line(number)
+        leg = self._leg
+        if leg is not None:
+            leg.callee = _one_line(number)
 
     @property
     def uri_domain(self) -> str:
-        if self.attempt is not None and self.attempt.domain:
-            return self.attempt.domain
-        return uri_host(self.uri)
+        leg = self._leg
+        return leg.domain if leg is not None and leg.domain else uri_host(self.uri)
 
     @uri_domain.setter
     def uri_domain(self, domain: str) -> None:
-        if self.attempt is not None:
-            self.attempt.domain = _one_line(domain)
-        elif self.call is not None:
-            self.call.domain = _one_line(domain)
+        leg = self._leg
+        if leg is not None:
+            leg.domain = _one_line(domain)
 
     @property
     def caller(self) -> str:
-        if self.attempt is not None:
-            return self.attempt.caller
-        return self.call.caller if self.call is not None else uri_user(self.from_uri)
+        leg = self._leg
+        return leg.caller if leg is not None else uri_user(self.from_uri)
 
     @caller.setter
     def caller(self, number: str) -> None:
-        if self.attempt is not None:
-            self.attempt.caller = _one_line(number)
-        elif self.call is not None:
-            self.call.caller = _one_line(number)
+        leg = self._leg
+        if leg is not None:
+            leg.caller = _one_line(number)
 
     @property
     def display_name(self) -> str:
-        if self.attempt is not None:
-            return self.attempt.display
-        if self.call is not None:
-            return self.call.display
-        return parse_name_addr(self._get("from")).display
+        leg = self._leg
+        return leg.display if leg is not None else parse_name_addr(self._get("from")).display
 
     @display_name.setter
     def display_name(self, name: str) -> None:
-        if self.attempt is not None:
-            self.attempt.display = _one_line(name)
-        elif self.call is not None:
-            self.call.display = _one_line(name)
+        leg = self._leg
+        if leg is not None:
+            leg.display = _display(name)
 
     @property
     def from_uri(self) -> str:
@@ -279,22 +279,27 @@ class Context:
     def add_header(self, name: str, value: str) -> None:
         """One more header, after the others."""
         line = f"{_one_line(name)}: {_one_line(value)}\r\n"
-        holder = self.attempt or self.call
-        if holder is not None:
-            holder.added += line
+        leg = self._leg
+        if leg is None:
+            return
+        if self.response is not None and self.attempt is not None:
+            self.attempt.reply_added += line
+        else:
+            leg.added += line
 
     def remove_header(self, name: str) -> None:
         """No header of this name goes on."""
         key = _canonical(name)
-        holder = self.attempt or self.call
-        if holder is None:
+        leg = self._leg
+        if leg is None:
             return
-        holder.removed = holder.removed | {key}
-        holder.added = "".join(
-            line
-            for line in holder.added.splitlines(keepends=True)
-            if _canonical(line.partition(":")[0].strip()) != key
-        )
+        if self.response is not None and self.attempt is not None:
+            attempt = self.attempt
+            attempt.reply_removed = attempt.reply_removed | {key}
+            attempt.reply_added = _without(attempt.reply_added, key)
+        else:
+            leg.removed = leg.removed | {key}
+            leg.added = _without(leg.added, key)
 
     # -- who and where ----------------------------------------------------------------------------
 
@@ -400,6 +405,22 @@ class Context:
     def _refused(self, call: Call, reason: EndReason, why: str, status: int = 0) -> End:
         call.cdr.decision.append(REFUSED + why)
         return End(reason, status)
+
+
+def _display(name: str) -> str:
+    """The name as it may stand in From: quoted, where it is neither quoted nor made of tokens."""
+    name = _one_line(name)
+    if name[:1] == '"' and end_of_quoted(name, 0) == len(name) > 1 and name[-1] == '"':
+        return name
+    return name if all(map(is_token, name.split())) else quote(name)
+
+
+def _without(lines: str, key: str) -> str:
+    return "".join(
+        line
+        for line in lines.splitlines(keepends=True)
+        if _canonical(line.partition(":")[0].strip()) != key
+    )
 
 
 def _one_line(text: str) -> str:

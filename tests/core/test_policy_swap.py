@@ -81,7 +81,7 @@ def test_a_call_in_progress_keeps_its_branch_and_reply_routes(world: World) -> N
     swap(world, routes)
     world.run(5_000)
     assert call.status == 200
-    assert ran == ["old branch g1", "old branch g2", "old 180", "old 200"]
+    assert ran == ["old branch g1", "old 503", "old branch g2", "old 180", "old 200"]
 
 
 def test_old_routes_are_freed_with_the_last_call_that_uses_them(world: World) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from routed import T0, US, Routed
 
-from router.core.agent import Behaviour
+from router.core.agent import AgentCall, Behaviour
 from router.core.flow import Flow
 from router.core.verdicts import Dial, End, Respond
 from router.routing.context import MAX_STEPS, Context, TooManySteps
-from router.sip.message import Request, parse_message
+from router.sip.message import Request, Response, parse_message
+from router.sip.uri import uri_user
 
 GATEWAYS = """
 gateway g1 { address = 10.0.1.1:5071  prefixes = 86  lines = 4  priority = 1 }
@@ -109,9 +110,60 @@ def test_the_reply_is_seen_in_reply_and_failure_route_and_at_the_end() -> None:
     world.behaviours["g2"] = Behaviour(extra="X-Why: because\r\n")
     world.place("8613800")
     assert [text for _, text, _ in world.lines] == [
-        "failure 503 Service Unavailable g1", "reply 180 Ringing ", "reply 200 OK because",
-        "end 200 g2",
+        "reply 503 Service Unavailable ", "failure 503 Service Unavailable g1",
+        "reply 180 Ringing ", "reply 200 OK because", "end 200 g2",
     ]
+
+
+def test_what_a_failure_route_changes_goes_to_the_gateways_that_follow() -> None:
+    world = routed(
+        call=", on_branch = B, on_failure = F",
+        more=(
+            'branch_route[B] { if ($gateway.id == "g1") $rU = "00" + $rU; }\n'
+            "failure_route[F] {\n"
+            '    $rU = $rU + "9"; $fU = "2000"; $fn = "Again"; $rd = "example.com";\n'
+            '    set_header("X-After", $gateway.id);\n'
+            '    if ($rd == "example.com" && $fn == "Again") add_header("X-Read", $rU + $fU);\n'
+            "    next();\n}\n"
+        ),
+    )
+    world.behaviours["g1"] = Behaviour(status=503, ring_after_ms=None)
+    world.place("8613800")
+    first, second = world.sent_to("g1"), world.sent_to("g2")
+    assert (uri_user(first.uri), first.has("x-after")) == ("008613800", False)
+    assert second.uri == "sip:86138009@example.com"
+    assert second.get("from").startswith("Again <sip:2000@")
+    assert (second.get("x-after"), second.get("x-read")) == ("g1", "861380092000")
+
+
+def test_what_a_reply_route_sets_is_in_the_response_that_the_caller_gets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: dict[int, Response] = {}
+    hear = AgentCall.on_response
+
+    def on_response(call: AgentCall, client: Any, response: Response) -> None:
+        heard[response.status] = response
+        hear(call, client, response)
+
+    monkeypatch.setattr(AgentCall, "on_response", on_response)
+    world = routed(
+        call=", on_reply = R",
+        more=(
+            "reply_route[R] {\n"
+            '    if ($rs == 180) add_header("X-Rings", $gateway.id);\n'
+            '    if ($rs == 200) { set_header("X-Why", "ours"); remove_header("X-Secret"); }\n'
+            "}\n"
+        ),
+    )
+    world.behaviours["g1"] = Behaviour(extra="X-Why: theirs\r\nX-Secret: 1\r\nX-Pass: on\r\n")
+    world.place("8613800")
+    assert heard[180].get_all("x-rings") == ["g1"]
+    answer = heard[200]
+    assert answer.get_all("x-why") == ["ours"]
+    assert (answer.has("x-rings"), answer.has("x-secret"), answer.get("x-pass")) == (
+        False, False, "on",
+    )
 
 
 def test_the_status_of_a_timeout_is_that_of_its_reason() -> None:
@@ -136,6 +188,28 @@ def test_numbers_changed_in_request_route_go_to_every_gateway() -> None:
         assert invite.get("from").startswith("Acme <sip:91000@10.0.0.1:5060>")
     assert (world.cdr.callee_in, world.cdr.caller_in) == ("0013800", "1000")
     assert (world.cdr.callee_out, world.cdr.caller_out) == ("8613800", "91000")
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("Front desk", "Front desk <sip:"), ("Acme, Inc.", '"Acme, Inc." <sip:'),
+        (r"\"Acme, Inc.\"", '"Acme, Inc." <sip:'), (r"a\" <sip:b>", r'"a\" <sip:b>" <sip:'),
+        (r"\"open", r'"\"open" <sip:'), ("a\\nb", "a b <sip:"), ("", "<sip:"),
+    ],
+)
+def test_a_display_name_is_quoted_where_it_has_to_be(name: str, sent: str) -> None:
+    world = routed(f'$fn = "{name}";')
+    world.place("8613800")
+    assert world.sent_to("g1").get("from").startswith(sent)
+
+
+def test_a_number_made_of_anything_stays_a_number() -> None:
+    world = routed(call=", on_branch = B", more="branch_route[B] { $rU = $hdr(X-N); $fU = $rU; }\n")
+    world.place("8613800", extra="X-N: #21#@1.2.3.4> x\r\n")
+    invite = world.sent_to("g1")
+    assert invite.uri == "sip:%2321%23%401.2.3.4%3E%20x@10.0.1.1:5071"
+    assert invite.get("from").startswith("<sip:%2321%23%401.2.3.4%3E%20x@10.0.0.1:5060>;tag=")
 
 
 def test_numbers_changed_in_branch_route_go_to_that_gateway_alone() -> None:

@@ -63,7 +63,7 @@ def test_each_route_is_timed_under_its_name() -> None:
     world.place("8613800")
     durations = world.tally.route_duration
     assert {name: sum(one.counts) for name, one in durations.items()} == {
-        "request_route": 1, "branch_route[B]": 2, "reply_route[R]": 2, "failure_route[F]": 1,
+        "request_route": 1, "branch_route[B]": 2, "reply_route[R]": 3, "failure_route[F]": 1,
         "end_route": 1,
     }
     assert durations["branch_route[B]"].sum == pytest.approx(0.002)
