@@ -38,9 +38,16 @@ def last_token(node: Node) -> Token:
 
 def tokens_of(node: Node) -> list[Token]:
     """All tokens of a node in the order of the text."""
-    if isinstance(node, Token):
-        return [node]
-    return [token for child in node.children for token in tokens_of(child)]
+    tokens = []
+    # By hand instead of recursion: a row of `else if`s is nested in the tree.
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Token):
+            tokens.append(one)
+        else:
+            waiting += reversed(one.children)
+    return tokens
 
 
 class ExpressionLayout:

@@ -44,6 +44,8 @@ class Rows:
 
     def finish(self, node: Node, start: int, indent: int) -> int:
         """Put comments for which there was no place above the node's rows; how many rows."""
+        if self.trivia.is_used_up:
+            return 0
         rows = comment_rows(self.trivia.take_rest(tokens_of(node)), indent)
         self.rows[start:start] = rows
         return len(rows)

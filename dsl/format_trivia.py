@@ -68,6 +68,11 @@ class Trivia:
                 behind_column = column
             behind_line = _end_line(piece)
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether all comments were taken."""
+        return not (self._before or self._after)
+
     def blank_at(self, token: Token) -> bool:
         """Whether a blank line stands directly above the token."""
         return _place(token) in self._blank
@@ -110,8 +115,6 @@ class Trivia:
 
     def take_rest(self, tokens: Iterable[Token]) -> list[Comment]:
         """Whatever is left at these tokens."""
-        if not (self._before or self._after):
-            return []
         return [
             one
             for place in map(_place, tokens)

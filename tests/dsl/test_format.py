@@ -323,6 +323,13 @@ def test_statements_have_one_layout(before: str, after: str) -> None:
     assert in_route(before) == after
 
 
+def test_a_long_row_of_branches_is_laid_out() -> None:
+    text = "if (a) drop;" + "else if (a) { drop; }" * 240 + "else drop;"
+    lines = in_route(text).split("\n")
+    assert lines[:2] == ["if (a) drop;", "else if (a) {"]
+    assert lines[-3:] == ["    drop;", "} else drop;", ""]
+
+
 def test_text_with_syntax_errors_is_given_back_with_them() -> None:
     text = "request_route {  reply(200) \n"
     result = format_text(text, "routes.cfg", KINDS)

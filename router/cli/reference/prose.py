@@ -106,7 +106,8 @@ TESTS = """\
 ## Tests
 
 A `test` block describes a call and what is expected of it. `trunkline test` runs all of them in
-virtual time, without sockets; nobody waits. Each line ends with `;`.
+virtual time, without sockets; nobody waits. Each line ends with `;`. [Test blocks](test-blocks.md)
+tells more.
 """
 
 SETTINGS = """\
