@@ -23,7 +23,8 @@ class Rows:
 
     def blank(self) -> None:
         """A blank line, unless this is the beginning of something or there is one already."""
-        if self.rows and self.rows[-1].text and not self.rows[-1].text.endswith("{"):
+        last = self.rows[-1].text if self.rows else ""
+        if last and (not last.endswith("{") or last.startswith(("#", "/"))):
             self.rows.append(Row(0, ""))
 
     def begin(self, node: Node, indent: int) -> int:

@@ -309,6 +309,7 @@ STATEMENTS = [
     ),
     ("f(/* a */ 1 /* b */, 2) /* c */;", "f(/* a */ 1 /* b */, 2) /* c */;\n"),
     ("let # odd\n x = 1; # end", "# odd\nlet x = 1;" + " " * 23 + "# end\n"),
+    ("# as in x {\n\ndrop;", "# as in x {\n\ndrop;\n"),
     ("drop; /* two\n lines */", "/* two\nlines */\ndrop;\n"),
     (
         'switch ($rm) { # s\n # first\n case "A": f(); # a\n case "B": # b\n g();\n # last\n }',
