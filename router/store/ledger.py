@@ -13,6 +13,7 @@ so a range of time is a range of keys. The writer holds an flock beside the fold
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ class LmdbLedger:
     ) -> None:
         self.path = Path(path)
         self._lock: WriterLock | None = None
+        self._inode = 0
         if not readonly:
             check_writable(self.path.parent)
             self._lock = WriterLock(self.path.with_suffix(".lock"), lock_wait_s)
@@ -77,6 +79,7 @@ class LmdbLedger:
             )
             self._cdrs, self._open, self._meta = open_databases(self._env, _DATABASES)
             self._check_schema(readonly)
+            self._inode = self._inode_at_path()
         except BaseException:
             self.close()
             raise
@@ -93,8 +96,21 @@ class LmdbLedger:
                 "that wrote it"
             )
 
+    def _inode_at_path(self) -> int:
+        try:
+            return os.stat(self.path / "data.mdb").st_ino
+        except OSError:
+            return 0
+
     def store(self, batch: Sequence[OutboxEntry], heartbeat_ms: int = 0) -> int:
-        """Store outbox entries durably in one transaction; see `Ledger.store`."""
+        """Store outbox entries durably in one transaction; see `Ledger.store`.
+
+        StoreError also when the files were deleted under us: what we wrote would go with them.
+        """
+        if self._inode_at_path() != self._inode:
+            raise StoreError(
+                f"{self.path} was deleted or replaced while in use: start Trunkline again"
+            )
         cdrs = [entry for entry in batch if entry[0][-1] != _OPENING_BYTE]
         with self._writing() as txn:
             with txn.cursor(self._cdrs) as cursor:

@@ -9,7 +9,8 @@ must never happen:
   drained and nothing would ever get better.
 
 Therefore new calls are turned away while there is still room for the calls in progress, and those
-while there is still room to drain the outbox.
+while there is still room to drain the outbox. A file that was deleted under us has room for nothing
+that anybody could read again, and is treated alike.
 """
 
 from __future__ import annotations
@@ -89,6 +90,14 @@ class Room:
             self._fd = -1
 
     def _look(self) -> None:
+        if not os.fstat(self._fd).st_nlink:
+            # What is written from now on, nobody will ever read: no call may begin unrecorded.
+            self._left_bytes = self._map_bytes
+            self.refusal = (
+                f"{self._path} was deleted while in use: new calls are refused until Trunkline "
+                "is started again"
+            )
+            return
         used = (self._env.info()["last_pgno"] + 1) * self._page_bytes
         ahead = min(used + self._margin_bytes, self._map_bytes)
         unwilling = self._allocate(used) if self._assured_bytes < ahead else ""

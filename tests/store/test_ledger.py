@@ -73,6 +73,21 @@ def test_a_map_larger_than_the_address_space_is_refused_in_words(ledger_path: Pa
         LmdbLedger(ledger_path, map_bytes=1 << 62)
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_ledger_deleted_while_in_use_takes_nothing_more(
+    ledger: LmdbLedger, live: LmdbLive, replaced: bool
+) -> None:
+    """What waits in the outbox has to stay there: written to deleted files it would be lost."""
+    ledger.store(finished(live, 1))
+    data = ledger.path / "data.mdb"
+    copy = data.read_bytes()
+    data.rename(data.with_suffix(".gone"))
+    if replaced:
+        data.write_bytes(copy)
+    with pytest.raises(StoreError, match="was deleted or replaced while in use"):
+        ledger.store(finished(live, 2))
+
+
 def test_a_full_ledger_says_so_and_keeps_what_it_has(ledger_path: Path, live: LmdbLive) -> None:
     ledger = LmdbLedger(ledger_path, map_bytes=1 << 20)
     ledger.store(finished(live, 1))

@@ -95,3 +95,19 @@ def test_blocks_are_allocated_ahead_of_what_is_used(live_path: Path) -> None:
     assert stat.st_blocks * 512 >= room.STEP_BYTES
     assert stat.st_size == live.stat()["map_bytes"]
     live.close()
+
+
+def test_a_file_deleted_under_us_takes_no_new_call_and_lets_running_ones_end(
+    live_path: Path,
+) -> None:
+    live = LmdbLive(live_path, map_bytes=4 * MIB)
+    running = sample_admit(0)
+    live.commit([running], NOW_MS)
+    os.unlink(live_path / "data.mdb")
+    number = 1
+    with pytest.raises(StoreError, match="was deleted while in use: new calls are refused"):
+        for number in range(1, 2 * room.CHECK_EVERY):
+            live.commit([sample_admit(number)], NOW_MS)
+    assert number <= room.CHECK_EVERY
+    live.commit([Finish(running.record.id, running.record.cdr)], NOW_MS)
+    live.close()
