@@ -114,7 +114,7 @@ class Dispatch:
             self._on_cancel(request, flow, base, key)
         elif to_tag:
             self._on_dialog_request(request, flow, key, to_tag, known)
-        elif len(servers) >= MAX_SERVERS:
+        elif len(servers) >= MAX_SERVERS or self._engine.is_choked:
             # What belongs to no call yet is shed, without any state; what ends calls is not.
             self.refuse(request, flow, 503, "", "Retry-After: 5\r\n")
         elif method == "INVITE":

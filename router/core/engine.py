@@ -42,6 +42,8 @@ from router.store.records import CallRecord
 
 MAX_FLOWS = 20_000
 RETRY_COMMIT_MS = 1_000
+MAX_UNWRITTEN = 10_000
+"""Operations that may wait for a store that does not take them before new requests are shed."""
 
 
 class Engine:
@@ -223,6 +225,11 @@ class Engine:
                     hunt.on_admission_lost(call)
                 except Exception:
                     self._on_fault("a lost admission failed")
+
+    @property
+    def is_choked(self) -> bool:
+        """Whether so much waits for the store that nothing new may be begun."""
+        return len(self._unwritten) >= MAX_UNWRITTEN
 
     def _write_again(self) -> None:
         for op in self._unwritten:

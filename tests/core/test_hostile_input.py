@@ -13,6 +13,7 @@ from mutations import Mutator
 from simulated_traffic import Simulation
 from virtual_world import CALLER, US, World, gateway
 
+from router.core import engine as engine_module
 from router.core.agent import Behaviour
 from router.core.flow import Flow
 from router.core.parameters import CallTimers
@@ -232,3 +233,23 @@ def test_statuses_that_strangers_invent_do_not_grow_the_counts(world: World) -> 
         ).encode()
         world.engine.receive(data, Flow("udp", *STRANGER, 0), world.network.now)
     assert world.engine.tally.responses == {("INVITE", 0, "in"): 600}
+
+
+def test_what_waits_for_a_store_that_takes_nothing_does_not_grow_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "MAX_UNWRITTEN", 10)
+    world.routes.on_invite = lambda call: Respond(403)
+    engine, now = world.engine, world.network.now
+    flow = Flow("udp", *STRANGER, 0)
+    for number in range(30):
+        engine.receive(request_text("INVITE", branch=str(number)), flow, now)
+        engine.take_ops()
+        engine.on_commit_failed(now)
+    statuses = [int(data[8:11]) for data, _ in engine.take_sends()]
+    assert statuses == [403] * 10 + [503] * 20
+    world.run(40_000)
+    assert len(world.cdrs) == 10
+    engine.receive(request_text("INVITE", branch="later"), flow, world.network.now)
+    assert engine.take_sends()[0][0].startswith(b"SIP/2.0 403 ")
+    world.run(40_000)
