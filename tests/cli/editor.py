@@ -14,7 +14,7 @@ TIMEOUT_S = 30.0
 SCRIPT = """
 import sys
 from router.cli.main import main
-sys.argv = ["trunkline", "lsp"]
+sys.argv = ["trunkline", "lsp", *sys.argv[1:]]
 sys.exit(main())
 """
 
@@ -26,7 +26,7 @@ class Refused(Exception):
 class Editor:
     """One session; everything that the server publishes is kept in `published` by its URI."""
 
-    def __init__(self, folder: Path, *, encodings: list[str] | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, encodings: list[str] | None = None) -> None:
         self.folder = folder
         self.published: dict[str, list[Any]] = {}
         self._messages: queue.Queue[Any] = queue.Queue()
@@ -34,7 +34,7 @@ class Editor:
         self._versions: dict[Path, int] = {}
         self._seen: dict[str, int] = {}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT],
+            [sys.executable, "-c", SCRIPT, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

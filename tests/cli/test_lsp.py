@@ -531,8 +531,9 @@ def test_what_a_closed_document_had_is_taken_back(folder: Path, tmp_path: Path) 
         editor.kill()
 
 
-def test_a_session_ends_as_the_protocol_wants(tmp_path: Path) -> None:
-    editor = Editor(tmp_path)
+@pytest.mark.parametrize("options", [(), ("--stdio",)])
+def test_a_session_ends_as_the_protocol_wants(tmp_path: Path, options: tuple[str, ...]) -> None:
+    editor = Editor(tmp_path, *options)
     editor.open("routes.cfg", "request_route { reply(200); }")
     assert editor.close() == 0
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from router.routing.surface import SURFACE
 
 
-def lsp() -> int:
+def lsp(
+    *,
+    stdio: Annotated[
+        bool, Parameter(negative="", help="Some editors pass it; nothing else is spoken anyway.")
+    ] = True,
+) -> int:
     """Serve an editor over the standard input and output (Language Server Protocol).
 
     An editor starts this by itself; docs/editor tells how.
