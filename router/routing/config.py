@@ -67,6 +67,7 @@ class Config:
             self.gateways[gateway.name] = gateway
         self.gateways_by_key = {gateway.key: gateway for gateway in self.gateways.values()}
         length = settings.get("number_length", DEFAULT_NUMBER_LENGTH)
+        self.number_length: tuple[int, int] = length
         self.accounts: dict[str, Account] = {}
         trunks: list[Trunk] = []
         for block in program.blocks_of("account"):

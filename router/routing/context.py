@@ -389,7 +389,9 @@ class Context:
         if account.expires is not None and account.expired(call.cdr.started):
             why = f"account {account} was valid until {account.expires}"
             return self._refused(call, EndReason.AccountExpired, why)
-        shortest, longest = self.trunk.number_length
+        trunk = self.trunk
+        length_of = trunk if trunk is not NO_TRUNK else self.config
+        shortest, longest = length_of.number_length
         length = len(call.callee)
         if length < shortest:
             why = f"callee {call.callee} is shorter than {shortest}"

@@ -1,0 +1,56 @@
+"""The programs of tests/dsl/good do what their own test blocks say.
+
+Each is about one thing of the language or of routing. They run on the real engine with simulated
+peers, as `trunkline test` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from good_programs import VARIABLES, GoodProgram, good_programs
+from routes_text import SURFACE, MemoryFiles
+
+from dsl.load import load_program
+from dsl.program import Program
+from router.routing.trial.run import run_trials
+
+WITH_TESTS = [one for one in good_programs() if not one.whole and '\ntest "' in one.text]
+
+
+def load(text: str, more: Mapping[str, str]) -> Program:
+    files = MemoryFiles({"routes.cfg": text, **more}, VARIABLES)
+    return load_program("routes.cfg", SURFACE, files)
+
+
+def failures(program: Program) -> list[str]:
+    """What each test that failed says of it."""
+    return [
+        f"{one.failure.position.line}: {one.title}: {one.failure.step}: {one.failure.sentence}"
+        for one in run_trials(program)
+        if one.failure is not None
+    ]
+
+
+@pytest.mark.parametrize("program", WITH_TESTS, ids=[program.place for program in WITH_TESTS])
+def test_a_good_program_does_what_its_tests_say(program: GoodProgram) -> None:
+    loaded = load(program.text, program.more)
+    assert loaded.tests
+    assert failures(loaded) == []
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(WITH_TESTS) >= 40
+    firsts = [program.text.partition("\n")[0] for program in WITH_TESTS]
+    assert all(first.startswith("# ") for first in firsts), "a program says what it is about"
+    assert len(set(firsts)) == len(firsts)
+
+
+def test_a_program_that_does_something_else_fails() -> None:
+    """So that what passes above has been looked at."""
+    program = next(one for one in WITH_TESTS if "case 2, 4..6:" in one.text)
+    text = program.text.replace("case 2, 4..6:", "case 2, 4..5:")
+    assert failures(load(text, program.more)) == [
+        "19: a range ends: expect reply 482: expected the caller to get 482, but it got 480"
+    ]
