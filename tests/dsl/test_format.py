@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from textwrap import dedent
 
@@ -42,8 +43,8 @@ def test_the_example_of_the_language_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize("path", CFG, ids=lambda path: path.name)
 def test_every_file_of_ours_can_be_laid_out(path: Path) -> None:
-    # Chunked files hold several programs.
-    for chunk in path.read_text().split("\n---\n"):
+    # Chunked files hold several programs, and the files that these include.
+    for chunk in re.split(r"^---(?: \S+)?\n", path.read_text(), flags=re.MULTILINE):
         laid_out(chunk)
 
 
