@@ -30,12 +30,10 @@ from router.core.states import ROUTING
 from router.core.steering import call_id_like
 from router.core.takeover import close_orphan, dismiss
 from router.core.tally import Tally
-from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.layer import TransactionLayer
 from router.core.waiting import Waiting
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, is_keepalive, parse_message
-from router.sip.render import render_request
 from router.sip.uri import uri_host_port
 from router.store.ops import Admission, Finish, Keep, Op
 from router.store.records import CallRecord
@@ -351,26 +349,6 @@ class Engine:
             self._flows.clear()
         self._flows[key] = flow
         return flow
-
-    def cancel_orphan(self, gateway: str, token: str, call_id: str, callee: str) -> None:
-        """Sends the CANCEL for an INVITE that a dead worker sent; its numbers follow from `token`.
-
-        The peer matches it by Via (RFC 3261 §9.2), so what only the dead worker knew may differ.
-        """
-        target = self.policy.target(gateway)
-        if target is None:
-            return
-        listener = self.listener_for(target.transport)
-        flow = Flow(target.transport, target.host, target.port, listener)
-        uri = f"sip:{callee}@{_authority(Listener(*flow[:3]))}"
-        branch = "z9hG4bK" + token
-        data = render_request(
-            "CANCEL", uri,
-            f"{self.vias[listener]}{branch};rport\r\nMax-Forwards: 70\r\n"
-            f"From: <sip:{self.hosts[listener]}>;tag={token}\r\nTo: <{uri}>\r\n"
-            f"Call-ID: {call_id}\r\nCSeq: 1 CANCEL\r\n",
-        )
-        RequestClient(self.layer, Silent, branch, flow, "CANCEL", data)
 
     def observe_pdd(self, gateway: str, pdd_ms: int) -> None:
         """Counts the post-dial delay of an attempt."""

@@ -15,7 +15,9 @@ from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
 from router.core.steering import call_id_like
+from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.server_invite import InviteServer
+from router.sip.render import render_request
 from router.store.records import Attempt, CallRecord, Cdr
 
 if TYPE_CHECKING:
@@ -109,8 +111,9 @@ def dismiss(engine: Engine, record: CallRecord) -> None:
     if record.gateway:
         number = len(record.cdr.attempts) + 1
         token = attempt_token(record.id, number)
-        engine.cancel_orphan(
-            record.gateway, token, call_id_like(record.call_id, token), record.cdr.callee_in
+        _cancel(
+            engine, record.gateway, token, call_id_like(record.call_id, token),
+            record.cdr.callee_in,
         )
 
 
@@ -140,3 +143,25 @@ def close_orphan(record: CallRecord, now_ms: int) -> Cdr:
     else:
         cdr.sip_code = reason.status
     return cdr
+
+
+def _cancel(engine: Engine, gateway: str, token: str, call_id: str, callee: str) -> None:
+    """Sends the CANCEL for an INVITE that a dead worker sent; its numbers follow from `token`.
+
+    The peer matches it by Via (RFC 3261 §9.2), so what only the dead worker knew may differ.
+    """
+    target = engine.policy.target(gateway)
+    if target is None:
+        return
+    listener = engine.listener_for(target.transport)
+    flow = Flow(target.transport, target.host, target.port, listener)
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    uri = f"sip:{callee}@{host}:{target.port}"
+    branch = "z9hG4bK" + token
+    data = render_request(
+        "CANCEL", uri,
+        f"{engine.vias[listener]}{branch};rport\r\nMax-Forwards: 70\r\n"
+        f"From: <sip:{engine.hosts[listener]}>;tag={token}\r\nTo: <{uri}>\r\n"
+        f"Call-ID: {call_id}\r\nCSeq: 1 CANCEL\r\n",
+    )
+    RequestClient(engine.layer, Silent, branch, flow, "CANCEL", data)
