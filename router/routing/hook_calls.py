@@ -117,7 +117,7 @@ def _wrap(hook: Hook, function: Callable[..., Any]) -> Callable[..., Any]:
     title, takes_call = hook.title, hook.takes_call
     exact, take = make_taker(hook.returns, hook.gives_timedelta)
 
-    def call(c: Context, *arguments: Any, **named: Any) -> Any:
+    def call(c: Context, /, *arguments: Any, **named: Any) -> Any:
         meter = c.meter
         stopwatch = meter.stopwatch
         started = stopwatch()
@@ -151,7 +151,7 @@ def _wrap_async(hook: Hook, function: Callable[..., Any]) -> Callable[..., Any]:
     title, takes_call = hook.title, hook.takes_call
     exact, take = make_taker(hook.returns, hook.gives_timedelta)
 
-    async def call(c: Context, *arguments: Any, **named: Any) -> Any:
+    async def call(c: Context, /, *arguments: Any, **named: Any) -> Any:
         run = c.hook_run()
         at = place_of(sys._getframe(1))
         run.title, run.at = title, at

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_context import FakeContext
+from routes_text import PYTHON_FILES, check_text
 
+from dsl.image import Image
 from dsl.imports import (
     LoadedPython,
     Offer,
@@ -19,6 +22,7 @@ from dsl.imports import (
     mark_route_function,
     read_offer,
 )
+from dsl.load import make_image
 from dsl.signatures import Hook
 from dsl.surface import BRANCH, ENTRY_KINDS, FAILURE, REQUEST, PythonSide
 from dsl.types import (
@@ -33,6 +37,9 @@ from dsl.types import (
     list_of,
     object_type,
 )
+from router.core.tally import Tally
+from router.routing.hook_meter import HookMeter
+from router.routing.surface import SURFACE
 
 
 class Call:
@@ -336,3 +343,57 @@ def test_the_mark_leaves_the_function_as_it_is() -> None:
         return timedelta(seconds=1)
 
     assert mark_route_function(f) is f
+
+
+# ------------------------------------------------------------------------- in a configuration
+
+ROUTES = """import python "hooks.py" as hooks
+request_route { if (hooks.is_vip($fU)) drop; hooks.note("x"); $call.tier = "gold"; reply(200); }
+"""
+
+
+def test_a_configuration_travels_with_its_python_files_as_they_were_checked() -> None:
+    image = make_image(check_text(ROUTES), SURFACE)
+    arrived = Image.from_bytes(image.to_bytes())
+    program = arrived.load(SURFACE)
+    assert program.variables == {"tier": STRING}
+    assert program.imports == {"hooks": PYTHON_FILES["hooks.py"]}
+    loaded = program.namespace["hooks"]
+    assert loaded is not arrived.load(SURFACE).namespace["hooks"]
+    assert {"is_vip", "first", "note", "minutes", "lookup"} <= set(vars(loaded))
+
+
+def test_who_empties_a_program_lets_go_of_its_modules() -> None:
+    before = set(sys.modules)
+    program = make_image(check_text(ROUTES), SURFACE).load(SURFACE)
+    assert len(set(sys.modules) - before) == 1
+    program.routes.clear()
+    program.namespace.clear()
+    assert set(sys.modules) - before == set()
+
+
+def test_the_hash_changes_with_the_python_file(tmp_path: Path) -> None:
+    changed = {"hooks.py": PYTHON_FILES["hooks.py"] + "# more\n"}
+    assert check_text(ROUTES).unit.hash != check_text(ROUTES, more=changed).unit.hash
+
+
+def test_a_file_that_no_longer_runs_where_it_is_loaded_says_so() -> None:
+    image = make_image(check_text(ROUTES), SURFACE)
+    image.imports = (
+        PythonFile("hooks.py", "import nowhere_at_all\n", "hooks", image.imports[0].hooks),
+    )
+    with pytest.raises(PythonError, match=r"^hooks.py:1: ModuleNotFoundError: No module named"):
+        image.load(SURFACE)
+
+
+@pytest.mark.parametrize("alias", ["len", "c", "re", "class", "len_", "reply", "NETWORKS_1"])
+def test_a_name_that_means_something_else_in_python_is_still_a_name(alias: str) -> None:
+    text = (
+        f'import python "hooks.py" as {alias}\nrequest_route {{ let len_2 = len($rU);'
+        f" if ({alias}.is_vip($fU) && len_2 > 2) reply(403); reply(200); }}\n"
+    )
+    program = make_image(check_text(text), SURFACE).load(SURFACE)
+    meter = HookMeter(Tally(), lambda: 0.0, lambda *_, **__: None)
+    context = FakeContext(caller="1000", meter=meter)
+    program.routes["request_route", ""](context)
+    assert context.done == [("reply", 403)]

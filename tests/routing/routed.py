@@ -69,6 +69,7 @@ class Routed:
         self.tally = Tally()
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
         self.seconds = 0.0
+        self.step_s = 0.001
         self.meter = HookMeter(self.tally, self.stopwatch, self.log)
         self.switch = build_switch(
             self.program, self.config, tally=self.tally, stopwatch=self.stopwatch, log=self.log
@@ -92,8 +93,8 @@ class Routed:
         return f"{self.random.getrandbits(64):016x}"
 
     def stopwatch(self) -> float:
-        """Each look is a millisecond later than the last."""
-        self.seconds += 0.001
+        """Each look is a millisecond later than the last, or what `step_s` says."""
+        self.seconds += self.step_s
         return self.seconds
 
     def log(self, level: str, text: str, **fields: Any) -> None:
