@@ -39,6 +39,11 @@ SETTINGS = (
     "overlapping-networks",
     "identical-gateways",
     "timers-out-of-order",
+    "bad-rates",
+    "negative-price",
+    "unserved-prefix",
+    "unpriced-prefix",
+    "no-margin",
 )
 NAMES = (
     "unknown-name",

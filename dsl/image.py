@@ -43,6 +43,7 @@ class Image:
     tests: tuple[Trial, ...]
     imports: tuple[PythonFile, ...] = ()
     variables: Mapping[str, Type] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The image to be sent."""
@@ -71,12 +72,13 @@ class Image:
             namespace,
             self.variables,
             {file.alias: file.text for file in self.imports},
+            self.tables,
         )
 
 
 _FIELDS = (
     *("hash", "settings", "blocks", "names", "path", "texts", "places", "tests", "imports"),
-    "variables",
+    *("variables", "tables"),
 )
 
 

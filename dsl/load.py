@@ -58,6 +58,7 @@ def make_image(outcome: Outcome, surface: Surface) -> Image:
         tuple(outcome.trials),
         generated.imports,
         outcome.variables,
+        outcome.tables,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from dsl.check.declarations import Declarations, Route
 from dsl.check.settings import CheckedBlock, Given
@@ -18,7 +19,8 @@ class Outcome:
     """A checked configuration; loadable if `errors` is 0.
 
     `routes` are in an order in which each comes behind those that it calls; `variables` are the
-    types of the `$call` variables.
+    types of the `$call` variables, `tables` what the data files of blocks hold, by the
+    block's name.
     """
 
     unit: Unit
@@ -29,6 +31,7 @@ class Outcome:
     declarations: Declarations
     trials: list[Trial]
     variables: dict[str, Type]
+    tables: dict[str, Any]
 
     @property
     def errors(self) -> int:

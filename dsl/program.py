@@ -71,7 +71,7 @@ class Program:
     test blocks. `namespace` is where the handlers live: they and it refer to each other, so who is
     done with a program for good empties it, and need not wait for the garbage collector.
     `variables` are the types of the `$call` variables, `imports` the texts of the Python files by
-    the names they have in routes.
+    the names they have in routes, `tables` what the data files of blocks hold, by the block's name.
     """
 
     hash: str
@@ -86,6 +86,7 @@ class Program:
     namespace: dict[str, Any] = field(default_factory=dict, repr=False)
     variables: Mapping[str, Type] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def blocks_of(self, kind: str) -> list[Block]:
         """The top-level blocks of a kind, in the order in which they were written."""

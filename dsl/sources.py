@@ -35,7 +35,8 @@ class Files(Protocol):
 class Unit:
     """A configuration as it was read: all items, those of an include in its place.
 
-    `texts` maps each file to its text, the first one first; `findings` are those of reading and
+    `texts` maps each file to its text, the first one first; `tables` maps each data
+    file to a digest of its bytes; `findings` are those of reading and
     of syntax; `skipped` are the words of what had to be skipped.
     """
 
@@ -43,6 +44,7 @@ class Unit:
         self.path = path
         self.items: list[ast.Node] = []
         self.texts: dict[str, str] = {}
+        self.tables: dict[str, str] = {}
         self.findings: list[Finding] = []
         self.skipped: set[str] = set()
         self.broken = False
@@ -54,6 +56,8 @@ class Unit:
         digest = hashlib.sha256()
         for text in self.texts.values():
             digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+        for table in self.tables.values():
+            digest.update(table.encode())
         return digest.hexdigest()[:12]
 
 

@@ -25,13 +25,14 @@ to be those of the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dsl.types import STRING, Type
 
 if TYPE_CHECKING:
+    from dsl.program import Block
     from dsl.signatures import Hook
 
 
@@ -215,6 +216,42 @@ class PythonSide:
     wrap: Callable[[Hook, Callable[..., Any]], Callable[..., Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class TableFault:
+    """A fault of a data file; lines count from 1, `code` is that of the finding."""
+
+    line: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A warning about blocks and data files together, at a setting of the block that it names."""
+
+    kind: str
+    name: str
+    setting: str
+    code: str
+    message: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableSide:
+    """What reads the data files that blocks name.
+
+    `setting` of a block of the kind `kind` is the file. `read` makes of its bytes what the program
+    is given under the block's name, or None and what is wrong with it. `compare` is given all
+    blocks and what was read.
+    """
+
+    kind: str
+    setting: str
+    read: Callable[[bytes], tuple[Any, Sequence[TableFault]]]
+    compare: Callable[[Sequence[Block], Mapping[str, Any]], Iterable[Remark]]
+
+
 @dataclass(frozen=True)
 class Surface:
     """Everything a configuration may contain."""
@@ -229,6 +266,8 @@ class Surface:
     """the kinds of route that this version runs"""
     python: PythonSide | None = None
     """None: no Python file can be imported"""
+    tables: TableSide | None = None
+    """None: no block names a data file"""
     by_dollar: Mapping[str, Fact] = field(init=False)
     """facts by Kamailio's name and by ours, without the `$`"""
 

@@ -17,6 +17,7 @@ from dsl.check.python_files import Offers, check_imports_used, read_imports
 from dsl.check.report import Report
 from dsl.check.settings import SettingsChecker
 from dsl.check.statements import check_route
+from dsl.check.tables import read_tables
 from dsl.check.trials import TrialChecker
 from dsl.check.world import World
 from dsl.findings import count_errors, in_order
@@ -62,12 +63,15 @@ def check_unit(
     check_networks([block for block in blocks if block.node.kind == "account"], report)
     check_timers(surface, settings, blocks, report)
     check_references(surface, declarations.blocks, settings_checker.references, report)
+    tables = read_tables(unit, blocks, surface, files, report)
     trials = TrialChecker(surface, blocks, report).check(
         [item for item in unit.items if isinstance(item, ast.Test)], _identifying(routes)
     )
     findings = in_order(report.findings)
     variables = {name: variable.type for name, variable in world.variables.items()}
-    return Outcome(unit, findings, settings, blocks, ordered, declarations, trials, variables)
+    return Outcome(
+        unit, findings, settings, blocks, ordered, declarations, trials, variables, tables
+    )
 
 
 def _identifying(routes: list[ast.RouteNode]) -> bool:

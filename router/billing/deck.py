@@ -81,6 +81,26 @@ class Deck:
         """Every prefix, once, in the order of the file."""
         return iter(self._rows)
 
+    def highest(self, prefix: str) -> int:
+        """The highest rate that a prefix of the deck has at any time, in millionths a minute."""
+        return max(self._rates[row] for row in self._rows_of(prefix))
+
+    def lowest_for(self, number: str) -> int | None:
+        """The lowest rate at any time of the longest prefix of a number; None: it has no rate."""
+        for length in self._lengths:
+            if length <= len(number) and number[:length] in self._rows:
+                return min(self._rates[row] for row in self._rows_of(number[:length]))
+        return None
+
+    def prices_part_of(self, prefix: str) -> bool:
+        """Whether some number with this prefix has a rate at some time."""
+        return self.lowest_for(prefix) is not None or any(
+            one.startswith(prefix) for one in self._rows
+        )
+
+    def _rows_of(self, prefix: str) -> list[int]:
+        return [self._rows[prefix], *self._others.get(prefix, ())]
+
     def rates(self) -> Iterator[Rate]:
         """Every rate, by prefix in the order of the file."""
         for prefix, row in self._rows.items():

@@ -26,6 +26,7 @@ from dsl.surface import (
 )
 from dsl.types import DECIMAL, DURATION, INT, IP, STRING, Type, enumeration_type
 from router.core.end_reasons import EndReason
+from router.routing.decks import TABLES
 from router.routing.hook_calls import wrap_hook
 from router.routing.hook_values import CLASSES_OF_OBJECTS
 from router.routing.hooks import Call, Milliseconds
@@ -175,4 +176,5 @@ SURFACE = Surface(
     enumerations=ENUMERATIONS,
     ready_kinds=frozenset({REQUEST, NAMED, BRANCH, REPLY, FAILURE, END}),
     python=PYTHON,
+    tables=TABLES,
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from dsl.load import check_routes, load_program
 from dsl.outcome import Outcome
 from dsl.program import Program
-from dsl.sources import MAX_BYTES
+from router.billing.rates_file import MAX_BYTES
 from router.routing.surface import SURFACE
 
 
@@ -18,7 +18,7 @@ class DiskFiles:
     """The files and the environment of this machine."""
 
     def read(self, path: str) -> bytes:
-        """The bytes of a file, cut one byte behind the limit; raises OSError."""
+        """The bytes of a file, cut one byte behind the limit of rates; raises OSError."""
         if "\0" in path:
             raise FileNotFoundError(ENOENT, "No such file or directory", path)
         with open(path, "rb") as file:

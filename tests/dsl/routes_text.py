@@ -17,6 +17,12 @@ PYTHON_FILES = {
     path.name: path.read_text() for path in sorted((Path(__file__).parent / "python").glob("*.py"))
 }
 """the files of tests/dsl/python, to be imported by configurations"""
+RATES = {
+    path.name: path.read_text() for path in sorted((Path(__file__).parent / "rates").glob("*.csv"))
+}
+"""the files of tests/dsl/rates, to be named by decks"""
+RATES["rates/retail.csv"] = "prefix,rate_per_min,first_s,cycle_s\n86,0.06,60,60\n"
+RATES["rates/vendor_cn.csv"] = "prefix,rate_per_min\n86,0.05\n"
 ANSWERING = "\nrequest_route { reply(200); }\n"
 
 
@@ -71,6 +77,7 @@ def whole_language() -> Surface:
         enumerations=SURFACE.enumerations,
         ready_kinds=frozenset(ROUTE_KINDS),
         python=SURFACE.python,
+        tables=SURFACE.tables,
     )
 
 
@@ -86,7 +93,8 @@ def check_text(
     loading: bool = False,
 ) -> Outcome:
     """Check a configuration that is `routes.cfg` among these files."""
-    files = MemoryFiles({"routes.cfg": text, **PYTHON_FILES, **(more or {})}, variables or {})
+    beside = {**PYTHON_FILES, **RATES, **(more or {})}
+    files = MemoryFiles({"routes.cfg": text, **beside}, variables or {})
     return check_routes("routes.cfg", surface, files, loading=loading)
 
 
