@@ -54,12 +54,18 @@ class Channel:
         return self._ours.fileno()
 
     def load(self, serial: int, image: int) -> bool:
-        """Tell the worker to load an image, given by its descriptor; whether it can hear."""
-        self.asked = serial
+        """Tell the worker to load an image, given by its descriptor.
+
+        False when it hears nothing more. One that has died counts as not asked: its successor will
+        be, under a channel of its own.
+        """
         try:
             socket.send_fds(self._ours, [f"{LOAD} {serial}".encode()], [image])
-        except OSError:
+        except BlockingIOError:
             return False
+        except OSError:
+            return True
+        self.asked = serial
         return True
 
     def tell(self, word: str, serial: int) -> bool:
