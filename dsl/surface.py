@@ -72,6 +72,8 @@ class Parameter:
     maximum: int | None = None
     """bounds that an int written out is held against"""
     ready: bool = True
+    reads: str = ""
+    """the kind of value (see ValueType) that a string written out has to be"""
 
     @property
     def required(self) -> bool:
@@ -153,10 +155,10 @@ class ValueType:
     """The type of a setting's value.
 
     `name` is one of: string, int, bool, decimal, duration, network, address (of a peer), listener
-    (with its transport), endpoint (of ours, TCP), codes, prefix, rules, lengths, date, word,
-    reference, count. A `word` is one of `choices`; a `reference` is the name of a block of the
-    kind `refers`; a `count` is an int or one of `choices`. Where `many` is set the value is a list,
-    written with commas.
+    (with its transport), endpoint (of ours, TCP), codes, code_pair, prefix, rules, times, zone,
+    lengths, date, word, reference, count. A `word` is one of `choices`; a `reference` is the name
+    of a block of the kind `refers`; a `count` is an int or one of `choices`. Where `many` is set
+    the value is a list, written with commas.
     """
 
     name: str
@@ -285,9 +287,12 @@ def parameter(
     minimum: int | None = None,
     maximum: int | None = None,
     ready: bool = True,
+    reads: str = "",
 ) -> Parameter:
     """A parameter that takes any of the types; a string if none is named."""
-    return Parameter(name, types or (STRING,), default, keyword_only, minimum, maximum, ready)
+    return Parameter(
+        name, types or (STRING,), default, keyword_only, minimum, maximum, ready, reads
+    )
 
 
 def by_name(*entries: Any) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from dsl import ast
 from dsl.check.report import article, did_you_mean
+from dsl.check.values import read_value
+from dsl.literals import LiteralError
 from dsl.regexes import RegexError, compile_regex
 from dsl.signatures import HookSignature
-from dsl.surface import NAMED, Enumeration, Function, Parameter
+from dsl.surface import NAMED, Enumeration, Function, Parameter, ValueType
 from dsl.types import ANY, INT, REGEX, STRING, VOID, Type, fits
 
 if TYPE_CHECKING:
@@ -266,6 +268,11 @@ class CallChecker:
             )
         elif isinstance(value, ast.Literal) and type_ == INT:
             self._bounds(value, parameter, function)
+        elif isinstance(value, ast.Literal) and type_ == STRING and parameter.reads:
+            try:
+                read_value(value.value, True, ValueType(parameter.reads))
+            except LiteralError as error:
+                self._report.add(error.code, value.span, error.message, error.help)
 
     def _bounds(self, value: ast.Literal, parameter: Parameter, function: Function) -> None:
         low, high = parameter.minimum, parameter.maximum

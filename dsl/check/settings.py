@@ -246,7 +246,7 @@ class SettingsChecker:
                 if found is None:
                     self._unset(value)
                     continue
-                text, quoted = found, setting.type.name in ("string", "rules")
+                text, quoted = found, setting.type.name in ("string", "rules", "times")
             try:
                 values.append(read_value(text, quoted, setting.type, alias))
             except LiteralError as error:

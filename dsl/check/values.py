@@ -11,7 +11,9 @@ from typing import Any
 from dsl.check.report import article, did_you_mean
 from dsl.literals import LiteralError, read_duration, read_ip, read_network
 from dsl.program import Address
+from dsl.rewriting import parse_rules
 from dsl.surface import ValueType
+from dsl.weekly import parse_week, zone_named
 
 SIP_PORT = 5060
 _TRANSPORTS = ("udp", "tcp")
@@ -21,6 +23,10 @@ _INT = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
+
+
+_QUOTED = frozenset({"string", "rules", "times", "zone", "prefix", "date"})
+"""kinds of value that may stand in quotes"""
 
 
 class NotReadyError(LiteralError):
@@ -40,7 +46,7 @@ def read_value(text: str, quoted: bool, kind: ValueType, bare_seconds: bool = Fa
     `quoted` says that it stood in quotes or came from the environment; `bare_seconds`, that
     VOS3000's name of the setting was used, whose durations have no unit.
     """
-    if quoted and kind.name not in ("string", "rules", "prefix", "date"):
+    if quoted and kind.name not in _QUOTED:
         message = f"{article(_NOUNS.get(kind.name, kind.name))} is written without quotes"
         raise _bad(message, f"did you mean `{text}`?")
     if kind.name == "duration" and bare_seconds and _DECIMAL.fullmatch(text):
@@ -52,6 +58,35 @@ def _string(text: str, quoted: bool, kind: ValueType) -> str:
     if not quoted:
         raise _bad("a text stands in double quotes", f'did you mean "{text}"?')
     return text
+
+
+def _rules(text: str, quoted: bool, kind: ValueType) -> str:
+    if not quoted:
+        raise _bad("rewrite rules stand in double quotes", f'did you mean "{text}"?')
+    parse_rules(text)
+    return text
+
+
+def _times(text: str, quoted: bool, kind: ValueType) -> str:
+    if not quoted:
+        raise _bad("times stand in double quotes", f'did you mean "{text}"?')
+    parse_week(text)
+    return text
+
+
+def _zone(text: str, quoted: bool, kind: ValueType) -> str:
+    zone_named(text)
+    return text
+
+
+def _code_pair(text: str, quoted: bool, kind: ValueType) -> tuple[int, int]:
+    first, colon, second = text.partition(":")
+    codes = [int(one) for one in (first, second) if re.fullmatch("[0-9]{1,4}", one)]
+    if not colon or len(codes) != 2:
+        raise _bad(f"`{text}` is no pair of codes", "a replaced code is written 503:480")
+    if not all(300 <= code <= 699 for code in codes):
+        raise _bad(f"`{text}` has a code that is no final failure status: they are 300 to 699")
+    return codes[0], codes[1]
 
 
 def _prefix(text: str, quoted: bool, kind: ValueType) -> str:
@@ -233,6 +268,7 @@ def _reference(text: str, quoted: bool, kind: ValueType) -> str:
 _NOUNS = {
     "codes": "status",
     "lengths": "length",
+    "code_pair": "pair of codes",
     "count": "number",
     "word": "word",
     "listener": "address",
@@ -242,7 +278,10 @@ _NOUNS = {
 
 _READERS: dict[str, Callable[[str, bool, ValueType], Any]] = {
     "string": _string,
-    "rules": _string,
+    "rules": _rules,
+    "times": _times,
+    "zone": _zone,
+    "code_pair": _code_pair,
     "prefix": _prefix,
     "int": _int,
     "count": _count,

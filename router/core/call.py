@@ -19,6 +19,7 @@ release of lines for each call.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from router.core import hunt
@@ -45,21 +46,23 @@ if TYPE_CHECKING:
 
 # An answered call that outlives this is announced to the ledger, which closes it after a power cut.
 OPENING_AFTER_MS = 2_000
+NO_CODES: Mapping[int, int] = {}
 
 
 class Call:
     """One call with its legs, its attempts and the CDR it will leave.
 
     `callee`, `caller` and `display` are the numbers as the routes have them; `context` belongs to
-    the policy; `max_forwards` is what the next INVITE may carry.
+    the policy; `max_forwards` is what the next INVITE may carry; `replaced` are the codes that this
+    caller gets instead of others.
     """
 
     __slots__ = (
         "_opening", "_passthrough", "_timer", "a", "added", "admitted",
         "attempt", "b", "body",
         "callee", "caller", "cdr", "context", "dial", "display", "domain", "engine", "flow", "id",
-        "kept", "last", "max_forwards", "policy", "record", "relay", "removed", "request", "server",
-        "state", "tried", "waiting",
+        "kept", "last", "max_forwards", "policy", "record", "relay", "removed", "replaced",
+        "request", "server", "state", "tried", "waiting",
     )
 
     def __init__(
@@ -87,6 +90,7 @@ class Call:
         self.display = ""
         self.domain = ""
         self.removed: frozenset[str] = frozenset()
+        self.replaced = NO_CODES
         self.added = ""
         self.max_forwards = 70
         self.body = b""
@@ -346,6 +350,8 @@ class Call:
                 attempt.record.reason = reason.name
             attempt.detach()
         status = status or reason.status or 500
+        if status in self.replaced and reason is not EndReason.ScriptRejected:
+            status, phrase = self.replaced[status], ""
         if reason is EndReason.GatewayRejected:
             last = self.last
             cause = cause_of_status(last.status if last is not None else status)

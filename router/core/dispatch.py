@@ -188,7 +188,7 @@ class Dispatch:
         head = reply_head(request, engine.token())
         server = RequestServer(self._layer, key, self._back(request, flow), head, known)
         self.server = server
-        verdict = engine.policy.request(request, flow)
+        verdict = engine.policy.request(request, flow, engine)
         if isinstance(verdict, Wait):
             suspend(engine, verdict, None, server, _answer)
         else:

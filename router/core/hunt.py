@@ -96,6 +96,8 @@ def try_gateway(call: Call, target: Target, key: str) -> None:
     call.state = CALLING
     attempt = Attempt(call, target, dial.timers[key])
     call.attempt = attempt
+    if target.outward is not None:
+        target.outward.rewrite(attempt, call)
     if dial.on_branch:
         wait = call.policy.branch(call, attempt)
         if wait is not None:

@@ -11,6 +11,7 @@ from router.sip.message import Request, Response
 if TYPE_CHECKING:
     from router.core.attempt import Attempt
     from router.core.call import Call
+    from router.core.engine import Engine
 
 
 class Policy(Protocol):
@@ -22,7 +23,7 @@ class Policy(Protocol):
     def invite(self, call: Call) -> Verdict | Wait:
         """request_route for a new call; may set `call.callee`, `call.caller`, `call.cdr`'s who."""
 
-    def request(self, request: Request, flow: Flow) -> Verdict | Wait:
+    def request(self, request: Request, flow: Flow, engine: Engine) -> Verdict | Wait:
         """request_route for any other request outside a dialog."""
 
     def branch(self, call: Call, attempt: Attempt) -> Wait | None:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from router.core.end_reasons import EndReason
 from router.core.parameters import CallTimers
 from router.store.ops import Candidate, Hold
 
+if TYPE_CHECKING:
+    from router.core.attempt import Attempt
+    from router.core.call import Call
+
+
+class Outward(Protocol):
+    """Changes an attempt's numbers as a gateway wants them."""
+
+    def rewrite(self, attempt: Attempt, call: Call) -> None:
+        """Changes `callee` and `caller` of the attempt; says so in the call's decision."""
+
 
 class Target(Protocol):
-    """A gateway as the core sees it: where it is and how long to wait for it."""
+    """A gateway as the core sees it: where it is, what it wants, how long to wait for it."""
 
     name: str
     transport: str
@@ -19,6 +30,10 @@ class Target(Protocol):
     port: int
     switch_after_ring: bool
     switch_after_media: bool
+
+    @property
+    def outward(self) -> Outward | None:
+        """None when numbers go out as they are."""
 
     def switches_on(self, status: int) -> bool:
         """Whether hunting goes on after this final status."""

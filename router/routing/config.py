@@ -11,6 +11,7 @@ from typing import Any
 from dsl.program import Address, Block, Program
 from router.core.flow import Listener
 from router.core.parameters import CallTimers, TimerDefaults
+from router.routing.hours import hours_of
 from router.routing.identify import TrunkTable
 from router.routing.objects import (
     DEFAULT_SWITCH_ON,
@@ -22,6 +23,8 @@ from router.routing.objects import (
     Trunk,
     call_timers,
 )
+from router.routing.rewrite import number_rules
+from router.routing.screening import screening
 from router.routing.selection import PrefixTable
 from router.store.ops import UNLIMITED
 
@@ -66,6 +69,8 @@ class Config:
             gateway = _gateway(block)
             self.gateways[gateway.name] = gateway
         self.gateways_by_key = {gateway.key: gateway for gateway in self.gateways.values()}
+        self.choosy = frozenset(one.key for one in self.gateways.values() if one.choosy)
+        """the gateways that do not take every call, by key"""
         length = settings.get("number_length", DEFAULT_NUMBER_LENGTH)
         self.number_length: tuple[int, int] = length
         self.accounts: dict[str, Account] = {}
@@ -131,6 +136,15 @@ def _gateway(block: Block) -> Gateway:
         settings.get("switch_after_ring", False),
         settings.get("switch_after_media", False),
         _timers_in(settings),
+        outward=number_rules(
+            settings.get("callee_out", ""), settings.get("caller_out", ""), "out",
+            f"gateway {block.name}",
+        ),
+        callers=screening(
+            "caller", settings.get("caller_allow", ()), settings.get("caller_deny", ())
+        ),
+        hours=hours_of(settings["in_time"]) if "in_time" in settings else None,
+        terminates=settings.get("prefix_mode", "continue") == "terminate",
     )
 
 
@@ -164,4 +178,15 @@ def _trunk(
         settings.get("lines", UNLIMITED),
         (int(low), int(high)),
         _timers_in(settings),
+        inward=number_rules(
+            settings.get("callee_in", ""), settings.get("caller_in", ""), "in",
+            f"trunk {account.name}/{block.name}",
+        ),
+        callees=screening(
+            "callee", settings.get("callee_allow", ()), settings.get("callee_deny", ())
+        ),
+        callers=screening(
+            "caller", settings.get("caller_allow", ()), settings.get("caller_deny", ())
+        ),
+        replaced=dict(settings.get("replace_codes", ())),
     )

@@ -17,12 +17,14 @@ from router.core.call import Call
 from router.core.decision import NONE_LEFT, REFUSED, listed
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
+from router.core.outcome import untried
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
+from router.routing.call_functions import CallFunctions
 from router.routing.hook_calls import HookRun
 from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
 from router.routing.objects import NO_ACCOUNT, NO_GATEWAY, NO_TRUNK, Account, Gateway, Trunk
-from router.routing.selection import Candidates, tiers_of
+from router.routing.selection import Candidates, Tiers, tiers_of
 from router.sip.grammar import is_token
 from router.sip.head import canonical_key
 from router.sip.message import Request, Response
@@ -31,6 +33,7 @@ from router.sip.quoting import end_of_quoted, quote
 from router.sip.uri import uri_host, uri_user
 
 if TYPE_CHECKING:
+    from router.core.engine import Engine
     from router.routing.config import Config
 
 MAX_STEPS = 10_000
@@ -52,7 +55,7 @@ def _canonical(name: str) -> str:
     return canonical_key(name)
 
 
-class Context:
+class Context(CallFunctions):
     """The `c` of generated code.
 
     `call` is None for a request that is not an INVITE; `attempt` is set in branch, reply and
@@ -60,15 +63,17 @@ class Context:
     """
 
     __slots__ = (
-        "_steps", "account", "attempt", "call", "config", "flow", "hooks", "meter", "request",
+        "_steps", "account", "attempt", "call", "config", "engine", "flow", "hooks", "meter",
+        "request",
         "response", "trunk", "variables", "verdict",
     )
 
     def __init__(
         self, config: Config, meter: HookMeter, request: Request | None, flow: Flow,
-        call: Call | None,
+        call: Call | None, engine: Engine,
     ) -> None:
         self.config = config
+        self.engine = engine
         self.meter = meter
         self.hooks: HookRun | None = None
         self.request = request
@@ -304,7 +309,12 @@ class Context:
     # -- who and where ----------------------------------------------------------------------------
 
     def identify(self) -> bool:
-        """Finds the trunk of the source; True when there is one."""
+        """Finds the trunk of the source and rewrites the numbers by its rules; True if found.
+
+        Once it has found a trunk, a second time changes nothing.
+        """
+        if self.trunk is not NO_TRUNK:
+            return True
         source, caller, call = self.flow.host, self.caller, self.call
         found = self.config.trunks.match(source, caller)
         if found is None:
@@ -319,6 +329,9 @@ class Context:
             cdr.trunk = trunk.name
             cdr.account = trunk.account.name
             cdr.decision.append(found.entry)
+            if trunk.inward is not None:
+                trunk.inward.rewrite(call, call)
+            call.replaced = trunk.replaced
         return True
 
     def gateways(self, number: str) -> list[Gateway]:
@@ -366,21 +379,45 @@ class Context:
             self.verdict = refusal
             return
         config = self.config
+        decision = call.cdr.decision
+        known = True
         if isinstance(candidates, Candidates):
             tiers = candidates.tiers
-            entry = candidates.entry if tiers else f"no gateway has a prefix of {call.callee}"
-            if not tiers and candidates.prefixes:
-                entry = NONE_LEFT
+            known = bool(candidates.prefixes)
+            if tiers:
+                decision.append(candidates.entry)
+            else:
+                decision.append(
+                    NONE_LEFT if known else f"no gateway has a prefix of {call.callee}"
+                )
         else:
             if isinstance(candidates, Gateway):
                 candidates = (candidates,)
             tiers = tiers_of(candidates)
-            entry = listed([gateway.name for gateway in candidates])
-        call.cdr.decision.append(entry)
+            decision.append(listed([gateway.name for gateway in candidates]))
+        if config.choosy:
+            tiers = self._willing(tiers, call)
+        if not tiers and known and not call.admitted:
+            self.verdict = End(EndReason.NoAvailableRouter)
+            return
         self.verdict = Dial(
             tiers, self.trunk.holds, config.gateways_by_key, config.timers_for(self.trunk),
             config.max_attempts, on_branch, on_reply, on_failure,
         )
+
+    def _willing(self, tiers: Tiers, call: Call) -> Tiers:
+        """The tiers without the gateways that do not take this call."""
+        config, caller, now_ms = self.config, call.caller, self.now_ms
+        dropped: set[str] = set()
+        for tier in tiers:
+            for candidate in tier:
+                if candidate.key in config.choosy:
+                    gateway = config.gateways_by_key[candidate.key]
+                    why = gateway.refusal(caller, now_ms)
+                    if why:
+                        dropped.add(candidate.key)
+                        call.cdr.decision.append(f"{gateway.name}: {why}")
+        return untried(tiers, dropped) if dropped else tiers
 
     def _screen(self, call: Call) -> End | None:
         account = self.account
@@ -389,18 +426,23 @@ class Context:
         if account.expires is not None and account.expired(call.cdr.started):
             why = f"account {account} was valid until {account.expires}"
             return self._refused(call, EndReason.AccountExpired, why)
-        trunk = self.trunk
+        # A trunk's rules are about the numbers that came from there.
+        trunk, cdr = self.trunk, call.cdr
+        callee, caller = cdr.callee_in, cdr.caller_in
         length_of = trunk if trunk is not NO_TRUNK else self.config
         shortest, longest = length_of.number_length
-        length = len(call.callee)
-        if length < shortest:
-            why = f"callee {call.callee} is shorter than {shortest}"
+        if len(callee) < shortest:
+            why = f"callee {callee} is shorter than {shortest}"
             return self._refused(call, EndReason.CalledNumberRestricted, why, 484)
-        if length > longest:
-            why = f"callee {call.callee} is longer than {longest}"
+        if len(callee) > longest:
+            why = f"callee {callee} is longer than {longest}"
             return self._refused(call, EndReason.CalledNumberRestricted, why)
-        if not shortest <= len(call.caller) <= longest:
-            why = f"caller {call.caller} is not {shortest} to {longest} long"
+        if not shortest <= len(caller) <= longest:
+            why = f"caller {caller} is not {shortest} to {longest} long"
+            return self._refused(call, EndReason.CallerNumberRestricted, why)
+        if trunk.callees is not None and (why := trunk.callees.refusal(callee)):
+            return self._refused(call, EndReason.CalledNumberRestricted, why)
+        if trunk.callers is not None and (why := trunk.callers.refusal(caller)):
             return self._refused(call, EndReason.CallerNumberRestricted, why)
         return None
 

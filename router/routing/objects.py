@@ -7,30 +7,45 @@ from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network
 
 from router.core.parameters import CallTimers
+from router.routing.hours import Hours
+from router.routing.rewrite import NumberRules
+from router.routing.screening import Screening
 from router.store.ops import UNLIMITED, Candidate, Hold
 
 Network = IPv4Network | IPv6Network
 Codes = tuple[tuple[int, int], ...]
 
 # 4-calls, section 2: 408 and 500-599 save 501 and 505; 480 does not switch.
+NO_CODES: Mapping[int, int] = {}
 DEFAULT_SWITCH_ON: Codes = ((408, 408), (500, 500), (502, 504), (506, 599))
 
 
 class Gateway:
-    """A gateway: where calls go out. `lines` -1 is unlimited."""
+    """A gateway: where calls go out. `lines` -1 is unlimited.
+
+    `outward` are its rewrite rules, `callers` and `hours` what a call has to pass to come here;
+    None when there is no such rule. `terminates` says that no shorter prefix follows it.
+    """
 
     __slots__ = (
-        "_switches", "candidate", "host", "id", "key", "lines", "name", "port", "prefixes",
-        "priority", "switch_after_media", "switch_after_ring", "timers", "transport",
+        "_switches", "callers", "candidate", "host", "hours", "id", "key", "lines", "name",
+        "outward", "port", "prefixes", "priority", "switch_after_media", "switch_after_ring",
+        "terminates", "timers", "transport",
     )
 
     def __init__(
         self, name: str, transport: str, host: str, port: int, prefixes: tuple[str, ...],
         priority: int, lines: int, switch_on: Codes, switch_after_ring: bool,
-        switch_after_media: bool, timers: Mapping[str, int],
+        switch_after_media: bool, timers: Mapping[str, int], *,
+        outward: NumberRules | None = None, callers: Screening | None = None,
+        hours: Hours | None = None, terminates: bool = False,
     ) -> None:
         self.id = self.name = name
         self.key = f"gateway:{name}"
+        self.outward = outward
+        self.callers = callers
+        self.hours = hours
+        self.terminates = terminates
         self.transport = transport
         self.host = host
         self.port = port
@@ -44,6 +59,17 @@ class Gateway:
         self._switches = frozenset(
             code for low, high in switch_on for code in range(max(low, 300), min(high, 699) + 1)
         )
+
+    @property
+    def choosy(self) -> bool:
+        """Whether it depends on the call if this gateway may take it."""
+        return self.callers is not None or self.hours is not None
+
+    def refusal(self, caller: str, now_ms: int) -> str:
+        """Why it may not take a call of this caller at this time, "" when it may."""
+        if self.hours is not None and not self.hours.holds(now_ms):
+            return f"it is not {self.hours}"
+        return self.callers.refusal(caller) if self.callers is not None else ""
 
     def switches_on(self, status: int) -> bool:
         """Whether the next gateway is tried after this final status."""
@@ -76,18 +102,28 @@ class Account:
 
 
 class Trunk:
-    """A customer's peer, known by its source networks."""
+    """A customer's peer, known by its source networks.
+
+    `inward` are its rewrite rules, `callees` and `callers` its lists of prefixes; None when there
+    are none. `replaced` are the codes that its callers get instead of others.
+    """
 
     __slots__ = (
-        "account", "caller_prefix", "holds", "id", "ips", "lines", "name", "number_length",
-        "priority", "timers",
+        "account", "callees", "caller_prefix", "callers", "holds", "id", "inward", "ips", "lines",
+        "name", "number_length", "priority", "replaced", "timers",
     )
 
     def __init__(
         self, account: Account, name: str, ips: tuple[Network, ...], caller_prefix: str,
-        priority: int, lines: int, number_length: tuple[int, int], timers: Mapping[str, int],
+        priority: int, lines: int, number_length: tuple[int, int], timers: Mapping[str, int], *,
+        inward: NumberRules | None = None, callees: Screening | None = None,
+        callers: Screening | None = None, replaced: Mapping[int, int] = NO_CODES,
     ) -> None:
         self.account = account
+        self.inward = inward
+        self.callees = callees
+        self.callers = callers
+        self.replaced = replaced
         self.name = name
         self.id = name
         self.ips = ips

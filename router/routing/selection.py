@@ -114,6 +114,8 @@ class PrefixTable:
             for priority in sorted({gateway.priority for gateway in matching}):
                 tier = [gateway for gateway in matching if gateway.priority == priority]
                 tiers.append(sorted(tier, key=lambda gateway: gateway.id))
+            if any(gateway.terminates for gateway in matching):
+                break
         made = Candidates(tiers, prefixes)
         self._made[longest] = made
         return made

@@ -292,12 +292,12 @@ CALLS = (
     ),
     Function(
         "in_time",
-        (parameter("when"), parameter("zone", default="UTC")),
+        (parameter("when", reads="times"), parameter("zone", default="UTC", reads="zone")),
         BOOL,
         _EVERYWHERE,
         "in_time",
-        'Whether it is that time now: "Mo-Fr 08:00-18:00", "Asia/Shanghai".',
-        ready=False,
+        'Whether it is that time of the week now, in that zone: "Mo-Fr 08:00-12:00,13:00-18:00; '
+        'Sa 09:00-13:00", "Asia/Shanghai". 22:00-06:00 ends the next morning.',
     ),
     Function(
         "percent",
@@ -305,17 +305,17 @@ CALLS = (
         BOOL,
         _EVERYWHERE,
         "percent",
-        "True for that share of the calls, the same for one Call-ID.",
-        ready=False,
+        "True for that share of the calls, always the same for one Call-ID; a call in 10 is also "
+        "in 20.",
     ),
     Function(
         "rewrite",
-        (parameter("number"), parameter("rules")),
+        (parameter("number"), parameter("rules", reads="rules")),
         STRING,
         _EVERYWHERE,
         "rewrite",
-        'The number after the rewrite rules: "0086:86".',
-        ready=False,
+        'The number after the first rewrite rule that matches, the longest first: "0086:86, *:9*". '
+        "`*` is any digits, `?` one digit; of `a|b` the Call-ID chooses.",
     ),
 )
 

@@ -16,6 +16,8 @@ PREFIX = ValueType("prefix")
 PREFIXES = ValueType("prefix", many=True)
 CODES = ValueType("codes", many=True)
 RULES = ValueType("rules")
+TIMES = ValueType("times")
+CODE_PAIRS = ValueType("code_pair", many=True)
 LENGTHS = ValueType("lengths", minimum=1, maximum=64)
 DATE = ValueType("date")
 LINES = ValueType("int", minimum=0)
@@ -135,16 +137,21 @@ _CREDENTIALS = (
     Setting("password", STRING, "The password of digest authentication."),
 )
 _NUMBERS = (
-    Setting("callee_in", RULES, "Rewrite rules for the callee as it arrives."),
+    Setting("callee_in", RULES, 'Rewrite rules for the callee as it arrives: "0086:86".'),
     Setting("caller_in", RULES, "Rewrite rules for the caller as it arrives."),
 )
 _NUMBERS_OUT = (
-    Setting("callee_out", RULES, "Rewrite rules for the callee as it leaves."),
+    Setting("callee_out", RULES, 'Rewrite rules for the callee as it leaves: "86:0086".'),
     Setting("caller_out", RULES, "Rewrite rules for the caller as it leaves."),
 )
 _CALLERS = (
-    Setting("caller_allow", PREFIXES, "Prefixes of callers that are allowed."),
-    Setting("caller_deny", PREFIXES, "Prefixes of callers that are refused."),
+    Setting("caller_allow", PREFIXES, "Prefixes of callers that are allowed.", "all"),
+    Setting(
+        "caller_deny",
+        PREFIXES,
+        "Prefixes of callers that are refused; the longest of both lists decides.",
+        "none",
+    ),
 )
 _LINES = Setting("lines", LINES, "How many calls at once.", "unlimited")
 _CPS = Setting("cps", POSITIVE, "How many calls per second.", "unlimited")
@@ -169,23 +176,29 @@ GATEWAY_SETTINGS = (
     Setting("switch_after_ring", BOOL, "Whether to go on after it rang.", "false"),
     Setting("switch_after_media", BOOL, "Whether to go on after early media.", "false"),
     *TIMERS,
+    Setting(
+        "prefix_mode",
+        _word("continue", "terminate"),
+        "Whether gateways with shorter prefixes follow; after terminate none does, also when this "
+        "gateway is full or down.",
+        "continue",
+    ),
+    *_NUMBERS_OUT,
+    *_CALLERS,
+    Setting(
+        "in_time",
+        TIMES,
+        'When it takes calls: "Mo-Fr 08:00-18:00 Asia/Shanghai"; UTC without a zone.',
+        "always",
+    ),
     *_later(
         _SESSION,
-        Setting(
-            "prefix_mode",
-            _word("continue", "terminate"),
-            "Whether shorter prefixes follow when this one is used up.",
-            "continue",
-        ),
         _CPS,
         Setting("group", _reference("group"), "The group it belongs to."),
         Setting("deck", _reference("deck"), "The rates the vendor asks."),
         Setting("max_rate", DECIMAL, "The highest rate a minute that is paid."),
         Setting("min_margin", DECIMAL, "The lowest margin a minute that is accepted."),
         Setting("clearing", _reference("account"), "The account the vendor's cost goes to."),
-        *_NUMBERS_OUT,
-        *_CALLERS,
-        Setting("in_time", STRING, "When it takes calls."),
         Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
         Setting("protect_delay", DURATION, "After which time it joins."),
         Setting("ping", DURATION, "How often OPTIONS asks whether it is up.", "30s"),
@@ -226,17 +239,17 @@ TRUNK_SETTINGS = (
     _LINES,
     *TIMERS,
     _LENGTH,
+    *_NUMBERS,
+    Setting("callee_allow", PREFIXES, "Prefixes of callees that are allowed.", "all"),
+    Setting("callee_deny", PREFIXES, "Prefixes of callees that are refused.", "none"),
+    *_CALLERS,
+    Setting("replace_codes", CODE_PAIRS, "Codes to its callers replaced: 503:480.", "none"),
     *_later(
         _SESSION,
         *_CREDENTIALS,
         _CPS,
-        *_NUMBERS,
-        Setting("callee_allow", PREFIXES, "Prefixes of callees that are allowed."),
-        Setting("callee_deny", PREFIXES, "Prefixes of callees that are refused."),
-        *_CALLERS,
         Setting("caller_id", _word("from", "pai", "rpid"), "Where the caller is read.", "from"),
         Setting("caller_pool", PREFIXES, "Numbers that stand in for the caller."),
-        Setting("replace_codes", RULES, "Codes to the caller replaced: 503:480."),
         Setting("groups", _reference("group", many=True), "The gateway groups it may use."),
     ),
 )

@@ -6,7 +6,7 @@ The Program and its objects are of one piece: a call keeps the Switch it began w
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsl.program import Program
 from router.core.attempt import Attempt
@@ -23,6 +23,9 @@ from router.routing.text_functions import text_of
 from router.sip.message import Request, Response
 from router.sip.name_addr import header_uri, parse_name_addr
 from router.sip.uri import uri_user
+
+if TYPE_CHECKING:
+    from router.core.engine import Engine
 
 NEXT: Verdict = Next()
 
@@ -62,13 +65,13 @@ class Switch:
         cdr = call.cdr
         cdr.caller_in = call.caller
         cdr.config = self.config.hash
-        context = Context(self.config, self._meter, request, call.flow, call)
+        context = Context(self.config, self._meter, request, call.flow, call, call.engine)
         call.context = context
         return self._decide(context)
 
-    def request(self, request: Request, flow: Flow) -> Verdict | Wait:
+    def request(self, request: Request, flow: Flow, engine: Engine) -> Verdict | Wait:
         """Runs request_route for any other request outside a dialog."""
-        return self._decide(Context(self.config, self._meter, request, flow, None))
+        return self._decide(Context(self.config, self._meter, request, flow, None, engine))
 
     def _decide(self, context: Context) -> Verdict | Wait:
         route = self._request_route

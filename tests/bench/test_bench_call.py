@@ -77,7 +77,7 @@ class Fixed:
         call.caller = "1000"
         return self._dial
 
-    def request(self, request: Any, flow: Flow) -> Verdict:
+    def request(self, request: Any, flow: Flow, engine: Engine) -> Verdict:
         return Respond(200)
 
     def branch(self, *_: Any) -> None:

@@ -96,7 +96,7 @@ class Routes:
         call.caller = call.cdr.caller_in = "100"
         return self.dial() if self.on_invite is None else self.on_invite(call)
 
-    def request(self, request: Request, flow: Flow) -> Verdict | Wait:
+    def request(self, request: Request, flow: Flow, engine: Engine) -> Verdict | Wait:
         return self.on_request(request, flow)
 
     def branch(self, call: Call, attempt: Attempt) -> Wait | None:

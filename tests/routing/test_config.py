@@ -143,3 +143,29 @@ def test_the_longest_duration_is_known_by_gateway() -> None:
     )
     assert config.max_duration_ms("gw") == 3_600_000
     assert config.max_duration_ms("short") == 600_000
+
+
+def test_screens_rules_and_times_of_a_gateway_and_a_trunk() -> None:
+    config = config_of(
+        "gateway gw { address = 10.0.1.1  prefixes = 86  caller_allow = 1, 2  caller_deny = 11\n"
+        '  in_time = "Mo-Fr 08:00-18:00"  prefix_mode = terminate\n'
+        '  callee_out = "86:0086"  caller_out = "1:+1" }\n'
+        "account acme { trunk office { ips = 192.0.2.0/24  callee_allow = 86  callee_deny = 861\n"
+        '  caller_allow = 3  caller_deny = 31  callee_in = "9:"  caller_in = "8:"\n'
+        "  replace_codes = 503:480, 486:600 } }\n" + GATEWAY.replace("gw", "plain")
+    )
+    gateway, plain = config.gateways["gw"], config.gateways["plain"]
+    assert gateway.outward is not None and gateway.callers is not None
+    assert (str(gateway.hours), gateway.terminates, gateway.choosy) == (
+        "Mo-Fr 08:00-18:00", True, True,
+    )
+    assert (plain.outward, plain.callers, plain.hours, plain.choosy) == (None, None, None, False)
+    assert config.choosy == {"gateway:gw"}
+    assert gateway.callers.refusal("12") == ""
+    assert gateway.callers.refusal("11") and gateway.callers.refusal("3")
+    trunk = config.trunks.find("192.0.2.1", "30")
+    assert trunk is not None and trunk.callees is not None and trunk.callers is not None
+    assert trunk.callees.refusal("8613") and not trunk.callees.refusal("8620")
+    assert trunk.callers.refusal("31") and not trunk.callers.refusal("30")
+    assert trunk.inward is not None
+    assert trunk.replaced == {503: 480, 486: 600}

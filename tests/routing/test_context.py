@@ -391,7 +391,8 @@ def options() -> Request:
 @pytest.fixture
 def context() -> Context:
     world = routed()
-    return Context(world.config, world.meter, options(), Flow("udp", "192.0.2.10", 5060, 0), None)
+    flow = Flow("udp", "192.0.2.10", 5060, 0)
+    return Context(world.config, world.meter, options(), flow, None, world.engine)
 
 
 def test_a_request_that_is_no_call_has_its_facts_too(context: Context) -> None:

@@ -12,11 +12,11 @@ from router.store.ops import Candidate
 
 
 def gateway(
-    name: str, *prefixes: str, priority: int = 1, lines: int = -1
+    name: str, *prefixes: str, priority: int = 1, lines: int = -1, terminates: bool = False
 ) -> Gateway:
     return Gateway(
         name, "udp", "10.0.0.1", 5060, prefixes, priority, lines, DEFAULT_SWITCH_ON, False, False,
-        {},
+        {}, terminates=terminates,
     )
 
 
@@ -63,6 +63,25 @@ def test_a_gateway_with_two_matching_prefixes_is_there_once_by_the_longer() -> N
 def test_the_candidates_carry_their_lines() -> None:
     table = PrefixTable([gateway("small", "86", lines=3)])
     assert table.find("86").tiers == ((Candidate("gateway:small", 3),),)
+
+
+def test_after_a_prefix_that_terminates_no_shorter_one_follows() -> None:
+    table = PrefixTable([
+        gateway("all", ""), gateway("cn", "86"), gateway("other", "8613", priority=2),
+        gateway("mobile", "8613", terminates=True),
+    ])
+    assert names(table.find("8613800")) == ["mobile", "other"]
+    assert names(table.find("8610")) == ["cn", "all"]
+    assert table.matches("8613800") == {
+        "gateway:all": "", "gateway:cn": "86", "gateway:mobile": "8613", "gateway:other": "8613",
+    }
+
+
+def test_matches_are_the_longest_prefix_of_each_gateway() -> None:
+    table = PrefixTable([gateway("both", "86", "8613"), gateway("other", "49"), gateway("no")])
+    assert table.matches("8613") == {"gateway:both": "8613"}
+    assert table.matches("861") == {"gateway:both": "86"}
+    assert table.matches("") == {}
 
 
 def test_the_same_longest_prefix_is_the_same_list() -> None:

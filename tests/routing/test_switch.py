@@ -25,6 +25,7 @@ gateway g1 { address = 10.0.1.1:5071  prefixes = 86 }
 gateway g2 { address = 10.0.1.2:5072  prefixes = 86  priority = 2 }
 account acme { trunk office { ips = 192.0.2.0/24 } }
 """
+ENGINE: Any = None  # these routes do not ask it for anything
 CALL = "request_route { if (!identify()) end(IllegalCall); call(gateways($rU)%s); }\n"
 
 
@@ -71,16 +72,16 @@ def test_each_route_is_timed_under_its_name() -> None:
 
 def test_a_route_that_decides_nothing_is_a_server_failure_and_not_silence() -> None:
     switch, _ = by_hand({("request_route", ""): lambda c: None})
-    verdict = switch.request(options(), Flow("udp", "192.0.2.10", 5060, 0))
+    verdict = switch.request(options(), Flow("udp", "192.0.2.10", 5060, 0), ENGINE)
     assert isinstance(verdict, End)
     assert verdict.reason is EndReason.ServerFailure
     switch, _ = by_hand({})
-    assert isinstance(switch.request(options(), Flow("udp", "192.0.2.10", 5060, 0)), End)
+    assert isinstance(switch.request(options(), Flow("udp", "192.0.2.10", 5060, 0), ENGINE), End)
 
 
 def test_a_request_outside_of_a_call_may_be_dropped() -> None:
     switch, tally = by_hand({("request_route", ""): lambda c: c.drop()})
-    assert isinstance(switch.request(options(), Flow("udp", "192.0.2.10", 5060, 0)), Drop)
+    assert isinstance(switch.request(options(), Flow("udp", "192.0.2.10", 5060, 0), ENGINE), Drop)
     assert sum(tally.route_duration["request_route"].counts) == 1
 
 

@@ -30,6 +30,8 @@ _VALUE_NOUNS = {
     "codes": "status or range of them",
     "prefix": "prefix",
     "rules": "rewrite rules",
+    "times": "times of the week",
+    "code_pair": "code:code",
     "lengths": "length or range of them",
     "date": "date",
 }
@@ -37,6 +39,7 @@ _PLURALS = {
     "network": "networks",
     "prefix": "prefixes",
     "codes": "statuses and ranges of them",
+    "code_pair": "pairs code:code",
     "address": "addresses of peers",
     "listener": "transports with addresses",
 }
