@@ -8,8 +8,6 @@ long as its call, so that variables and header changes carry over from route to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from router.core.attempt import Attempt
@@ -20,17 +18,13 @@ from router.core.flow import Flow
 from router.core.outcome import untried
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.routing.call_functions import CallFunctions
+from router.routing.facts import Facts, canonical, one_line
 from router.routing.hook_calls import HookRun
 from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
-from router.routing.objects import NO_ACCOUNT, NO_GATEWAY, NO_TRUNK, Account, Gateway, Trunk
+from router.routing.objects import NO_ACCOUNT, NO_TRUNK, Account, Gateway, Trunk
 from router.routing.selection import Candidates, Tiers, tiers_of
-from router.sip.grammar import is_token
-from router.sip.head import canonical_key
 from router.sip.message import Request, Response
-from router.sip.name_addr import parse_name_addr
-from router.sip.quoting import end_of_quoted, quote
-from router.sip.uri import uri_host, uri_user
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -45,17 +39,7 @@ class TooManySteps(Exception):
     """A route took more than 10,000 steps; the traceback names its line of routes.cfg."""
 
 
-@lru_cache(maxsize=4096)
-def _address(host: str) -> IPv4Address | IPv6Address:
-    return ip_address(host)
-
-
-@lru_cache(maxsize=256)
-def _canonical(name: str) -> str:
-    return canonical_key(name)
-
-
-class Context(CallFunctions):
+class Context(Facts, CallFunctions):
     """The `c` of generated code.
 
     `call` is None for a request that is not an INVITE; `attempt` is set in branch, reply and
@@ -64,8 +48,7 @@ class Context(CallFunctions):
 
     __slots__ = (
         "_steps", "account", "attempt", "call", "config", "engine", "flow", "hooks", "meter",
-        "request",
-        "response", "trunk", "variables", "verdict",
+        "request", "response", "trunk", "variables", "verdict",
     )
 
     def __init__(
@@ -113,167 +96,6 @@ class Context(CallFunctions):
             self.hooks.close()
             self.hooks = None
 
-    # -- facts of the message ---------------------------------------------------------------------
-
-    @property
-    def _leg(self) -> Attempt | Call | None:
-        """What numbers and headers belong to: the attempt, and after its failure the call."""
-        attempt = self.attempt
-        if attempt is None or (attempt.sent and self.response is None):
-            return self.call
-        return attempt
-
-    def _get(self, key: str) -> str:
-        message = self.response or self.request
-        return message.get(key) if message is not None else ""
-
-    @property
-    def method(self) -> str:
-        return self.request.method if self.request is not None else "INVITE"
-
-    @property
-    def uri(self) -> str:
-        return self.request.uri if self.request is not None else ""
-
-    @property
-    def callee(self) -> str:
-        leg = self._leg
-        return leg.callee if leg is not None else uri_user(self.uri)
-
-    @callee.setter
-    def callee(self, number: str) -> None:
-        leg = self._leg
-        if leg is not None:
-            leg.callee = _one_line(number)
-
-    @property
-    def uri_domain(self) -> str:
-        leg = self._leg
-        return leg.domain if leg is not None and leg.domain else uri_host(self.uri)
-
-    @uri_domain.setter
-    def uri_domain(self, domain: str) -> None:
-        leg = self._leg
-        if leg is not None:
-            leg.domain = _one_line(domain)
-
-    @property
-    def caller(self) -> str:
-        leg = self._leg
-        return leg.caller if leg is not None else uri_user(self.from_uri)
-
-    @caller.setter
-    def caller(self, number: str) -> None:
-        leg = self._leg
-        if leg is not None:
-            leg.caller = _one_line(number)
-
-    @property
-    def display_name(self) -> str:
-        leg = self._leg
-        return leg.display if leg is not None else parse_name_addr(self._get("from")).display
-
-    @display_name.setter
-    def display_name(self, name: str) -> None:
-        leg = self._leg
-        if leg is not None:
-            leg.display = _display(name)
-
-    @property
-    def from_uri(self) -> str:
-        return parse_name_addr(self._get("from")).uri
-
-    @property
-    def from_domain(self) -> str:
-        return uri_host(self.from_uri)
-
-    @property
-    def to_uri(self) -> str:
-        return parse_name_addr(self._get("to")).uri
-
-    @property
-    def to_user(self) -> str:
-        return uri_user(self.to_uri)
-
-    @property
-    def to_domain(self) -> str:
-        return uri_host(self.to_uri)
-
-    @property
-    def source_ip(self) -> IPv4Address | IPv6Address:
-        return _address(self.flow.host)
-
-    @property
-    def source_port(self) -> int:
-        return self.flow.port
-
-    @property
-    def local_ip(self) -> IPv4Address | IPv6Address:
-        return _address(self.config.listeners[self.flow.listener].host)
-
-    @property
-    def local_port(self) -> int:
-        return self.config.listeners[self.flow.listener].port
-
-    @property
-    def transport(self) -> str:
-        return self.flow.transport
-
-    @property
-    def user_agent(self) -> str:
-        return self._get("user-agent")
-
-    @property
-    def call_id(self) -> str:
-        return self._get("call-id")
-
-    @property
-    def cseq(self) -> int:
-        message = self.response or self.request
-        return message.cseq if message is not None else 0
-
-    @property
-    def contact(self) -> str:
-        return self._get("contact")
-
-    @property
-    def body(self) -> str:
-        message = self.response or self.request
-        return message.body.decode("utf-8", "surrogateescape") if message is not None else ""
-
-    @property
-    def max_forwards(self) -> int:
-        hops = self.request.max_forwards if self.request is not None else None
-        return 70 if hops is None else hops
-
-    @property
-    def reply_code(self) -> int:
-        """The status in reply_route, the attempt's in failure_route, the call's in end_route."""
-        if self.response is not None:
-            return self.response.status
-        if self.attempt is not None:
-            failure = self.attempt.failure
-            return self.attempt.status or (failure.status if failure is not None else 0)
-        return self.call.cdr.sip_code if self.call is not None else 0
-
-    @property
-    def reply_reason(self) -> str:
-        if self.response is not None:
-            return self.response.reason
-        return self.attempt.status_reason if self.attempt is not None else ""
-
-    @property
-    def gateway(self) -> Gateway:
-        attempt = self.attempt
-        if attempt is not None and isinstance(attempt.target, Gateway):
-            return attempt.target
-        name = self.call.cdr.gateway if self.call is not None else ""
-        return self.config.gateways.get(name, NO_GATEWAY)
-
-    def header(self, name: str) -> str:
-        """The value of the first header of this name, "" when there is none."""
-        return self._get(_canonical(name))
-
     # -- headers ----------------------------------------------------------------------------------
 
     def set_header(self, name: str, value: str) -> None:
@@ -283,7 +105,7 @@ class Context(CallFunctions):
 
     def add_header(self, name: str, value: str) -> None:
         """One more header, after the others."""
-        line = f"{_one_line(name)}: {_one_line(value)}\r\n"
+        line = f"{one_line(name)}: {one_line(value)}\r\n"
         leg = self._leg
         if leg is None:
             return
@@ -294,7 +116,7 @@ class Context(CallFunctions):
 
     def remove_header(self, name: str) -> None:
         """No header of this name goes on."""
-        key = _canonical(name)
+        key = canonical(name)
         leg = self._leg
         if leg is None:
             return
@@ -351,7 +173,7 @@ class Context(CallFunctions):
 
     def reply(self, code: int, reason: str = "") -> None:
         """Answers the request and ends it."""
-        self.verdict = Respond(code, _one_line(reason))
+        self.verdict = Respond(code, one_line(reason))
 
     def end(self, reason: str = "") -> None:
         """Ends the call for a reason; without one: for that of the last attempt."""
@@ -451,24 +273,9 @@ class Context(CallFunctions):
         return End(reason, status)
 
 
-def _display(name: str) -> str:
-    """The name as it may stand in From: quoted, where it is neither quoted nor made of tokens."""
-    name = _one_line(name)
-    if name[:1] == '"' and end_of_quoted(name, 0) == len(name) > 1 and name[-1] == '"':
-        return name
-    return name if all(map(is_token, name.split())) else quote(name)
-
-
 def _without(lines: str, key: str) -> str:
     return "".join(
         line
         for line in lines.splitlines(keepends=True)
-        if _canonical(line.partition(":")[0].strip()) != key
+        if canonical(line.partition(":")[0].strip()) != key
     )
-
-
-def _one_line(text: str) -> str:
-    # A value made by a script from what a peer sent must not begin a header of its own.
-    if "\r" in text or "\n" in text:
-        return text.replace("\r", " ").replace("\n", " ")
-    return text
