@@ -28,8 +28,11 @@ from router.core.tally import Tally
 
 RECEIVED, SEND, BROKEN, REFUSED = 1, 2, 3, 4
 
-MAX_WAITING = 1_000
+MAX_WAITING = 4_000
 """Strays kept for one slot that does not read; the oldest is dropped and counted."""
+BEHIND = 200
+"""Strays waiting for a slot from which on streams are not read: one read brings fewer messages than
+there is still room for."""
 
 _HEAD = struct.Struct("<BhBhIhH")
 _TRANSPORTS = ("udp", "tcp")
@@ -117,6 +120,12 @@ class StraySender:
         self._tally = tally
         self._waiting: dict[int, deque[bytes]] = {}
         self.dropped = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a worker reads too slowly for more to be handed to it."""
+        waiting = self._waiting
+        return bool(waiting) and max(map(len, waiting.values())) >= BEHIND
 
     def hand_over(self, slot: int, message: bytes, flow: Flow) -> None:
         """Give a received message to the owner of its call."""

@@ -24,6 +24,11 @@ from router.runtime.strays import StraySender
 from router.sip.errors import SipError
 from router.sip.framing import StreamFramer
 
+PAUSE_S = 0.02
+"""How long a stream is not read whose messages come faster than their owners take them."""
+MANY_MESSAGES = 64
+"""In one read: what comes back from their owners has to be read as well."""
+
 
 class StreamLimits(NamedTuple):
     """What connections may cost us; times in seconds."""
@@ -104,6 +109,9 @@ class _Connection(asyncio.Protocol):
         if messages:
             self.heard += len(messages)
             self.streams.on_messages(self, messages)
+            if len(messages) >= MANY_MESSAGES or self.streams.is_behind:
+                # This peer has to wait: else what others send would be dropped for it.
+                self._pause()
         if framer.error is not None:
             self.streams.tally.parse_errors += 1
             self.abort()
@@ -111,6 +119,18 @@ class _Connection(asyncio.Protocol):
             self.partial_since_s = 0.0
         elif messages or not self.partial_since_s:
             self.partial_since_s = self.last_s
+
+    def _pause(self) -> None:
+        if self.transport is not None:
+            self.transport.pause_reading()
+            self.streams.loop.call_later(PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        if self.streams.is_behind:
+            self._pause()
+        elif self.transport is not None:
+            self.last_s = self.streams.loop.time()
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.streams.on_closed(self)
@@ -193,6 +213,11 @@ class Streams:
         for connection in list(self._open.values()):
             if connection.transport is not None:
                 connection.transport.close()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the owners of calls do not keep up with what streams bring."""
+        return self._strays.is_behind
 
     @property
     def connections(self) -> int:

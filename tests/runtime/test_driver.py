@@ -362,6 +362,21 @@ def test_a_stream_stays_with_its_worker_and_serves_calls_of_all() -> None:
     play(scene, slots=2)
 
 
+def test_a_stream_that_is_written_to_without_pause_has_no_message_dropped() -> None:
+    async def scene(stage: Scene) -> None:
+        stream = await Stream.open(stage.tcp)
+        count = 6_000
+        # Both parities: half of them belong to the worker that does not have the stream.
+        stream.send(b"".join(echo.request("ECHO", f"call-{n}") for n in range(count)))
+        for _ in range(count):
+            await stream.hear()
+        assert sum(tally.strays for tally in stage.tallies) == count // 2
+        assert [driver.dropped for driver in stage.drivers] == [0, 0]
+        stream.close()
+
+    play(scene, slots=2)
+
+
 def test_every_worker_that_used_a_stream_hears_when_it_breaks() -> None:
     async def scene(stage: Scene) -> None:
         await stage.ask("WATCH", "a")
