@@ -332,19 +332,21 @@ class Engine:
         return 0
 
     def flow_to(self, uri: str, current: Flow) -> Flow:
-        """The way to a URI; `current` when its host is a name or cannot be read."""
+        """The way to a URI; `current` when its host is a name, a group, or cannot be read."""
         key = (uri, current.listener)
         flow = self._flows.get(key)
         if flow is not None:
             return flow
         try:
             host, port = uri_host_port(uri)
-            ip_address(host.strip("[]"))
+            address = ip_address(host)
         except (SipError, ValueError):
             return current
+        if address.is_multicast or address.is_unspecified or host == "255.255.255.255":
+            return current  # nobody's own address, and much to send at a stranger's word
         transport = "tcp" if ";transport=tcp" in uri.lower() else "udp"
         listener = self.listener_for(transport, current.listener)
-        flow = Flow(transport, host.strip("[]"), port or 5060, listener)
+        flow = Flow(transport, host, port or 5060, listener)
         if len(self._flows) >= MAX_FLOWS:
             self._flows.clear()
         self._flows[key] = flow

@@ -253,3 +253,11 @@ def test_what_waits_for_a_store_that_takes_nothing_does_not_grow_without_end(
     engine.receive(request_text("INVITE", branch="later"), flow, world.network.now)
     assert engine.take_sends()[0][0].startswith(b"SIP/2.0 403 ")
     world.run(40_000)
+
+
+@pytest.mark.parametrize("host", ["224.0.0.1", "255.255.255.255", "0.0.0.0", "[ff02::1]", "[::]"])
+def test_a_contact_that_is_everybody_is_not_sent_to(world: World, host: str) -> None:
+    """Who says so is answered where it sends from: BYE and its resends do not go to a group."""
+    current = Flow("udp", *STRANGER, 0)
+    assert world.engine.flow_to(f"sip:x@{host}:5060", current) is current
+    assert world.engine.flow_to("sip:x@[2001:db8::1]:5070", current).host == "2001:db8::1"
