@@ -239,12 +239,21 @@ def open_ledger(state: Path) -> LmdbLedger:
     """The ledger of a state folder, for reading; StoreError, one line, when there is none."""
     if not state.is_dir():
         raise StoreError(f'there is no state folder "{state}": name the router\'s with --state')
-    if not (state / LEDGER_DIR / "data.mdb").exists():
+    if not _is_there(state / LEDGER_DIR / "data.mdb"):
         raise StoreError(
             f'no router has run with state folder "{state}" yet: start one with trunkline run, '
             "or name its folder with --state"
         )
     return LmdbLedger(state / LEDGER_DIR, readonly=True)
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError as error:
+        raise StoreError(
+            f"{file} cannot be looked at ({error.strerror}): run as the user that runs the router"
+        ) from error
 
 
 def _waiting(state: Path, query: CdrQuery) -> list[Cdr]:

@@ -11,6 +11,7 @@ silently or stops the child from opening its own.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,7 @@ def fault(error: Exception, path: Path) -> StoreError:
         text = f"is not a sound LMDB 0.9 environment ({error})"
     elif isinstance(error, lmdb.NotFoundError):
         text = "lacks a database that Trunkline keeps there: it was not made by Trunkline"
-    elif code == errno.ENOSPC:
+    elif code == errno.ENOSPC or (code == errno.EIO and _is_disk_full(path)):
         text = "cannot be written: the disk is full"
     elif code in (errno.EACCES, errno.EPERM, errno.EROFS):
         text = "may not be used by this user: run as the user that runs the router"
@@ -105,6 +106,15 @@ def fault(error: Exception, path: Path) -> StoreError:
     else:
         text = f"failed: {error}"
     return StoreError(f"{path} {text}")
+
+
+def _is_disk_full(path: Path) -> bool:
+    """Whether a write that ended half-way, which LMDB calls an I/O error, met a full disk."""
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < 1 << 20
 
 
 def page_forward(

@@ -344,6 +344,17 @@ def test_a_missing_state_folder_is_one_line_and_exit_1(
     assert not (tmp_path / "none").exists()
 
 
+def test_a_folder_that_may_not_be_looked_into_is_one_line_and_exit_1(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert list_cdrs(state=tmp_path) == 1
+    assert "cannot be looked at (Permission denied): run as the user" in complaint(capsys)
+
+
 def test_a_folder_without_a_ledger_is_one_line_and_exit_1(tmp_path: Path, capsys: Capture) -> None:
     assert list_cdrs(state=tmp_path) == 1
     assert complaint(capsys).startswith(f'no router has run with state folder "{tmp_path}" yet: ')

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import lmdb
 import pytest
@@ -150,3 +152,12 @@ def test_an_error_of_lmdb_is_put_in_an_operators_words(error: Exception, words: 
     text = str(fault(error, Path("state/live.lmdb")))
     assert text.startswith("state/live.lmdb ")
     assert words in text
+
+
+@pytest.mark.parametrize(("free_blocks", "words"), [(3, "the disk is full"), (3_000, "failed: ")])
+def test_a_write_that_ended_half_way_on_a_full_disk_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_blocks: int, words: str
+) -> None:
+    disk = SimpleNamespace(f_bavail=free_blocks, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+    assert words in str(fault(lmdb_error(errno.EIO), tmp_path))
