@@ -202,7 +202,6 @@ class Context(Facts, CallFunctions):
             return
         config = self.config
         decision = call.cdr.decision
-        known = True
         if isinstance(candidates, Candidates):
             tiers = candidates.tiers
             known = bool(candidates.prefixes)
@@ -216,6 +215,7 @@ class Context(Facts, CallFunctions):
             if isinstance(candidates, Gateway):
                 candidates = (candidates,)
             tiers = tiers_of(candidates)
+            known = bool(tiers)
             decision.append(listed([gateway.name for gateway in candidates]))
         if config.choosy:
             tiers = self._willing(tiers, call)

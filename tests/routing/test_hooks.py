@@ -251,7 +251,9 @@ def test_a_request_that_is_no_call_is_seen_too() -> None:
         b"From: <sip:b@x>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 4 OPTIONS\r\n\r\n"
     )
     assert isinstance(options, Request)
-    verdict: Any = world.switch.request(options, Flow("udp", "192.0.2.10", 5060, 0))
+    verdict: Any = world.switch.request(
+        options, Flow("udp", "192.0.2.10", 5060, 0), world.engine
+    )
     assert verdict.status == 480
     assert kept(world) == [("OPTIONS", "", "")]
 
