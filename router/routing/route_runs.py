@@ -7,7 +7,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from dsl.program import Handler
-from router.core.tally import Histogram, Tally
+from router.core.tally import Tally
 from router.core.verdicts import Wait
 from router.core.waiting import LimitReached
 from router.routing.hook_calls import begin, stepped
@@ -17,67 +17,88 @@ from router.routing.hook_meter import SLOW_S, HookMeter
 if TYPE_CHECKING:
     from router.routing.context import Context
 
+Conclude = Callable[["Context"], Any]
+"""The verdict that a route has left in its context."""
+RouteRun = Callable[["Context", Conclude], "Wait | None"]
+"""Runs a route; a Wait for what is left of it if it waits, which then asks for the verdict."""
 
-class CompiledRoute:
-    """A route of a program; `title` is its name in metrics and messages."""
 
-    __slots__ = (
-        "_handler", "_limit_ms", "_meter", "_stopwatch", "_tally", "_times", "_waits", "title",
-    )
+def make_run(
+    title: str, handler: Handler, tally: Tally, meter: HookMeter, limit_ms: int
+) -> RouteRun:
+    """What runs a route; `title` is its name in metrics and messages."""
+    route = _Route(title, handler, tally, meter, limit_ms)
+    tally.slow_routes[title] += 0  # a rate needs a first value
+    if iscoroutinefunction(handler):
+        return route.run_waiting
+    # Most routes are of this kind, and run for every call.
+    stopwatch = meter.stopwatch
+    observe = tally.route_duration[title].observe
+
+    def run(context: Context, conclude: Conclude) -> None:
+        started = stopwatch()
+        try:
+            handler(context)
+        except BaseException as error:
+            route.on_error(context, error, stopwatch() - started)
+            raise
+        seconds = stopwatch() - started
+        observe(seconds)
+        if seconds > SLOW_S:
+            meter.slow_route(title, seconds)
+        if context.hooks is not None:
+            context.end_hooks()
+
+    return run
+
+
+class _Route:
+    """What is the same for every run of one route."""
+
+    __slots__ = ("_handler", "_limit_ms", "_meter", "_tally", "_title")
 
     def __init__(
         self, title: str, handler: Handler, tally: Tally, meter: HookMeter, limit_ms: int
     ) -> None:
-        self.title = title
+        self._title = title
         self._handler = handler
-        self._waits = iscoroutinefunction(handler)
         self._tally = tally
-        self._times: Histogram | None = None  # made when it first runs: no metric of nothing
         self._meter = meter
-        self._stopwatch = meter.stopwatch
         self._limit_ms = limit_ms
 
-    def run(
-        self, context: Context, conclude: Callable[[Context], Any] | None = None
-    ) -> Wait | None:
-        """Runs the route; a Wait for what is left of it if it waits.
+    def on_error(self, context: Context, error: BaseException, seconds: float) -> None:
+        """The route has raised something; raises in its stead what is no Exception."""
+        context.end_hooks()
+        if seconds > SLOW_S:
+            self._meter.slow_route(self._title, seconds)
+        if isinstance(error, Stuck):
+            raise self._broken_off(error) from error
 
-        `conclude` gives the verdict when that has ended; only routes that cannot wait have none.
-        """
-        stopwatch = self._stopwatch
-        rest: Coroutine[Any, Any, Any] | None = None
+    def run_waiting(self, context: Context, conclude: Conclude) -> Wait | None:
+        """Runs a route that may wait up to the first async function that it meets."""
+        stopwatch = self._meter.stopwatch
         started = stopwatch()
         try:
-            if self._waits:
-                rest = self._handler(context)
-                if not begin(rest):
-                    rest = None
-            else:
-                self._handler(context)
+            route = self._handler(context)
+            waits = begin(route)
         except BaseException as error:
-            context.end_hooks()
-            if isinstance(error, Stuck):
-                self._meter.slow_route(self.title, stopwatch() - started)
-                raise self._broken_off(error) from error
+            self.on_error(context, error, stopwatch() - started)
             raise
         seconds = stopwatch() - started
         if seconds > SLOW_S:
-            self._meter.slow_route(self.title, seconds)
-        if rest is not None and conclude is not None:
-            decide = conclude
-            return Wait(
-                self._rest(rest, seconds), self._limit_ms,
-                lambda error: self._end(context, decide, error),
-            )
-        (self._times or self._first_time()).observe(seconds)
-        if context.hooks is not None:
+            self._meter.slow_route(self._title, seconds)
+        if not waits:
+            self._observe(seconds)
             context.end_hooks()
-        return None
+            return None
+        return Wait(
+            self._rest(route, seconds),
+            self._limit_ms,
+            lambda error: self._end(context, conclude, error),
+        )
 
-    def _first_time(self) -> Histogram:
-        self._times = self._tally.route_duration[self.title]
-        self._tally.slow_routes[self.title] += 0  # a rate needs a first value
-        return self._times
+    def _observe(self, seconds: float) -> None:
+        self._tally.route_duration[self._title].observe(seconds)
 
     async def _rest(self, route: Coroutine[Any, Any, Any], seconds: float) -> None:
         """What is left of a route that waits; the time is that in which it did something."""
@@ -86,16 +107,14 @@ class CompiledRoute:
             nonlocal seconds
             seconds += took
             if took > SLOW_S:
-                self._meter.slow_route(self.title, took)
+                self._meter.slow_route(self._title, took)
 
         try:
-            await stepped(route, self._stopwatch, on_step)
+            await stepped(route, self._meter.stopwatch, on_step)
         finally:
-            (self._times or self._first_time()).observe(seconds)
+            self._observe(seconds)
 
-    def _end(
-        self, context: Context, conclude: Callable[[Context], Any], error: BaseException | None
-    ) -> Any:
+    def _end(self, context: Context, conclude: Conclude, error: BaseException | None) -> Any:
         """The verdict of a route that has waited; raises what the route raised."""
         try:
             if isinstance(error, LimitReached):
@@ -103,7 +122,7 @@ class CompiledRoute:
             if isinstance(error, Stuck):
                 raise self._broken_off(error) from error
             if error is not None and not isinstance(error, Exception):
-                raise HookError(f"{self.title} was broken off: {describe(error)}") from error
+                raise HookError(f"{self._title} was broken off: {describe(error)}") from error
             if error is not None:
                 raise error
         finally:
@@ -116,7 +135,7 @@ class CompiledRoute:
         run = context.hooks
         limit = f"{self._limit_ms / 1000:g} s"
         if run is None or not run.title:
-            return HookError(f"{self.title} did not end within {limit}")
+            return HookError(f"{self._title} did not end within {limit}")
         self._meter.failed(run.title, TIMEOUT)
         where = run.awaited()
         return HookError(
@@ -126,4 +145,4 @@ class CompiledRoute:
 
     def _broken_off(self, error: BaseException) -> HookError:
         where = place_in(error, self._handler)
-        return HookError(f"{self.title} did not end and was broken off at {where}")
+        return HookError(f"{self._title} did not end and was broken off at {where}")

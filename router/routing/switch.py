@@ -18,7 +18,7 @@ from router.core.verdicts import End, Next, Target, Verdict, Wait
 from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
-from router.routing.route_runs import CompiledRoute
+from router.routing.route_runs import make_run
 from router.routing.text_functions import text_of
 from router.sip.message import Request, Response
 from router.sip.name_addr import header_uri, parse_name_addr
@@ -45,13 +45,13 @@ class Switch:
         self.config = config
         self._meter = HookMeter(tally, stopwatch, log)
         self._routes = {
-            (kind, name): CompiledRoute(
+            (kind, name): make_run(
                 f"{kind}[{name}]" if name else kind, handler, tally, self._meter,
                 config.hook_timeout_ms,
             )
             for (kind, name), handler in program.routes.items()
         }
-        self._request_route = self._routes.get(("request_route", ""))
+        self._request_route = self._routes.get(("request_route", ""), _no_route)
         self._end_route = self._routes.get(("end_route", ""))
 
     def invite(self, call: Call) -> Verdict | Wait:
@@ -67,19 +67,12 @@ class Switch:
         cdr.config = self.config.hash
         context = Context(self.config, self._meter, request, call.flow, call, call.engine)
         call.context = context
-        return self._decide(context)
+        return self._request_route(context, _verdict) or _verdict(context)
 
     def request(self, request: Request, flow: Flow, engine: Engine) -> Verdict | Wait:
         """Runs request_route for any other request outside a dialog."""
-        return self._decide(Context(self.config, self._meter, request, flow, None, engine))
-
-    def _decide(self, context: Context) -> Verdict | Wait:
-        route = self._request_route
-        if route is not None:
-            wait = route.run(context, _verdict)
-            if wait is not None:
-                return wait
-        return _verdict(context)
+        context = Context(self.config, self._meter, request, flow, None, engine)
+        return self._request_route(context, _verdict) or _verdict(context)
 
     def branch(self, call: Call, attempt: Attempt) -> Wait | None:
         """Runs the call's branch_route."""
@@ -100,7 +93,7 @@ class Switch:
             context: Context = call.context
             context.attempt = attempt
             context.response = response
-            self._run("reply_route", dial.on_reply, context, None)
+            self._run("reply_route", dial.on_reply, context, _nothing)
             _nothing(context)
 
     def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
@@ -122,7 +115,7 @@ class Switch:
         context.end_hooks()
         if self._end_route is not None:
             context.attempt = context.response = None
-            self._end_route.run(context)
+            self._end_route(context, _nothing)
         if context.variables:
             call.cdr.variables = {
                 name: text_of(value) for name, value in context.variables.items()
@@ -137,13 +130,17 @@ class Switch:
         return self.config.max_duration_ms(gateway)
 
     def _run(
-        self, kind: str, name: str, context: Context, conclude: Callable[[Context], Any] | None
+        self, kind: str, name: str, context: Context, conclude: Callable[[Context], Any]
     ) -> Wait | None:
         try:
-            return self._routes[kind, name].run(context, conclude)
+            return self._routes[kind, name](context, conclude)
         except BaseException:
             context.attempt = context.response = None
             raise
+
+
+def _no_route(context: Context, conclude: Callable[[Context], Any]) -> None:
+    """A configuration without a request_route decides nothing."""
 
 
 def _nothing(context: Context) -> None:
