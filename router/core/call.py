@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 # An answered call that outlives this is announced to the ledger, which closes it after a power cut.
 OPENING_AFTER_MS = 2_000
+TOLD_ONCE = frozenset((EndReason.IllegalCall, EndReason.IpBlocked, EndReason.Overloaded))
+"""What strangers and floods are refused with; see `InviteServer.respond`."""
 NO_CODES: Mapping[int, int] = {}
 
 
@@ -359,7 +361,10 @@ class Call:
             cause = reason.q850
         server = self.server
         if server is not None:
-            server.respond(status, phrase, f"Reason: Q.850;cause={cause}\r\n{extra}")
+            server.respond(
+                status, phrase, f"Reason: Q.850;cause={cause}\r\n{extra}",
+                resend=reason not in TOLD_ONCE,
+            )
         self.a.forget()
         self.cdr.sip_code = status
         self.cdr.q850 = cause

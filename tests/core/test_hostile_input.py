@@ -15,9 +15,10 @@ from virtual_world import CALLER, US, World, gateway
 
 from router.core import engine as engine_module
 from router.core.agent import Behaviour
+from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.parameters import CallTimers
-from router.core.verdicts import Respond
+from router.core.verdicts import End, Respond
 
 STRANGER = ("10.9.9.9", 5060)
 GATEWAY = ("10.0.1.1", 5060)
@@ -261,3 +262,23 @@ def test_a_contact_that_is_everybody_is_not_sent_to(world: World, host: str) -> 
     current = Flow("udp", *STRANGER, 0)
     assert world.engine.flow_to(f"sip:x@{host}:5060", current) is current
     assert world.engine.flow_to("sip:x@[2001:db8::1]:5070", current).host == "2001:db8::1"
+
+
+@pytest.mark.parametrize("reason", [EndReason.IllegalCall, EndReason.Overloaded])
+def test_a_forged_source_is_not_sent_more_than_one_answer_to_an_invite(
+    world: World, reason: EndReason
+) -> None:
+    world.routes.on_invite = lambda call: End(reason)
+    engine, now = world.engine, world.network.now
+    data = request_text("INVITE")
+    engine.receive(data, Flow("udp", *STRANGER, 0), now)
+    for wait in range(10, 40_000, 10):
+        engine.on_timers(now + wait)
+        if wait in (500, 1_500):  # the INVITE of a real peer that has not heard the answer
+            engine.receive(data, Flow("udp", *STRANGER, 0), now + wait)
+    sends = [message for message, _ in engine.take_sends()]
+    assert len(sends) == 3
+    assert len(set(sends)) == 1
+    assert engine.layer.servers == {}
+    world.flush()
+    assert len(world.cdrs) == 1

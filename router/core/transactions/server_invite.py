@@ -4,7 +4,7 @@
     PROCEEDING  INVITE           resend the last provisional                     PROCEEDING
     PROCEEDING  respond 1xx      send                                            PROCEEDING
     PROCEEDING  respond 2xx      send; Timer L = 64*T1, resends from T1 to T2    ACCEPTED
-    PROCEEDING  respond 300-699  send; Timer G = T1 (not on streams), H = 64*T1  COMPLETED
+    PROCEEDING  respond 300-699  send; Timer G = T1 (not on streams*), H = 64*T1 COMPLETED
     COMPLETED   INVITE           resend the final                                COMPLETED
     COMPLETED   Timer G          resend, G = min(2*G, T2)                        COMPLETED
     COMPLETED   ACK              Timer I = T4 (0 on streams)                     CONFIRMED
@@ -13,6 +13,7 @@
     ACCEPTED    INVITE           -                                               ACCEPTED
     ACCEPTED    acknowledged     stop the resends                                ACCEPTED
     ACCEPTED    Timer L          on_no_ack unless acknowledged                   TERMINATED
+    (* nor, with resend=False, if no 1xx went before: the peer then resends its INVITE)
 
 Resending a 2xx until its ACK is the UAS core's duty (RFC 3261 §13.3.1.4) and has to go on over
 streams too; it stands here because it shares the bytes and the clock with this machine.
@@ -54,8 +55,15 @@ class InviteServer:
         self._end: Timer | None = None
         layer.servers[key] = self
 
-    def respond(self, status: int, reason: str = "", extra: str = "", body: bytes = b"") -> None:
-        """Sends a response and moves on; after a final one, further ones are not sent."""
+    def respond(
+        self, status: int, reason: str = "", extra: str = "", body: bytes = b"",
+        resend: bool = True,
+    ) -> None:
+        """Sends a response and moves on; after a final one, further ones are not sent.
+
+        `resend` False is for peers nobody knows, whose address may be forged: eleven responses to
+        one INVITE would make us an amplifier. If it is lost the peer's next INVITE gets it again.
+        """
         if self.state != PROCEEDING:
             return
         layer = self.layer
@@ -63,6 +71,7 @@ class InviteServer:
             status, reason or REASONS.get(status, "Unknown"), self.head, extra, body
         )
         layer.send_response(data, self.flow, "INVITE", status)
+        resend = resend or bool(self._last)
         self._last = data
         if status < 200:
             return
@@ -76,7 +85,7 @@ class InviteServer:
         else:
             self.state = COMPLETED
             self.user = None
-            if self.flow.transport == "udp":
+            if resend and self.flow.transport == "udp":
                 self._retransmit = at(now + layer.t1, InviteServer._on_resend, self)
             self._end = at(now + layer.timeout, InviteServer._terminate, self)
 

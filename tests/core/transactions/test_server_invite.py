@@ -159,6 +159,22 @@ def test_timer_l_keeps_an_acknowledged_transaction_to_swallow_what_is_late(trans
     assert bench.layer.servers == {}
 
 
+@pytest.mark.parametrize("trying", [False, True])
+def test_a_failure_told_once_is_resent_only_after_a_100(trying: bool) -> None:
+    """A peer that has heard a 1xx resends its INVITE no more (RFC 3261 §17.1.1.2)."""
+    bench = Bench("udp")
+    server = invited(bench)
+    if trying:
+        server.trying()
+    server.respond(403, resend=False)
+    bench.sent()
+    server.on_retransmission()
+    assert bench.sent() == ["403"]
+    assert times_of_resends(bench) == (DOUBLING if trying else [])
+    assert server.state == TERMINATED
+    assert bench.layer.servers == {}
+
+
 def test_before_any_response_a_repeated_invite_gets_none() -> None:
     bench = Bench("udp")
     server = invited(bench)
