@@ -29,6 +29,7 @@ from router.cli.route_lines import LineTrace, Visit
 from router.cli.route_text import show_decision
 from router.routing.decision_run import Decided, DecisionRun, LiveNow, Question
 from router.routing.surface import SURFACE
+from router.runtime.hook_loop import HookLoop
 from router.runtime.routes_file import DiskFiles, check_file
 from router.store.boot import LIVE_DIR, live_is_current
 from router.store.errors import StoreError
@@ -96,9 +97,12 @@ def decide(
     outcome: Outcome, program: Program, question: Question, live: LiveNow
 ) -> tuple[Decided, LineTrace]:
     """The decision, and the lines of the routes that were run for it."""
-    run = DecisionRun(program, question, live)
-    with LineTrace(compile_routes(outcome, SURFACE)) as trace:
-        decided = run.decide()
+    with HookLoop() as loop:
+        run = DecisionRun(
+            program, question, live, lambda engine: loop.run_all(engine, question.now_ms)
+        )
+        with LineTrace(compile_routes(outcome, SURFACE)) as trace:
+            decided = run.decide()
     return decided, trace
 
 

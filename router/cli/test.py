@@ -26,6 +26,7 @@ from router.cli.check import show_findings
 from router.cli.ladder import Lane, render_ladder
 from router.routing.trial.results import Failure, TrialResult
 from router.routing.trial.run import run_trials
+from router.runtime.hook_loop import HookLoop
 from router.runtime.routes_file import load_routes
 
 INDENT = " " * 8
@@ -61,7 +62,10 @@ def test(
     def chosen(trial: Trial) -> bool:
         return k.lower() in trial.title.lower()
 
-    results = run_trials(program, chosen, stopwatch=time.perf_counter)
+    with HookLoop() as loop:
+        results = run_trials(
+            program, chosen, stopwatch=time.perf_counter, run_wait=loop.run_wait
+        )
     if json:
         print(results_json(results))
     else:

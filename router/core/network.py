@@ -40,6 +40,10 @@ def instantly(data: bytes) -> list[int]:
     return [1]
 
 
+RunWait = Callable[[Engine, Waiting, int], None]
+"""Runs a route that waits for a function of Python's, and tells the engine of its end."""
+
+
 def run_at_once(engine: Engine, waiting: Waiting, now_ms: int) -> None:
     """Runs a route that waits to its end, in no time: what it waits for must be there already."""
     error: BaseException | None = None
@@ -67,7 +71,7 @@ class Network:
         self, engine: Engine, store: Store, agents: Sequence[Agent], now_ms: int, *,
         fate: Callable[[bytes], list[int]] = instantly, record: bool = False,
         join: Callable[[Flow], Agent | None] = lambda flow: None,
-        run_wait: Callable[[Engine, Waiting, int], None] = run_at_once,
+        run_wait: RunWait = run_at_once,
     ) -> None:
         self.engine = engine
         self.store = store

@@ -21,6 +21,7 @@ from router.routing.surface import SURFACE
 from router.routing.trial.results import Failure
 from router.routing.trial.run import run_trials
 from router.runtime.child import EXIT_OK
+from router.runtime.hook_loop import HookLoop
 from router.runtime.reload_changes import changes_between
 from router.runtime.reload_image import RESTART_SETTINGS, open_image
 from router.runtime.reload_memory import Deployment, write_memory
@@ -79,7 +80,8 @@ class Checker:
             if program.settings.get(name) != self._program.settings.get(name)
         ]
         checked.changes = changes_between(running, program)
-        results = run_trials(program)
+        with HookLoop() as loop:
+            results = run_trials(program, run_wait=loop.run_wait)
         failed = [one for one in results if one.failure is not None]
         checked.tests = len(results)
         checked.failures = [_told(one.title, one.failure) for one in failed if one.failure]

@@ -6,6 +6,7 @@ from itertools import count
 
 from dsl.program import Program
 from router.core.flow import Listener
+from router.core.network import RunWait, run_at_once
 from router.routing.config import build_config
 
 FIRST_PORT = 5060
@@ -13,14 +14,15 @@ _LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Ground:
-    """A program with its configuration, built once.
+    """A program with its configuration, built once; `run_wait` runs what routes wait for.
 
     A listener on every address of the machine is taken to be on the loopback one: a trial must not
     depend on the machine.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, run_wait: RunWait = run_at_once) -> None:
         self.program = program
+        self.run_wait = run_wait
         self.config = build_config(program)
         self.listeners = [
             Listener(transport, _LOOPBACKS.get(host, host), port)

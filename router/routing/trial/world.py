@@ -103,7 +103,7 @@ class World:
         self.engine.logs = self.logs
         self.network = Network(
             self.engine, self.store, (), STARTS_MS, fate=_at_once, record=True,
-            join=lambda flow: self._make_agent(Listener(*flow[:3])),
+            join=lambda flow: self._make_agent(Listener(*flow[:3])), run_wait=ground.run_wait,
         )
 
     def _on_log(self, level: str, text: str, **fields: Any) -> None:
