@@ -7,6 +7,7 @@ INVITE has an identity that follows from the call's id and the number of the att
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -40,8 +41,12 @@ _AS_TEXT, _AS_BYTES = b"t", b"b"
 
 
 def attempt_token(call_id: str, number: int) -> str:
-    """The token in branch, tag and Call-ID of a call's attempt, counted from 1."""
-    return f"{call_id}{number:x}"
+    """The token in branch, tag and Call-ID of a call's attempt, counted from 1.
+
+    A digest, because each gateway sees its own: from it none may find that of the next attempt,
+    and answer in its name.
+    """
+    return blake2b(f"{call_id}{number:x}".encode(), digest_size=10).hexdigest()
 
 
 def snapshot_early(server: InviteServer) -> bytes:

@@ -282,3 +282,27 @@ def test_a_forged_source_is_not_sent_more_than_one_answer_to_an_invite(
     assert engine.layer.servers == {}
     world.flush()
     assert len(world.cdrs) == 1
+
+
+def test_no_gateway_can_tell_the_identity_of_the_next_attempt(
+    make_world: Callable[..., World],
+) -> None:
+    """Responses are known by their branch alone: who knows it may answer in another's name."""
+    world = make_world([gateway("g1", 1), gateway("g2", 2)])
+    first, second = world.phone("g1"), world.phone("g2")
+    call = world.place()
+    world.run()
+    heard = first.one("INVITE")
+    first.reply(heard, 503)
+    world.run()
+    hidden = second.one("INVITE")
+    second.reply(hidden, 486)
+    world.run()
+    assert call.status == 486
+    for message in (heard, hidden):
+        assert world.cdr.id not in "".join(message.lines)
+    for known, wanted in (
+        (heard.top_via.branch, hidden.top_via.branch), (heard.from_tag, hidden.from_tag)
+    ):
+        token = known.removeprefix("z9hG4bK")[:8]
+        assert token not in wanted
