@@ -94,6 +94,7 @@ def try_gateway(call: Call, target: Target, key: str) -> None:
     dial = call.dial
     assert dial is not None
     call.state = CALLING
+    call.record.callee = call.callee
     attempt = Attempt(call, target, dial.timers[key])
     call.attempt = attempt
     if target.outward is not None:

@@ -95,6 +95,7 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
     first, second = _unpack(record.dialog, tuple[LegSnapshot, LegSnapshot])
     call.cdr = record.cdr
     call.record = record
+    call.callee = record.callee
     call.admitted = True
     record.slot = engine.slot
     record.generation = engine.generation

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from dsl.program import Address, Block, Program
+from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
 from router.core.flow import Listener
 from router.core.parameters import CallTimers, TimerDefaults
 from router.routing.hours import hours_of
@@ -66,17 +68,18 @@ class Config:
         self._timers = _timers_in(settings)
         self.gateways: dict[str, Gateway] = {}
         for block in program.blocks_of("gateway"):
-            gateway = _gateway(block)
+            gateway = _gateway(block, program.tables)
             self.gateways[gateway.name] = gateway
         self.gateways_by_key = {gateway.key: gateway for gateway in self.gateways.values()}
         self.choosy = frozenset(one.key for one in self.gateways.values() if one.choosy)
         """the gateways that do not take every call, by key"""
+        self.has_vendor_decks = any(one.deck is not None for one in self.gateways.values())
         length = settings.get("number_length", DEFAULT_NUMBER_LENGTH)
         self.number_length: tuple[int, int] = length
         self.accounts: dict[str, Account] = {}
         trunks: list[Trunk] = []
         for block in program.blocks_of("account"):
-            account = _account(block)
+            account = _account(block, program.tables)
             self.accounts[account.name] = account
             trunks += [
                 _trunk(account, child, block.settings, length)
@@ -117,7 +120,7 @@ def _timers_in(settings: Mapping[str, Any]) -> dict[str, int]:
     return {name: settings[name] for name in TIMER_SETTINGS if name in settings}
 
 
-def _gateway(block: Block) -> Gateway:
+def _gateway(block: Block, decks: Mapping[str, Any]) -> Gateway:
     settings = block.settings
     addresses = settings["address"]
     address: Address = addresses[0] if isinstance(addresses, list) else addresses
@@ -145,10 +148,14 @@ def _gateway(block: Block) -> Gateway:
         ),
         hours=hours_of(settings["in_time"]) if "in_time" in settings else None,
         terminates=settings.get("prefix_mode", "continue") == "terminate",
+        deck=decks.get(settings.get("deck", "")),
+        deck_name=settings.get("deck", ""),
+        max_rate=_millionths(settings.get("max_rate")),
+        min_margin=_millionths(settings.get("min_margin")),
     )
 
 
-def _account(block: Block) -> Account:
+def _account(block: Block, decks: Mapping[str, Any]) -> Account:
     settings = block.settings
     expires: date | None = settings.get("expires")
     return Account(
@@ -156,7 +163,15 @@ def _account(block: Block) -> Account:
         settings.get("lines", UNLIMITED),
         settings.get("status", "active") == "locked",
         expires,
+        deck=decks.get(settings.get("deck", "")),
+        deck_name=settings.get("deck", ""),
+        fee_decimals=settings.get("fee_decimals", MAX_DECIMALS),
+        hold_precision_ms=settings.get("hold_precision", DEFAULT_HOLD_PRECISION_MS),
     )
+
+
+def _millionths(amount: Decimal | int | None) -> int | None:
+    return None if amount is None else int(Decimal(amount).scaleb(MAX_DECIMALS))
 
 
 def _trunk(

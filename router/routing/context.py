@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from router.billing.rate import Rate
 from router.core.attempt import Attempt
 from router.core.call import Call
 from router.core.decision import NONE_LEFT, REFUSED, listed
@@ -23,6 +24,7 @@ from router.routing.hook_calls import HookRun
 from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
 from router.routing.objects import NO_ACCOUNT, NO_TRUNK, Account, Gateway, Trunk
+from router.routing.pricing import by_cost, unaffordable
 from router.routing.selection import Candidates, Tiers, tiers_of
 from router.sip.message import Request, Response
 
@@ -48,7 +50,7 @@ class Context(Facts, CallFunctions):
 
     __slots__ = (
         "_steps", "account", "attempt", "call", "config", "engine", "flow", "hooks", "meter",
-        "request", "response", "trunk", "variables", "verdict",
+        "rate", "request", "response", "trunk", "variables", "verdict",
     )
 
     def __init__(
@@ -66,6 +68,7 @@ class Context(Facts, CallFunctions):
         self.response: Response | None = None
         self.account: Account = NO_ACCOUNT
         self.trunk: Trunk = NO_TRUNK
+        self.rate: Rate | None = None
         self.variables: dict[str, Any] = {}
         self.verdict: Verdict | None = None
         self._steps = 0
@@ -160,6 +163,13 @@ class Context(Facts, CallFunctions):
         """The gateways that serve a number."""
         return self.config.prefixes.find(number)
 
+    def by_cost(self, candidates: Sequence[Gateway]) -> list[Gateway]:
+        """The candidates by what their vendors ask for the callee, cheapest first."""
+        call = self.call
+        if call is None:
+            return list(candidates)
+        return by_cost(candidates, call.callee, call.cdr.started)
+
     def gateway_named(self, name: str) -> Gateway:
         """The gateway that an expression names."""
         return self.config.gateways[name]
@@ -219,6 +229,8 @@ class Context(Facts, CallFunctions):
             decision.append(listed([gateway.name for gateway in candidates]))
         if config.choosy:
             tiers = self._willing(tiers, call)
+        if config.has_vendor_decks:
+            tiers = self._affordable(tiers, call)
         if not tiers and known and not call.admitted:
             self.verdict = End(EndReason.NoAvailableRouter)
             return
@@ -240,6 +252,26 @@ class Context(Facts, CallFunctions):
                         dropped.add(candidate.key)
                         call.cdr.decision.append(f"{gateway.name}: {why}")
         return untried(tiers, dropped) if dropped else tiers
+
+    def _affordable(self, tiers: Tiers, call: Call) -> Tiers:
+        """The tiers without the gateways that may not carry this call for its price."""
+        gateways = self.config.gateways_by_key
+        named = (gateways[candidate.key] for tier in tiers for candidate in tier)
+        dropped = unaffordable(named, call.callee, call.cdr.started, self.rate)
+        if not dropped:
+            return tiers
+        call.cdr.decision += [f"{gateways[key].name}: {why}" for key, why in dropped.items()]
+        return untried(tiers, dropped)
+
+    def _price(self, call: Call) -> End | None:
+        cdr, deck = call.cdr, self.account.deck
+        rate = self.rate = deck.find(call.callee, cdr.started) if deck is not None else None
+        if rate is None:
+            why = f"no rate for {call.callee} in deck {self.account.deck_name}"
+            return self._refused(call, EndReason.RateNotFound, why)
+        cdr.rate_prefix = rate.prefix
+        cdr.rate = rate.rate_per_min
+        return None
 
     def _screen(self, call: Call) -> End | None:
         account = self.account
@@ -266,7 +298,7 @@ class Context(Facts, CallFunctions):
             return self._refused(call, EndReason.CalledNumberRestricted, why)
         if trunk.callers is not None and (why := trunk.callers.refusal(caller)):
             return self._refused(call, EndReason.CallerNumberRestricted, why)
-        return None
+        return self._price(call) if account.deck is not None else None
 
     def _refused(self, call: Call, reason: EndReason, why: str, status: int = 0) -> End:
         call.cdr.decision.append(REFUSED + why)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network
 
+from router.billing.deck import Deck
+from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
 from router.core.parameters import CallTimers
 from router.routing.hours import Hours
 from router.routing.rewrite import NumberRules
@@ -25,12 +27,13 @@ class Gateway:
 
     `outward` are its rewrite rules, `callers` and `hours` what a call has to pass to come here;
     None when there is no such rule. `terminates` says that no shorter prefix follows it.
+    `deck` is what its vendor asks, `max_rate` and `min_margin` are millionths a minute.
     """
 
     __slots__ = (
-        "_switches", "callers", "candidate", "host", "hours", "id", "key", "lines", "name",
-        "outward", "port", "prefixes", "priority", "switch_after_media", "switch_after_ring",
-        "terminates", "timers", "transport",
+        "_switches", "callers", "candidate", "deck", "deck_name", "host", "hours", "id", "key",
+        "lines", "max_rate", "min_margin", "name", "outward", "port", "prefixes", "priority",
+        "switch_after_media", "switch_after_ring", "terminates", "timers", "transport",
     )
 
     def __init__(
@@ -38,7 +41,8 @@ class Gateway:
         priority: int, lines: int, switch_on: Codes, switch_after_ring: bool,
         switch_after_media: bool, timers: Mapping[str, int], *,
         outward: NumberRules | None = None, callers: Screening | None = None,
-        hours: Hours | None = None, terminates: bool = False,
+        hours: Hours | None = None, terminates: bool = False, deck: Deck | None = None,
+        deck_name: str = "", max_rate: int | None = None, min_margin: int | None = None,
     ) -> None:
         self.id = self.name = name
         self.key = f"gateway:{name}"
@@ -55,6 +59,10 @@ class Gateway:
         self.switch_after_ring = switch_after_ring
         self.switch_after_media = switch_after_media
         self.timers = timers
+        self.deck = deck
+        self.deck_name = deck_name
+        self.max_rate = max_rate
+        self.min_margin = min_margin
         self.candidate = Candidate(self.key, lines)
         self._switches = frozenset(
             code for low, high in switch_on for code in range(max(low, 300), min(high, 699) + 1)
@@ -82,13 +90,24 @@ class Gateway:
 class Account:
     """An account: who pays. `lines` -1 is unlimited; `expires` the last day it is valid."""
 
-    __slots__ = ("expires", "hold", "id", "lines", "locked", "name")
+    __slots__ = (
+        "deck", "deck_name", "expires", "fee_decimals", "hold", "hold_precision_ms", "id", "lines",
+        "locked", "name",
+    )
 
-    def __init__(self, name: str, lines: int, locked: bool, expires: date | None) -> None:
+    def __init__(
+        self, name: str, lines: int, locked: bool, expires: date | None, *,
+        deck: Deck | None = None, deck_name: str = "", fee_decimals: int = MAX_DECIMALS,
+        hold_precision_ms: int = DEFAULT_HOLD_PRECISION_MS,
+    ) -> None:
         self.id = self.name = name
         self.lines = lines
         self.locked = locked
         self.expires = expires
+        self.deck = deck
+        self.deck_name = deck_name
+        self.fee_decimals = fee_decimals
+        self.hold_precision_ms = hold_precision_ms
         self.hold = Hold(f"account:{name}", lines)
 
     def expired(self, now_ms: int) -> bool:

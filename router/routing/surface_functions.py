@@ -190,7 +190,6 @@ CALLS = (
         _CALL,
         "by_cost",
         "The candidates by the vendor's rate, cheapest first.",
-        ready=False,
     ),
     Function(
         "by_quality",

@@ -20,6 +20,7 @@ TIMES = ValueType("times")
 CODE_PAIRS = ValueType("code_pair", many=True)
 LENGTHS = ValueType("lengths", minimum=1, maximum=64)
 DATE = ValueType("date")
+DECIMALS = ValueType("int", minimum=0, maximum=6)
 LINES = ValueType("int", minimum=0)
 
 
@@ -175,6 +176,9 @@ GATEWAY_SETTINGS = (
     ),
     Setting("switch_after_ring", BOOL, "Whether to go on after it rang.", "false"),
     Setting("switch_after_media", BOOL, "Whether to go on after early media.", "false"),
+    Setting("deck", _reference("deck"), "The rates the vendor asks."),
+    Setting("max_rate", DECIMAL, "The highest rate a minute that is paid."),
+    Setting("min_margin", DECIMAL, "The lowest margin a minute that is accepted."),
     *TIMERS,
     Setting(
         "prefix_mode",
@@ -195,9 +199,6 @@ GATEWAY_SETTINGS = (
         _SESSION,
         _CPS,
         Setting("group", _reference("group"), "The group it belongs to."),
-        Setting("deck", _reference("deck"), "The rates the vendor asks."),
-        Setting("max_rate", DECIMAL, "The highest rate a minute that is paid."),
-        Setting("min_margin", DECIMAL, "The lowest margin a minute that is accepted."),
         Setting("clearing", _reference("account"), "The account the vendor's cost goes to."),
         Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
         Setting("protect_delay", DURATION, "After which time it joins."),
@@ -211,6 +212,9 @@ GATEWAY_SETTINGS = (
 ACCOUNT_SETTINGS = (
     Setting("status", _word("active", "locked"), "Whether it may call.", "active"),
     Setting("expires", DATE, "The last day on which it may call."),
+    Setting("deck", _reference("deck"), "The rates it pays."),
+    Setting("fee_decimals", DECIMALS, "Decimals of a charge.", "6"),
+    Setting("hold_precision", DURATION, "Remainders below it are not billed.", "50ms"),
     _LINES,
     *TIMERS,
     _LENGTH,
@@ -220,15 +224,12 @@ ACCOUNT_SETTINGS = (
         Setting("balance", DECIMAL, "The opening balance."),
         Setting("overdraft", DECIMAL, "How far below zero the balance may go.", "0"),
         _CPS,
-        Setting("deck", _reference("deck"), "The rates it pays."),
         Setting(
             "permit",
             _word("net", "local", "national", "international", many=True),
             "The kinds of call it may make.",
         ),
         Setting("reserve_minutes", POSITIVE, "How much credit a call holds.", "1"),
-        Setting("fee_decimals", NATURAL, "Decimals of a charge.", "6"),
-        Setting("hold_precision", DURATION, "Remainders below it are not billed.", "50ms"),
     ),
 )
 
@@ -298,7 +299,6 @@ BLOCKS = {
         by_name(Setting("file", STRING, "The CSV file of its rates.", required=True)),
         "A list of rates.",
         unused=True,
-        ready=False,
     ),
     "group": BlockSchema(
         "group",

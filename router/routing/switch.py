@@ -18,6 +18,7 @@ from router.core.verdicts import End, Next, Target, Verdict, Wait
 from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
+from router.routing.pricing import bill
 from router.routing.route_runs import make_run
 from router.routing.text_functions import text_of
 from router.sip.message import Request, Response
@@ -107,7 +108,12 @@ class Switch:
         return wait if wait is not None else _verdict_or_next(context)
 
     def ended(self, call: Call) -> None:
-        """Writes the call's variables to its CDR, after end_route has had its say."""
+        """Writes prices and variables to the CDR: the prices before end_route, the others after."""
+        cdr = call.cdr
+        if cdr.answered:
+            config = self.config
+            account = config.accounts.get(cdr.account)
+            bill(cdr, account, config.gateways.get(cdr.gateway), call.callee)
         context: Context | None = call.context
         if context is None:
             return
