@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from inspect import iscoroutinefunction
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dsl.program import Handler
@@ -50,6 +51,18 @@ def make_run(
             context.end_hooks()
 
     return run
+
+
+def runs_a_route(frame: FrameType | None) -> bool:
+    """Whether a route is being run, or a function that it called, where this frame is the last."""
+    while frame is not None:
+        if frame.f_globals is _HERE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_HERE = globals()
 
 
 class _Route:

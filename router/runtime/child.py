@@ -30,8 +30,10 @@ FINISH = 1
 END_AT_ONCE = 2
 
 HANDLED_SIGNALS = frozenset(
-    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD}
+    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD}
 )
+ROUSE = signal.SIGUSR2
+"""Sent to a worker that stands still; the others ignore it."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -62,7 +64,7 @@ class Heartbeats:
 class Life:
     """One process's life: its generation, its orders, its heartbeat."""
 
-    __slots__ = ("_cell", "_heartbeats", "_listener", "channel", "generation", "order")
+    __slots__ = ("_cell", "_heartbeats", "_listener", "channel", "generation", "order", "words")
 
     def __init__(self, generation: int, heartbeats: Heartbeats, cell: int) -> None:
         self.generation = generation
@@ -71,6 +73,8 @@ class Life:
         """0: go on; FINISH: no new work; END_AT_ONCE."""
         self.channel: socket.socket | None = None
         """Where the supervisor tells a worker to load a new configuration."""
+        self.words = -1
+        """A descriptor for what a worker says when it stands still; -1: there is none."""
         self._heartbeats = heartbeats
         self._cell = cell
         self._listener: Callable[[], None] | None = None
@@ -132,6 +136,7 @@ def _live(
         at_birth()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(ROUSE, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, lambda *_: life.hear(FINISH))
         signal.signal(signal.SIGUSR1, lambda *_: life.hear(END_AT_ONCE))

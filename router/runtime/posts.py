@@ -37,6 +37,8 @@ class Post(NamedTuple):
     """Stop order: 0 the workers, then 1, 2 …"""
     beats: bool = True
     """Whether the process promises a heartbeat; if not, it counts as booted at once."""
+    rouses: bool = False
+    """Whether the process hears when it is roused because it stands still."""
     reloads: bool = False
     """Whether the process follows reloads through `Life.channel`."""
 

@@ -75,7 +75,9 @@ def worker_posts(
         def run(life: Life) -> int:
             return run_worker(life, slot=slot, sockets=sockets, equip=equip)
 
-        return Post(f"worker {slot}", f"tl-worker-{slot}", run, WORKERS_STAGE, reloads=True)
+        return Post(
+            f"worker {slot}", f"tl-worker-{slot}", run, WORKERS_STAGE, rouses=True, reloads=True
+        )
 
     return [post(slot) for slot in range(len(sockets.slots))]
 

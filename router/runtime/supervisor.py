@@ -37,6 +37,7 @@ from router.runtime.child import (
 )
 from router.runtime.posts import Limits, Post, Seat
 from router.runtime.reload import Reloader
+from router.runtime.silence import SilenceWatch
 
 log = structlog.get_logger(process="supervisor")
 
@@ -70,6 +71,7 @@ class Supervisor:
         self._reloader = reloader
         self._heartbeats = Heartbeats(len(posts) + 1)
         self._seats = [Seat(post, cell) for cell, post in enumerate(posts)]
+        self._silence = SilenceWatch(self._seats, self._heartbeats)
         self._generation = 0
         self._order = 0
         self._signals: list[int] = []
@@ -98,7 +100,7 @@ class Supervisor:
                 self._reap(now_ms)
                 if self._order and self._stopped(now_ms):
                     break
-                self._kill_silent(now_ms)
+                self._silence.look(now_ms, self._limits)
                 self._relieve(now_ms)
                 self._fill(now_ms)
                 self._announce()
@@ -108,6 +110,7 @@ class Supervisor:
         finally:
             if self._reloader is not None:
                 self._reloader.close()
+            self._silence.close()
             restore()
         log.info("stopped", exit=self._code)
         return self._code
@@ -208,6 +211,7 @@ class Supervisor:
             seat.told = 0
             seat.born_ms = now_ms
             life = Life(self._generation, self._heartbeats, seat.cell)
+            life.words = self._silence.descriptor(seat)
             try:
                 if self._reloader is not None and seat.post.reloads:
                     life.channel = self._reloader.engage(seat.cell, seat.post.name).theirs
@@ -278,17 +282,6 @@ class Supervisor:
         seat.delay_ms = min(
             max(seat.delay_ms * 2, self._limits.first_delay_ms), self._limits.longest_delay_ms
         )
-
-    def _kill_silent(self, now_ms: int) -> None:
-        for seat in self._seats:
-            if not seat.pid or not seat.post.beats:
-                continue
-            beat_ms = self._heartbeats.cells[seat.cell]
-            limit_ms = self._limits.silence_ms if beat_ms else self._limits.boot_ms
-            silent_ms = now_ms - (beat_ms or seat.born_ms)
-            if silent_ms > limit_ms:
-                log.error("silent, killed", post=seat.post.name, pid=seat.pid, silent_ms=silent_ms)
-                os.kill(seat.pid, signal.SIGKILL)
 
     def _relieve(self, now_ms: int) -> None:
         """End the workers that have finished, all of them together.

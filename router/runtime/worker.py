@@ -18,6 +18,7 @@ from router.runtime.clock import make_clock
 from router.runtime.driver import CommittingStore, DrivenEngine, Driver
 from router.runtime.logs import BoundedLog, structlog_emitter
 from router.runtime.reload_channel import Follower, Load, in_thread
+from router.runtime.rousing import hear_rousing
 from router.runtime.sockets import Sockets
 from router.runtime.streams import StreamLimits
 
@@ -94,6 +95,7 @@ class _Worker:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
+        hear_rousing(self._life.words, self._log.line)
         tally = Tally()
         equipment = self._equip(
             Birth(
