@@ -27,6 +27,8 @@ from router.store.errors import StoreError
 from router.store.ops import Admission, Op
 
 NEVER_MS = 1 << 62
+REPEAT_FAULT_MS = 5_000
+"""A store that refuses what it is given is complained of this often, and not every turn."""
 
 
 class DrivenEngine(Protocol):
@@ -106,6 +108,7 @@ class Driver:
         self._udp_by_listener = {port.listener: port for port in self._udp}
         self.hooks = HookTasks(loop, engine, now, self.ask_turn)
         self.commit_failures = 0
+        self._quiet_until_ms = 0
 
     # Life
 
@@ -164,7 +167,9 @@ class Driver:
             results = self._store.commit(ops, now_ms)
         except StoreError as error:
             self.commit_failures += 1
-            self._log.line("error", "state not stored", operations=len(ops), reason=str(error))
+            if now_ms >= self._quiet_until_ms:
+                self._quiet_until_ms = now_ms + REPEAT_FAULT_MS
+                self._log.line("error", "state not stored", operations=len(ops), reason=str(error))
         except Exception:
             # Our fault, yet the calls of this turn must hear of it: they would wait for ever.
             self.commit_failures += 1

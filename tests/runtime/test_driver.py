@@ -15,6 +15,7 @@ import pytest
 
 from router.core.flow import Flow, Listener
 from router.core.tally import Tally
+from router.runtime import driver as driver_module
 from router.runtime.clock import make_clock
 from router.runtime.driver import Driver
 from router.runtime.logs import BoundedLog
@@ -173,6 +174,24 @@ def test_when_nothing_can_be_stored_the_engine_hears_it_and_the_next_turn_works(
         stage.stores[0].fails = False
         stage.peer.send(echo.request("STORE", "x"))
         assert (await stage.hear()).startswith(b"SIP/2.0 200")
+
+    play(scene)
+
+
+def test_a_store_that_goes_on_failing_is_not_complained_of_every_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene(stage: Scene) -> None:
+        stage.stores[0].fails = True
+        for _ in range(10):
+            await stage.ask("STORE")
+        assert stage.drivers[0].commit_failures == 10
+        assert len(stage.lines) == 1
+        monkeypatch.setattr(driver_module, "REPEAT_FAULT_MS", 0)
+        stage.drivers[0]._quiet_until_ms = 0
+        for _ in range(2):
+            await stage.ask("STORE")
+        assert len(stage.lines) == 3
 
     play(scene)
 
