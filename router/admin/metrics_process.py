@@ -104,8 +104,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer_metrics(self) -> None:
         encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-        with self.server.scraping:
-            body = encode(self.server.scrape)
+        try:
+            with self.server.scraping:
+                body = encode(self.server.scrape)
+        except Exception:  # logged where the server hears of it
+            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+            raise
         if gzip_accepted(self.headers.get("Accept-Encoding", "")):
             body = gzip.compress(body, GZIP_LEVEL)
             self._answer(content_type, body, ("Content-Encoding", "gzip"))
