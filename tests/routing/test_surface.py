@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsl.check.data import check_timers
+from dsl.check.contents import check_timers
 from dsl.check.report import Report
 from dsl.check.settings import Given
 from dsl.check.values import _READERS
