@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.attempt import Attempt
-from router.core.decision import NO_LINE, STOPPED, TAKEN
+from router.core.decision import NO_CPS, NO_LINE, STOPPED, TAKEN
 from router.core.end_reasons import EndReason, reason_of_status
 from router.core.outcome import passed_on, untried, why_hunting_ends
 from router.core.states import ADMITTING, CALLING
@@ -66,7 +66,7 @@ def on_admission(call: Call, admission: Admission) -> None:
     for key, why in admission.dropped:
         decision.append(f"{dial.targets[key].name}: {why}")
     if admission.refused is not None:
-        decision.append(f"{admission.refused}: {NO_LINE}")
+        decision.append(f"{admission.refused}: {NO_CPS if admission.too_fast else NO_LINE}")
         call.reject(EndReason.ConnectionLimitExceeded)
         return
     key = admission.gateway or ""

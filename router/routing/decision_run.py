@@ -293,7 +293,7 @@ class DecisionRun:
             dropped.update(seen)
             if chosen is None:
                 return order, dropped
-            order.append(chosen)
+            order.append(chosen.key)
 
     def _handed(self, tiers: Any) -> dict[str, int]:
         keys = [candidate.key for tier in tiers for candidate in tier]

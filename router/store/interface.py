@@ -36,6 +36,12 @@ class LiveStore(Protocol):
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key; zeros for a key never used."""
 
+    def recall(self, key: str, now_ms: int) -> str | None:
+        """The value that a `Remember` shared under a key; None when there is none, or no longer."""
+
+    def permit(self, key: str, n: int, per_ms: int, now_ms: int) -> bool:
+        """Whether this is one of at most n in this time, counting it if it is; over all workers."""
+
     def usages(self, prefix: str) -> dict[str, Usage]:
         """In-use and handed of every key that begins with the prefix, in key order."""
 

@@ -11,6 +11,9 @@ before the transaction is, and nothing waits inside it.
     outbox         id                  the CDR as the ledger will store it
                    id + "+"            the call's opening, a CDR so far
     heartbeat      slot, decimal       epoch ms (int64)
+    pace           key                 calls of the last second, where there is a limit (`window`)
+    shared         kind + key          what routes share (`shared`), and by its end:
+    shared_until   until + kind + key
     meta           "schema"            layout of all this
 """
 
@@ -47,7 +50,9 @@ from router.store.records import (
     decode_lease,
 )
 from router.store.room import Room
+from router.store.shared import RATE, VALUE, SharedDatabases, read_shared, shared_key, write_shared
 from router.store.turn import OPENING_SUFFIX, USAGE, LiveDatabases, Turn
+from router.store.window import Window
 
 LIVE_MAP_BYTES = 4 * GIB
 LIVE_SCHEMA = b"1"
@@ -91,6 +96,7 @@ class LmdbLive:
                 self._room = Room(self._env, self.path)
                 self._room.suffices()
             self._databases = LiveDatabases(*open_databases(self._env, LiveDatabases._fields))
+            self._shared = SharedDatabases(self._databases.shared, self._databases.shared_until)
             if self._room:
                 self._room.databases = self._databases
             self._check_schema()
@@ -160,6 +166,37 @@ class LmdbLive:
         with reading(self._env) as txn:
             value = txn.get(key.encode(), db=self._databases.usage)
         return Usage(*USAGE.unpack(value)) if value else Usage(0, 0)
+
+    def recall(self, key: str, now_ms: int) -> str | None:
+        """The value that routes share under a key; None when there is none, or no longer."""
+        with reading(self._env) as txn:
+            found = read_shared(txn, self._shared, shared_key(VALUE, key), now_ms)
+        return found.decode("utf-8", "surrogateescape") if found is not None else None
+
+    def permit(self, key: str, n: int, per_ms: int, now_ms: int) -> bool:
+        """Whether this is one of at most n in this time, counting it if it is; over all workers.
+
+        What is refused is not written: a flood costs reads. Read-only it only looks.
+        """
+        stored = shared_key(RATE, f"{per_ms}/{key}")
+        with reading(self._env) as txn:
+            if self._window(txn, stored, per_ms, now_ms).count(now_ms) >= n:
+                return False
+        if self._room is None:
+            return True
+        with self._writing() as txn:
+            window = self._window(txn, stored, per_ms, now_ms)
+            if window.count(now_ms) >= n:
+                return False
+            window.note(now_ms)
+            until_ms = now_ms + per_ms
+            write_shared(txn, self._shared, stored, window.render(), until_ms, now_ms)
+        return True
+
+    def _window(
+        self, txn: lmdb.Transaction[bytes], stored: bytes, per_ms: int, now_ms: int
+    ) -> Window:
+        return Window(per_ms, read_shared(txn, self._shared, stored, now_ms) or b"")
 
     def usages(self, prefix: str) -> dict[str, Usage]:
         """In-use and handed of every key that begins with the prefix, in key order."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from router.store.admission import choose_gateway
+from router.store.admission import PACE_MS, choose_gateway, paced
 from router.store.interface import Usage
 from router.store.ops import (
+    GROUP,
     Admission,
     Admit,
     Candidate,
@@ -20,9 +21,11 @@ from router.store.ops import (
     Op,
     Opened,
     Rehunt,
+    Remember,
     Save,
 )
 from router.store.records import CallRecord, Cdr, GatewayState
+from router.store.window import Window
 
 NO_USAGES: Mapping[str, Usage] = {}
 
@@ -40,6 +43,8 @@ class MemoryLive:
         self.opened: list[str] = []
         self._usage: dict[str, list[int]] = {key: [*usage] for key, usage in usages.items()}
         self._down: dict[str, GatewayState] = {}
+        self._windows: dict[str, Window] = {}
+        self._shared: dict[str, tuple[str, int]] = {}
 
     def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
         """Does all operations in order, one answer for each."""
@@ -48,6 +53,19 @@ class MemoryLive:
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key."""
         return Usage(*self._usage.get(key, (0, 0)))
+
+    def recall(self, key: str, now_ms: int) -> str | None:
+        """The value that routes share under a key."""
+        value, until_ms = self._shared.get(key, ("", 0))
+        return value if until_ms > now_ms else None
+
+    def permit(self, key: str, n: int, per_ms: int, now_ms: int) -> bool:
+        """Whether this is one of at most n in this time, counting it if it is."""
+        window = self._windows.setdefault(f"{per_ms}/{key}", Window(per_ms))
+        if window.count(now_ms) >= n:
+            return False
+        window.note(now_ms)
+        return True
 
     def usages(self, prefix: str) -> dict[str, Usage]:
         """In-use and handed of every key that begins with the prefix, in key order."""
@@ -92,18 +110,20 @@ class MemoryLive:
             kept = self.records.get(op.id)
             if kept is not None and not (kept.holds or kept.gateway):
                 del self.records[op.id]
+        elif isinstance(op, Remember):
+            self._shared[op.key] = op.value, op.until_ms
         else:
             self._down[op.key] = op
         return None
 
     def _admit(self, op: Admit, now_ms: int) -> Admission:
-        full = self._full(op.holds)
-        if full is not None:
-            return Admission(refused=full)
-        admission = self._choose(op.tiers, now_ms)
+        refused = self._refused(op.holds, now_ms)
+        if refused is not None:
+            return refused
+        admission, groups = self._choose(op.tiers, op.holds, now_ms)
         if admission.gateway is not None:
             record = op.record
-            record.holds = [hold.key for hold in op.holds]
+            record.holds = [hold.key for hold in op.holds] + groups
             record.gateway = admission.gateway
             for hold in op.holds:
                 self._used(hold.key)[0] += 1
@@ -114,32 +134,54 @@ class MemoryLive:
         record = op.record
         if record.id not in self.records:
             return Admission()
-        self._give_back((record.gateway,))
-        admission = self._choose(op.tiers, now_ms)
+        groups = [key for key in record.holds if key.startswith(GROUP)]
+        self._give_back((record.gateway, *groups))
+        record.holds = [key for key in record.holds if not key.startswith(GROUP)]
+        admission, groups = self._choose(op.tiers, (), now_ms)
+        record.holds += groups
         record.gateway = admission.gateway or ""
         return admission
 
-    def _full(self, holds: Iterable[Hold]) -> str | None:
+    def _refused(self, holds: Sequence[Hold], now_ms: int) -> Admission | None:
+        taken: dict[str, int] = {}
         for hold in holds:
-            if hold.limit >= 0 and self._used(hold.key)[0] >= hold.limit:
-                return hold.key
+            too_fast = 0 <= hold.cps <= self._pace(hold.key, now_ms)
+            in_use = self._used(hold.key)[0] + taken.get(hold.key, 0)
+            if too_fast or in_use >= hold.limit >= 0:
+                return Admission(refused=hold.key, too_fast=too_fast)
+            taken[hold.key] = taken.get(hold.key, 0) + 1
         return None
 
-    def _choose(self, tiers: tuple[tuple[Candidate, ...], ...], now_ms: int) -> Admission:
+    def _pace(self, key: str, now_ms: int) -> int:
+        return self._windows.setdefault(key, Window(PACE_MS)).count(now_ms)
+
+    def _choose(
+        self, tiers: tuple[tuple[Candidate, ...], ...], holds: Sequence[Hold], now_ms: int
+    ) -> tuple[Admission, list[str]]:
         usage, down = {}, {}
         for tier in tiers:
             for candidate in tier:
                 key = candidate.key
                 usage[key] = self._used(key)
+                usage.update((hold.key, self._used(hold.key)) for hold in candidate.holds)
                 state = self._down.get(key)
                 down[key] = state.down_until_ms if state is not None else 0
         dropped: list[tuple[str, str]] = []
-        chosen = choose_gateway(tiers, usage, down, now_ms, dropped)
-        if chosen is not None:
-            used = self._used(chosen)
-            used[0] += 1
-            used[1] += 1
-        return Admission(chosen, dropped)
+        chosen = choose_gateway(
+            tiers, usage, down, now_ms, dropped, lambda key: self._pace(key, now_ms)
+        )
+        if chosen is None:
+            return Admission(None, dropped), []
+        used = self._used(chosen.key)
+        used[0] += 1
+        used[1] += 1
+        groups = [hold.key for hold in chosen.holds]
+        for key in groups:
+            self._used(key)[0] += 1
+        for key in paced(holds, chosen):
+            self._pace(key, now_ms)
+            self._windows[key].note(now_ms)
+        return Admission(chosen.key, dropped), groups
 
     def _used(self, key: str) -> list[int]:
         return self._usage.setdefault(key, [0, 0])

@@ -16,27 +16,37 @@ from router.store.records import CallRecord, Cdr, GatewayState
 UNLIMITED = -1
 
 
+GROUP = "group:"
+"""How the keys of holds begin that a call has along with its gateway, and gives back with it."""
+
+
 class Hold(msgspec.Struct, frozen=True, gc=False):
-    """Lines of an account, trunk or server that the call must find free; limit -1: unlimited."""
+    """Lines of an account, trunk, group or server that the call must find free, and their pace.
+
+    `limit` calls at once, `cps` calls in a second; -1: unlimited.
+    """
 
     key: str
     limit: int = UNLIMITED
+    cps: int = UNLIMITED
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """A gateway the call may use, with its number of lines; limit -1: unlimited."""
+    """A gateway the call may use: its lines and calls a second (-1: unlimited), and its groups'."""
 
     key: str
     limit: int = UNLIMITED
+    cps: int = UNLIMITED
+    holds: tuple[Hold, ...] = ()
 
 
 class Admit(msgspec.Struct, gc=False):
     """Take every hold and the first usable gateway and store the record, or take nothing.
 
     Tiers are walked in order; inside a tier the gateway with the smallest in_use/limit (0 when
-    unlimited), then the fewest calls handed so far, then the smallest key comes first. Full ones
-    and those down at `now_ms` are skipped. On success `record.holds` and `record.gateway` are
-    filled in.
+    unlimited), then the fewest calls handed so far, then the smallest key comes first. Full ones,
+    those down at `now_ms` and those whose holds have no room are skipped. On success
+    `record.holds` and `record.gateway` are filled in.
     """
 
     record: CallRecord
@@ -60,7 +70,7 @@ class Forget(msgspec.Struct, gc=False):
 
 
 class Rehunt(msgspec.Struct, gc=False):
-    """Give the record's gateway back and take the next, chosen as in `Admit`; holds stay.
+    """Give the record's gateway back and take the next, chosen as in `Admit`; other holds stay.
 
     Without a usable gateway the record is stored with `gateway = ""`. A record that is no longer
     in the store takes nothing.
@@ -99,18 +109,28 @@ class Admission(msgspec.Struct, gc=False):
     """What `Admit` and `Rehunt` came to.
 
     `gateway` is the key taken, or None. `dropped` are the candidates seen and not usable, in the
-    order given, with "full" or "down". `refused` is the key of the hold that was at its limit;
-    then no candidate was looked at.
+    order given, with the reason (`admission`). `refused` is the key of the hold that was at its
+    limit, `too_fast` says that it was its calls a second; then no candidate was looked at.
     """
 
     gateway: str | None = None
     dropped: list[tuple[str, str]] = []
     refused: str | None = None
+    too_fast: bool = False
 
 
-Op: TypeAlias = Admit | Keep | Forget | Rehunt | Save | Finish | Opened | GatewayState
+class Remember(msgspec.Struct, gc=False):
+    """Share a value with all workers until a time, epoch ms."""
+
+    key: str
+    value: str
+    until_ms: int
+
+
+Op: TypeAlias = Admit | Keep | Forget | Rehunt | Save | Finish | Opened | GatewayState | Remember
 
 __all__ = [
+    "GROUP",
     "UNLIMITED",
     "Admission",
     "Admit",
@@ -123,5 +143,6 @@ __all__ = [
     "Op",
     "Opened",
     "Rehunt",
+    "Remember",
     "Save",
 ]

@@ -8,18 +8,21 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from router.store.admission import choose_gateway
+from router.store.admission import PACE_MS, choose_gateway, paced
 from router.store.errors import StoreError
 from router.store.ops import (
+    GROUP,
     Admission,
     Admit,
     Candidate,
     Finish,
     Forget,
+    Hold,
     Keep,
     Op,
     Opened,
     Rehunt,
+    Remember,
     Save,
 )
 from router.store.records import (
@@ -31,6 +34,8 @@ from router.store.records import (
     encode_cdr,
     encode_gateway_state,
 )
+from router.store.shared import MAX_VALUE_BYTES, VALUE, SharedDatabases, shared_key, write_shared
+from router.store.window import Window
 
 OPENING_SUFFIX = b"+"
 USAGE = struct.Struct("<qq")
@@ -46,6 +51,9 @@ class LiveDatabases(NamedTuple):
     outbox: lmdb._Database
     heartbeat: lmdb._Database
     meta: lmdb._Database
+    pace: lmdb._Database
+    shared: lmdb._Database
+    shared_until: lmdb._Database
 
 
 class _Usages(dict[str, list[Any]]):
@@ -86,7 +94,16 @@ class _DownUntil(dict[str, int]):
 class Turn:
     """One write transaction: usage is read once for each key, changed here, written at the end."""
 
-    __slots__ = ("_databases", "_down_until", "_now_ms", "_touched", "_txn", "_usage")
+    __slots__ = (
+        "_databases",
+        "_down_until",
+        "_noted",
+        "_now_ms",
+        "_touched",
+        "_txn",
+        "_usage",
+        "_windows",
+    )
 
     def __init__(self, txn: lmdb.Transaction[bytes], databases: LiveDatabases, now_ms: int) -> None:
         self._databases = databases
@@ -94,6 +111,8 @@ class Turn:
         self._now_ms = now_ms
         self._usage = _Usages(txn, databases.usage)
         self._down_until = _DownUntil(txn, databases.gateway_state)
+        self._windows: dict[str, Window] = {}
+        self._noted: set[str] = set()
         self._touched: list[tuple[CallRecord, list[str], str]] = []
 
     def do(self, op: Op) -> Admission | None:
@@ -112,6 +131,8 @@ class Turn:
             self._keep(op)
         elif isinstance(op, Forget):
             self._forget(op)
+        elif isinstance(op, Remember):
+            self._remember(op)
         else:
             self._gateway_state(op)
         return None
@@ -122,20 +143,21 @@ class Turn:
         taken: list[list[int]] = []
         for hold in op.holds:
             usage = self._usage[hold.key]
-            if usage[0] >= hold.limit >= 0:
+            too_fast = 0 <= hold.cps <= self._pace(hold.key)
+            if too_fast or usage[0] >= hold.limit >= 0:
                 for earlier in taken:
                     earlier[0] -= 1
-                return Admission(refused=hold.key)
+                return Admission(refused=hold.key, too_fast=too_fast)
             # Taken at once, so that a key named twice counts twice against its limit.
             usage[0] += 1
             taken.append(usage)
-        admission = self._take_gateway(op.tiers)
+        admission, groups = self._take_gateway(op.tiers, op.holds)
         if admission.gateway is None:
             for usage in taken:
                 usage[0] -= 1
             return admission
         self._touched.append((record, record.holds, record.gateway))
-        record.holds = [hold.key for hold in op.holds]
+        record.holds = [hold.key for hold in op.holds] + groups
         record.gateway = admission.gateway
         key = record.id.encode()
         calls = self._databases.calls
@@ -175,9 +197,15 @@ class Turn:
         lease = decode_lease(stored)
         if lease.gateway:
             self._give_back(lease.gateway)
-        admission = self._take_gateway(op.tiers)
+        holds = []
+        for hold in lease.holds:
+            if hold.startswith(GROUP):
+                self._give_back(hold)
+            else:
+                holds.append(hold)
+        admission, groups = self._take_gateway(op.tiers, ())
         self._touched.append((record, record.holds, record.gateway))
-        record.holds = lease.holds
+        record.holds = holds + groups
         record.gateway = admission.gateway or ""
         self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
         return admission
@@ -224,8 +252,25 @@ class Turn:
         )
         self._down_until[state.key] = state.down_until_ms
 
+    def _remember(self, op: Remember) -> None:
+        value = op.value.encode("utf-8", "surrogateescape")[:MAX_VALUE_BYTES]
+        databases = SharedDatabases(self._databases.shared, self._databases.shared_until)
+        key = shared_key(VALUE, op.key)
+        write_shared(self._txn, databases, key, value, op.until_ms, self._now_ms)
+
+    def _pace(self, key: str) -> int:
+        """The calls of the last second."""
+        window = self._windows.get(key)
+        if window is None:
+            stored = self._txn.get(key.encode(), b"", self._databases.pace)
+            window = self._windows[key] = Window(PACE_MS, stored)
+        return window.count(self._now_ms)
+
     def write_usage(self) -> None:
         """Write what the operations changed; same size, so LMDB overwrites in place."""
+        for key in self._noted:
+            value = self._windows[key].render()
+            self._txn.put(key.encode(), value, True, True, False, self._databases.pace)
         put = self._txn.put
         database = self._databases.usage
         pack = USAGE.pack
@@ -240,14 +285,30 @@ class Turn:
             record.holds = holds
             record.gateway = gateway
 
-    def _take_gateway(self, tiers: Sequence[Sequence[Candidate]]) -> Admission:
+    def _take_gateway(
+        self, tiers: Sequence[Sequence[Candidate]], holds: Sequence[Hold]
+    ) -> tuple[Admission, list[str]]:
+        """Takes a gateway with its own holds, and counts the call for the pace of all.
+
+        Gives the keys of the gateway's holds.
+        """
         dropped: list[tuple[str, str]] = []
-        key = choose_gateway(tiers, self._usage, self._down_until, self._now_ms, dropped)
-        if key is not None:
-            usage = self._usage[key]
-            usage[0] += 1
-            usage[1] += 1
-        return Admission(key, dropped)
+        chosen = choose_gateway(
+            tiers, self._usage, self._down_until, self._now_ms, dropped, self._pace
+        )
+        if chosen is None:
+            return Admission(None, dropped), []
+        usage = self._usage[chosen.key]
+        usage[0] += 1
+        usage[1] += 1
+        groups = [hold.key for hold in chosen.holds]
+        for key in groups:
+            self._usage[key][0] += 1
+        for key in paced(holds, chosen):
+            self._pace(key)
+            self._windows[key].note(self._now_ms)
+            self._noted.add(key)
+        return Admission(chosen.key, dropped), groups
 
     def _give_back(self, key: str) -> None:
         usage = self._usage[key]

@@ -16,14 +16,14 @@ def choose(
     down: dict[str, int] | None = None,
 ) -> tuple[str | None, list[tuple[str, str]]]:
     dropped: list[tuple[str, str]] = []
-    key = choose_gateway(
+    chosen = choose_gateway(
         [[Candidate(key, limit) for key, limit in tier] for tier in tiers],
         defaultdict(lambda: (0, 0), usage or {}),
         defaultdict(int, down or {}),
         NOW_MS,
         dropped,
     )
-    return key, dropped
+    return chosen.key if chosen is not None else None, dropped
 
 
 # tiers, usage (in use, handed), the gateway that is taken
