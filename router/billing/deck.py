@@ -13,14 +13,16 @@ from router.billing.rate import Rate
 
 _Terms = tuple[int, int, int, str, str]
 _NEVER = 0
+MAX_MADE = 4_096
+"""how many rates are kept as objects"""
 
 
 class Deck:
     """The enabled rates of a rates file; those that are disabled match nothing and are left out."""
 
     __slots__ = (
-        "_fees", "_from", "_lengths", "_others", "_rates", "_rows", "_seen", "_terms", "_terms_of",
-        "_to",
+        "_bounded", "_fees", "_from", "_lengths", "_made", "_others", "_rates", "_rows", "_seen",
+        "_terms", "_terms_of", "_to",
     )
 
     def __init__(self, rates: Iterable[Rate] = ()) -> None:
@@ -34,6 +36,8 @@ class Deck:
         self._terms: list[_Terms] = []
         self._seen: dict[_Terms, int] = {}
         self._lengths: tuple[int, ...] = ()
+        self._made: dict[int, Rate] = {}  # what calls ask for again and again
+        self._bounded = False  # whether any rate has a beginning or an end
         for rate in rates:
             self.add(rate)
 
@@ -51,6 +55,7 @@ class Deck:
             others.append(row)
         if len(prefix) not in self._lengths:
             self._lengths = tuple(sorted((*self._lengths, len(prefix)), reverse=True))
+        self._bounded = self._bounded or bool(rate.valid_from or rate.valid_to)
         self._rates.append(rate.rate_per_min)
         self._fees.append(rate.connect_fee)
         self._from.append(rate.valid_from)
@@ -65,16 +70,22 @@ class Deck:
     def find(self, number: str, now_ms: int) -> Rate | None:
         """The rate of the longest prefix of a number that has one valid at a moment."""
         rows = self._rows
+        longest = len(number)
         for length in self._lengths:
-            prefix = number[:length]
-            row = rows.get(prefix)
-            if row is None or len(prefix) != length:
+            if length > longest:
                 continue
-            if self._holds(row, now_ms):
-                return self._rate(prefix, row)
-            for other in self._others.get(prefix, ()):
-                if self._holds(other, now_ms):
-                    return self._rate(prefix, other)
+            row = rows.get(number[:length])
+            if row is None:
+                continue
+            if self._bounded and not self._holds(row, now_ms):
+                for other in self._others.get(number[:length], ()):
+                    if self._holds(other, now_ms):
+                        row = other
+                        break
+                else:
+                    continue
+            rate = self._made.get(row)
+            return rate if rate is not None else self._make(number[:length], row)
         return None
 
     def prefixes(self) -> Iterator[str]:
@@ -120,6 +131,13 @@ class Deck:
     def _holds(self, row: int, now_ms: int) -> bool:
         until = self._to[row]
         return self._from[row] <= now_ms and (until == _NEVER or now_ms < until)
+
+    def _make(self, prefix: str, row: int) -> Rate:
+        made = self._made
+        if len(made) >= MAX_MADE:
+            made.clear()
+        rate = made[row] = self._rate(prefix, row)
+        return rate
 
     def _rate(self, prefix: str, row: int) -> Rate:
         first_s, cycle_s, free_s, kind, name = self._terms[self._terms_of[row]]

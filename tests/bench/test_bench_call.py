@@ -59,6 +59,16 @@ route[CALL] {
 }
 """
 
+PRICED_ROUTES = (
+    ROUTES.replace("prefixes = 86", "prefixes = 86  deck = vendor")
+    .replace("account acme {", "account acme { deck = retail ")
+    + 'deck retail { file = "rates.csv" }\ndeck vendor { file = "rates.csv" }\n'
+)
+# Beginnings of several lengths, the longest of which do not match.
+RATES = "prefix,rate_per_min\n86,0.12\n" + "".join(
+    f"{10 ** length},0.1\n" for length in range(8)
+)
+
 
 class Fixed:
     """A policy without any routes: what the core costs alone."""
@@ -100,8 +110,11 @@ class Fixed:
 
 
 class OneFile:
+    def __init__(self, routes: str) -> None:
+        self._routes = routes
+
     def read(self, path: str) -> bytes:
-        return ROUTES.encode()
+        return (RATES if path.endswith(".csv") else self._routes).encode()
 
     def matches(self, pattern: str) -> list[str]:
         return []
@@ -115,15 +128,20 @@ def fixed(tally: Tally) -> Policy:
 
 
 @cache
-def program() -> Program:
-    return load_program("/routes.cfg", SURFACE, OneFile())
+def program(routes: str) -> Program:
+    return load_program("/routes.cfg", SURFACE, OneFile(routes))
 
 
-def compiled(tally: Tally) -> Policy:
+def compiled(tally: Tally, routes: str = ROUTES) -> Policy:
+    loaded = program(routes)
     return build_switch(
-        program(), build_config(program()), tally=tally, stopwatch=lambda: 0.0,
-        log=lambda *_, **__: None,
+        loaded, build_config(loaded), tally=tally, stopwatch=lambda: 0.0, log=lambda *_, **__: None
     )
+
+
+def priced(tally: Tally) -> Policy:
+    """The same routes for an account and a gateway with decks."""
+    return compiled(tally, PRICED_ROUTES)
 
 
 def tokens(seed: int) -> Callable[[], str]:
@@ -187,7 +205,7 @@ def play(engine: Engine, store: MemoryLive, recording: Recording) -> int:
     return sent
 
 
-@pytest.mark.parametrize("policy", [fixed, compiled])
+@pytest.mark.parametrize("policy", [fixed, compiled, priced])
 def test_a_call_from_invite_to_cdr(
     benchmark: Any, policy: Callable[[Tally], Policy]
 ) -> None:
@@ -213,10 +231,12 @@ def test_a_call_from_invite_to_cdr(
 
 def test_the_recording_is_of_whole_answered_calls() -> None:
     """What the benchmark plays back ends every call normally, and leaves nothing."""
-    recording = record(compiled)
-    engine, store = make_engine(compiled), MemoryLive()
+    recording = record(priced)
+    engine, store = make_engine(priced), MemoryLive()
     play(engine, store, recording)
     assert {cdr.end_reason for cdr in store.cdrs.values()} == {"Normal"}
     assert {cdr.account for cdr in store.cdrs.values()} == {"acme"}
+    assert {cdr.rate_prefix for cdr in store.cdrs.values()} == {"86"}
+    assert all(cdr.charge == cdr.cost > 0 for cdr in store.cdrs.values())
     assert engine.calls == {} and engine.legs == {}
     assert store.verify() == []

@@ -5,10 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from routed import US, Routed, program_of
+from routed import T0, US, Routed, program_of
 
 from router.core.agent import Behaviour
+from router.core.engine import Engine
 from router.core.flow import Flow
+from router.core.parameters import TimerDefaults
+from router.core.tally import Tally
 from router.routing.config import build_config
 from router.routing.pricing import bill, by_cost
 from router.routing.trial.ground import Ground
@@ -142,6 +145,22 @@ def test_the_number_of_the_prices_lives_on_with_the_call() -> None:
     routed.network.run_for(5_000)
     (record,) = routed.store.records.values()
     assert decode_call(encode_call(record)).callee == "8613800138000"
+
+
+def test_a_successor_bills_a_call_as_its_own_worker_would_have() -> None:
+    routed = world(PLAIN.replace("call(", '$rU = "8613800138000"; call('))
+    routed.caller.place("1", "1000", Flow("udp", *US, 0), hang_up_after_ms=7_000)
+    routed.network.run_for(1_000)
+    records = [decode_call(encode_call(record)) for record in routed.store.records.values()]
+    routed.store.records.update({record.id: record for record in records})
+    successor = Engine(
+        routed.switch, listeners=routed.config.listeners, slot=0, slots=1, generation=2,
+        token=routed.token, tally=Tally(), now_ms=T0, timers=TimerDefaults(),
+    )
+    successor.adopt(records, routed.network.now)
+    routed.engine = routed.network.engine = successor
+    routed.network.run_for(20_000)
+    assert money(routed.cdr) == ("8613", 240_000, 7, 38_000, 11_667)
 
 
 def test_a_test_block_expects_charge_and_cost() -> None:
