@@ -65,6 +65,7 @@ class Config:
         self.shutdown_ms: int = settings.get("shutdown_timeout", DEFAULT_SHUTDOWN_MS)
         self.hook_timeout_ms: int = settings.get("hook_timeout", DEFAULT_HOOK_TIMEOUT_MS)
         self.variables = program.variables
+        self.is_test = False  # set where calls are only tried
         self._timers = _timers_in(settings)
         self.gateways: dict[str, Gateway] = {}
         for block in program.blocks_of("gateway"):

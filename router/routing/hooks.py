@@ -133,6 +133,15 @@ class Call:
         return call.id if call is not None else ""
 
     @property
+    def is_test(self) -> bool:
+        """Whether this is only tried, by a test block or `trunkline route`.
+
+        Test blocks also run before every reload: what a function changes in the world is better
+        left alone then.
+        """
+        return self._live().config.is_test
+
+    @property
     def variables(self) -> MutableMapping[str, Any]:
         """The variables of the call: `call.variables["tier"]` is `$call.tier` in routes.
 

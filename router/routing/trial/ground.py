@@ -24,6 +24,7 @@ class Ground:
         self.program = program
         self.run_wait = run_wait
         self.config = build_config(program)
+        self.config.is_test = True
         self.listeners = [
             Listener(transport, _LOOPBACKS.get(host, host), port)
             for transport, host, port in self.config.listeners
