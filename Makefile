@@ -10,7 +10,7 @@ ROUTES ?= routes.cfg
 PYTEST := $(VENV)/bin/python -m pytest
 SETUP := PYTHON="$(PYTHON)" .ci/setup
 
-.PHONY: help run test lint bench docs clean
+.PHONY: help run test lint bench soak docs clean
 
 help:  ## show this list
 	@echo "make TARGET, with one of:"
@@ -36,6 +36,10 @@ bench: $(VENV)/.test-ready  ## measure with pytest-benchmark; the figures go to 
 	@$(PYTEST) tests/bench --override-ini addopts="-q --import-mode=importlib" \
 		--benchmark-only --benchmark-json=build/bench.json
 	@echo "Figures written to build/bench.json"
+
+soak: $(VENV)/.test-ready  ## 500 reloads during 300 calls a second, three minutes
+	@.ci/setup packages
+	@$(PYTEST) -s tests/system/soak_reload.py
 
 docs: $(VENV)/.run-ready  ## write the pages that are made of the function table
 	@$(VENV)/bin/python -m router.cli.reference.pages docs
