@@ -177,7 +177,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "counter",
         ("result",),
         "Reloads of routes.cfg, by how they ended: applied, refused (its findings), failed (ours). "
-        "After a refused one the old configuration runs on: see trunkline check.",
+        "After a refusal the old configuration runs on: see trunkline check.",
     ),
 )
 
