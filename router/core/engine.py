@@ -10,6 +10,7 @@ request a 500 and nothing else.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
@@ -402,9 +403,12 @@ class Engine:
     def _on_fault(self, event: str) -> None:
         self.tally.route_errors += 1
         call = self._dispatch.call
+        error = sys.exc_info()[1]
         self.log(
-            "error", event, trace=traceback.format_exc(), id=call.id if call is not None else ""
+            "error", event, reason=f"{type(error).__name__}: {error}", trace=traceback.format_exc(),
+            id=call.id if call is not None else "",
         )
+        error = None  # its traceback holds this frame
         try:
             if call is not None:
                 call.hang_up(EndReason.ServerFailure)

@@ -13,7 +13,7 @@ from router.runtime.reload_report import ADDED, CHANGED, REMOVED, Change
 
 
 def changes_between(old: Program, new: Program) -> list[Change]:
-    """All differences that change what calls meet: settings, then blocks, then routes.
+    """All differences that change what calls meet: settings, blocks, routes, Python files.
 
     Comments, layout and order do not count. Values are not shown: they may be secrets.
     """
@@ -21,6 +21,7 @@ def changes_between(old: Program, new: Program) -> list[Change]:
         *_compare(old.settings, new.settings, str, _nothing),
         *_compare(_by_key(old.blocks), _by_key(new.blocks), " ".join, _block_details),
         *_compare(_shapes_of(old), _shapes_of(new), _route_name, _nothing),
+        *_compare(old.imports, new.imports, "python {}".format, _nothing),
     ]
 
 

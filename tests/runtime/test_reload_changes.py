@@ -90,3 +90,12 @@ def test_the_order_of_blocks_is_no_change() -> None:
     two = next(line for line in lines if line.startswith("gateway two"))
     turned = ROUTES.replace(one, "@").replace(two, one).replace("@", two)
     assert changes_between(program(), program(turned)) == []
+
+
+def test_a_changed_python_file_is_a_change() -> None:
+    old, new = program(), program()
+    old.imports, new.imports = {"hooks": "a", "gone": ""}, {"hooks": "b", "more": ""}
+    assert changes_between(old, new) == [
+        Change(ADDED, "python more"), Change(REMOVED, "python gone"),
+        Change(CHANGED, "python hooks"),
+    ]
