@@ -74,6 +74,8 @@ class Parameter:
     ready: bool = True
     reads: str = ""
     """the kind of value (see ValueType) that a string written out has to be"""
+    refers: str = ""
+    """the kind of block that a string written out has to name"""
 
     @property
     def required(self) -> bool:
@@ -288,10 +290,11 @@ def parameter(
     maximum: int | None = None,
     ready: bool = True,
     reads: str = "",
+    refers: str = "",
 ) -> Parameter:
     """A parameter that takes any of the types; a string if none is named."""
     return Parameter(
-        name, types or (STRING,), default, keyword_only, minimum, maximum, ready, reads
+        name, types or (STRING,), default, keyword_only, minimum, maximum, ready, reads, refers
     )
 
 

@@ -268,11 +268,21 @@ class CallChecker:
             )
         elif isinstance(value, ast.Literal) and type_ == INT:
             self._bounds(value, parameter, function)
-        elif isinstance(value, ast.Literal) and type_ == STRING and parameter.reads:
+        elif isinstance(value, ast.Literal) and type_ == STRING:
+            self._text(value, parameter)
+
+    def _text(self, value: ast.Literal, parameter: Parameter) -> None:
+        """A string that is written out where it has to mean something."""
+        if parameter.reads:
             try:
                 read_value(value.value, True, ValueType(parameter.reads))
             except LiteralError as error:
                 self._report.add(error.code, value.span, error.message, error.help)
+        kind = parameter.refers
+        blocks = self._world.declarations.blocks.get(kind, {})
+        if kind and value.value not in blocks:
+            message = f"there is no {kind} `{value.value}`"
+            self._report.unknown(f"unknown-{kind}", value.span, message, value.value, blocks)
 
     def _bounds(self, value: ast.Literal, parameter: Parameter, function: Function) -> None:
         low, high = parameter.minimum, parameter.maximum

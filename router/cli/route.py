@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -72,18 +74,19 @@ def route(
     """
     try:
         question = _question(source, caller, callee, header or [], at)
-        live = _live(state)
         outcome = check_file(file)
+        if outcome.errors:
+            show_outcome(outcome, Console(stderr=True, highlight=False, soft_wrap=True))
+            return 1
+        program = load_program(str(file), SURFACE, DiskFiles())
+        with _live_now(state) as live:
+            decided, trace = decide(outcome, program, question, live)
     except (WrongValue, StoreError) as error:
         print(f"trunkline: {plain(str(error))}", file=sys.stderr)
         return 1
     except SourceError as error:
         print(error, file=sys.stderr)
         return 1
-    if outcome.errors:
-        show_outcome(outcome, Console(stderr=True, highlight=False, soft_wrap=True))
-        return 1
-    decided, trace = decide(outcome, load_program(str(file), SURFACE, DiskFiles()), question, live)
     if as_json:
         print(_json(question, decided, trace.visits))
     else:
@@ -133,9 +136,11 @@ def _question(source: str, caller: str, callee: str, headers: list[str], at: str
     return Question(address, caller, callee, now_ms, tuple(headers))
 
 
-def _live(state: Path | None) -> LiveNow:
+@contextmanager
+def _live_now(state: Path | None) -> Iterator[LiveNow]:
     if state is None:
-        return LiveNow()
+        yield LiveNow()
+        return
     if not live_is_current(state / LIVE_DIR):
         raise StoreError(
             f'no router has run with state folder "{state}" since this machine was started: '
@@ -143,6 +148,6 @@ def _live(state: Path | None) -> LiveNow:
         )
     live = LmdbLive(state / LIVE_DIR, readonly=True)
     try:
-        return LiveNow(live.usages(""), live.gateway_states())
+        yield LiveNow(live.usages(""), live.gateway_states(), live)
     finally:
         live.close()

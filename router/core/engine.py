@@ -36,7 +36,7 @@ from router.core.waiting import Waiting
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.uri import uri_host_port
-from router.store.ops import Admission, Finish, Keep, Op
+from router.store.ops import Admission, Finish, Keep, Op, Remember
 from router.store.records import CallRecord
 
 MAX_FLOWS = 20_000
@@ -214,8 +214,9 @@ class Engine:
             self.layer.wheel.at(now_ms + RETRY_COMMIT_MS, Engine._write_again, self)
         for op, call in zip(ops, askers, strict=True):
             if call is None:
-                # A call that is kept by chance later than its end would be kept for ever.
-                if not isinstance(op, Keep):
+                # A call that is kept by chance later than its end would be kept for ever, and an
+                # old value must not replace a newer one.
+                if not isinstance(op, Keep | Remember):
                     self._unwritten.append(op)
             else:
                 dispatch.server = call.server

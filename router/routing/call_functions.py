@@ -10,10 +10,16 @@ from zlib import crc32
 
 from router.routing.hours import hours_of
 from router.routing.rewrite import rewriting_of
+from router.routing.selection import NO_CANDIDATES
+from router.store.ops import MAX_SHARED_BYTES
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
     from router.core.call import Call
     from router.core.engine import Engine
+    from router.routing.config import Config
+    from router.routing.objects import Account, Gateway, Trunk
 
 
 class CallFunctions:
@@ -23,10 +29,13 @@ class CallFunctions:
 
     if TYPE_CHECKING:
         call: Call | None
+        config: Config
         engine: Engine
 
         @property
         def call_id(self) -> str: ...
+
+        def log(self, level: str, text: str) -> None: ...
 
     @property
     def now_ms(self) -> int:
@@ -45,6 +54,34 @@ class CallFunctions:
         """True for that share of the Call-IDs."""
         key = f"percent {self._stable_id}"
         return crc32(key.encode("utf-8", "surrogateescape")) % 100 < share
+
+    def lines_used(self, of: Account | Gateway | Trunk) -> int:
+        """The lines of an account, gateway or trunk in use now."""
+        return of.lines_used
+
+    def cache_get(self, key: str, default: str = "") -> str:
+        """The value that all workers share under a key."""
+        found = self.config.live.recall(self.engine, key, self.now_ms)
+        return found if found is not None else default
+
+    def cache_set(self, key: str, value: str, ttl: int) -> None:
+        """Shares a value with all workers for so many ms; what is too long is not shared."""
+        if len(value.encode("utf-8", "surrogateescape")) > MAX_SHARED_BYTES:
+            text = f"cache_set: a value of {len(value)} characters is too long to be shared"
+            self.log("warning", text)
+            return
+        self.config.live.remember(self.engine, key, value, self.now_ms + ttl)
+
+    def rate_limit(
+        self, key: str | IPv4Address | IPv6Address | Account | Gateway | Trunk, n: int, per: int
+    ) -> bool:
+        """True for the first n of a key within `per` ms, over all workers."""
+        text = key if isinstance(key, str) else getattr(key, "key", None) or str(key)
+        return self.config.live.store.permit(text, n, max(per, 1), self.now_ms)
+
+    def group_of(self, name: str) -> list[Gateway]:
+        """The gateways of a group, none when there is no such group."""
+        return self.config.members.get(name, NO_CANDIDATES)
 
     @property
     def _stable_id(self) -> str:

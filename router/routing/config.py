@@ -15,20 +15,22 @@ from router.core.flow import Listener
 from router.core.parameters import CallTimers, TimerDefaults
 from router.routing.hours import hours_of
 from router.routing.identify import TrunkTable
+from router.routing.live_view import LiveView
 from router.routing.objects import (
     DEFAULT_SWITCH_ON,
     TIMER_SETTINGS,
     Account,
     Codes,
     Gateway,
+    Group,
     Network,
     Trunk,
     call_timers,
 )
 from router.routing.rewrite import number_rules
 from router.routing.screening import screening
-from router.routing.selection import PrefixTable
-from router.store.ops import UNLIMITED
+from router.routing.selection import PrefixTable, in_tiers
+from router.store.ops import UNLIMITED, Hold
 
 DEFAULT_LISTEN = (Address("udp", "127.0.0.1", 5060),)
 DEFAULT_STATE = "state"
@@ -67,23 +69,41 @@ class Config:
         self.variables = program.variables
         self.is_test = False  # set where calls are only tried
         self._timers = _timers_in(settings)
+        self.live = LiveView()
+        self.groups = {
+            block.name: Group(
+                block.name, block.settings.get("lines", UNLIMITED),
+                block.settings.get("cps", UNLIMITED),
+            )
+            for block in program.blocks_of("group")
+        }
         self.gateways: dict[str, Gateway] = {}
         for block in program.blocks_of("gateway"):
-            gateway = _gateway(block, program.tables)
+            gateway = _gateway(block, program.tables, self)
             self.gateways[gateway.name] = gateway
+        self.members = {
+            name: in_tiers(one for one in self.gateways.values() if one.group is group)
+            for name, group in self.groups.items()
+        }
+        """the gateways of each group"""
         self.gateways_by_key = {gateway.key: gateway for gateway in self.gateways.values()}
         self.choosy = frozenset(one.key for one in self.gateways.values() if one.choosy)
         """the gateways that do not take every call, by key"""
         self.has_vendor_decks = any(one.deck is not None for one in self.gateways.values())
         length = settings.get("number_length", DEFAULT_NUMBER_LENGTH)
         self.number_length: tuple[int, int] = length
+        lines, cps = settings.get("lines", UNLIMITED), settings.get("cps", UNLIMITED)
+        limited = lines != UNLIMITED or cps != UNLIMITED
+        self.holds: tuple[Hold, ...] = (Hold("server:", lines, cps),) if limited else ()
+        """what every call has to find free, whoever it is from"""
+        self.counts_trunks = _reads(program, "lines_used")
         self.accounts: dict[str, Account] = {}
         trunks: list[Trunk] = []
         for block in program.blocks_of("account"):
-            account = _account(block, program.tables)
+            account = _account(block, program.tables, self.live)
             self.accounts[account.name] = account
             trunks += [
-                _trunk(account, child, block.settings, length)
+                _trunk(account, child, block.settings, length, self)
                 for child in block.children
                 if child.kind == "trunk"
             ]
@@ -121,7 +141,15 @@ def _timers_in(settings: Mapping[str, Any]) -> dict[str, int]:
     return {name: settings[name] for name in TIMER_SETTINGS if name in settings}
 
 
-def _gateway(block: Block, decks: Mapping[str, Any]) -> Gateway:
+def _reads(program: Program, name: str) -> bool:
+    """Whether any route uses a name of the context or of an object."""
+    return any(
+        name in getattr(handler, "__code__", _reads.__code__).co_names
+        for handler in program.routes.values()
+    )
+
+
+def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
     settings = block.settings
     addresses = settings["address"]
     address: Address = addresses[0] if isinstance(addresses, list) else addresses
@@ -153,10 +181,13 @@ def _gateway(block: Block, decks: Mapping[str, Any]) -> Gateway:
         deck_name=settings.get("deck", ""),
         max_rate=_millionths(settings.get("max_rate")),
         min_margin=_millionths(settings.get("min_margin")),
+        cps=settings.get("cps", UNLIMITED),
+        group=config.groups.get(settings.get("group", "")),
+        live=config.live,
     )
 
 
-def _account(block: Block, decks: Mapping[str, Any]) -> Account:
+def _account(block: Block, decks: Mapping[str, Any], live: LiveView) -> Account:
     settings = block.settings
     expires: date | None = settings.get("expires")
     return Account(
@@ -168,6 +199,8 @@ def _account(block: Block, decks: Mapping[str, Any]) -> Account:
         deck_name=settings.get("deck", ""),
         fee_decimals=settings.get("fee_decimals", MAX_DECIMALS),
         hold_precision_ms=settings.get("hold_precision", DEFAULT_HOLD_PRECISION_MS),
+        cps=settings.get("cps", UNLIMITED),
+        live=live,
     )
 
 
@@ -176,7 +209,8 @@ def _millionths(amount: Decimal | int | None) -> int | None:
 
 
 def _trunk(
-    account: Account, block: Block, outer: Mapping[str, Any], length: tuple[int, int]
+    account: Account, block: Block, outer: Mapping[str, Any], length: tuple[int, int],
+    config: Config,
 ) -> Trunk:
     # What an account says holds for what is inside it unless that says otherwise.
     settings = {**{key: outer[key] for key in (*TIMER_SETTINGS, "number_length") if key in outer},
@@ -205,4 +239,9 @@ def _trunk(
             "caller", settings.get("caller_allow", ()), settings.get("caller_deny", ())
         ),
         replaced=dict(settings.get("replace_codes", ())),
+        groups=frozenset(settings.get("groups", ())),
+        cps=settings.get("cps", UNLIMITED),
+        outer=config.holds,
+        counted=config.counts_trunks,
+        live=config.live,
     )

@@ -227,7 +227,8 @@ class Context(Facts, CallFunctions):
             tiers = tiers_of(candidates)
             known = bool(tiers)
             decision.append(listed([gateway.name for gateway in candidates]))
-        if config.choosy:
+        trunk = self.trunk
+        if config.choosy or trunk.groups:
             tiers = self._willing(tiers, call)
         if config.has_vendor_decks:
             tiers = self._affordable(tiers, call)
@@ -235,22 +236,23 @@ class Context(Facts, CallFunctions):
             self.verdict = End(EndReason.NoAvailableRouter)
             return
         self.verdict = Dial(
-            tiers, self.trunk.holds, config.gateways_by_key, config.timers_for(self.trunk),
-            config.max_attempts, on_branch, on_reply, on_failure,
+            tiers, config.holds if trunk is NO_TRUNK else trunk.holds, config.gateways_by_key,
+            config.timers_for(trunk), config.max_attempts, on_branch, on_reply, on_failure,
         )
 
     def _willing(self, tiers: Tiers, call: Call) -> Tiers:
         """The tiers without the gateways that do not take this call."""
-        config, caller, now_ms = self.config, call.caller, self.now_ms
+        config, trunk, caller, now_ms = self.config, self.trunk, call.caller, self.now_ms
         dropped: set[str] = set()
         for tier in tiers:
             for candidate in tier:
-                if candidate.key in config.choosy:
-                    gateway = config.gateways_by_key[candidate.key]
+                gateway = config.gateways_by_key[candidate.key]
+                why = trunk.refusal(gateway)
+                if not why and candidate.key in config.choosy:
                     why = gateway.refusal(caller, now_ms)
-                    if why:
-                        dropped.add(candidate.key)
-                        call.cdr.decision.append(f"{gateway.name}: {why}")
+                if why:
+                    dropped.add(candidate.key)
+                    call.cdr.decision.append(f"{gateway.name}: {why}")
         return untried(tiers, dropped) if dropped else tiers
 
     def _affordable(self, tiers: Tiers, call: Call) -> Tiers:

@@ -20,6 +20,7 @@ from router.core.outcome import untried
 from router.core.tally import Tally
 from router.core.verdicts import Verdict, Wait
 from router.routing.config import Config, build_config
+from router.routing.live_view import SharedState
 from router.routing.objects import Gateway
 from router.routing.selection import Candidates, PrefixTable
 from router.routing.switch import Switch
@@ -104,6 +105,8 @@ class LiveNow(msgspec.Struct, frozen=True):
 
     usages: Mapping[str, Usage] = {}
     states: Mapping[str, GatewayState] = {}
+    shared: SharedState | None = None
+    """where values and rates are read; they are not changed"""
 
     def down_until(self, key: str) -> int:
         """Until when a gateway is no candidate, epoch ms."""
@@ -152,16 +155,16 @@ class DecisionRun:
         self._prefixes = _AskedPrefixes(self._config.gateways.values())
         self._config.prefixes = self._prefixes
         self._logs: list[tuple[str, str]] = []
+        self._store = MemoryLive(live.usages)
+        self._store.commit(list(live.states.values()), question.now_ms)
         tally = Tally()
         self._switch = _WatchedSwitch(
-            program, self._config, tally, lambda: 0.0, self._on_log
+            program, self._config, tally, lambda: 0.0, self._on_log, live.shared or self._store
         )
         self._engine = Engine(
             self._switch, listeners=self._config.listeners, slot=0, slots=1, generation=1,
             token=lambda: TOKEN, tally=tally, now_ms=question.now_ms, timers=self._config.timers,
         )
-        self._store = MemoryLive(live.usages)
-        self._store.commit(list(live.states.values()), question.now_ms)
 
     def _on_log(self, level: str, text: str, **fields: Any) -> None:
         self._logs.append((level, text))
@@ -283,6 +286,12 @@ class DecisionRun:
     def _order(self, tiers: Any) -> tuple[list[str], dict[str, str]]:
         """The candidates' keys as they would be tried if each failed, and the dropped ones."""
         usage = {key: (self._used(key), handed) for key, handed in self._handed(tiers).items()}
+        usage |= {
+            hold.key: (self._used(hold.key), 0)
+            for tier in tiers
+            for candidate in tier
+            for hold in candidate.holds
+        }
         down = {key: self._live.down_until(key) for key in usage}
         order: list[str] = []
         dropped: dict[str, str] = {}

@@ -10,20 +10,39 @@ from router.billing.deck import Deck
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
 from router.core.parameters import CallTimers
 from router.routing.hours import Hours
+from router.routing.live_view import NOTHING_LIVE, LiveView
 from router.routing.rewrite import NumberRules
 from router.routing.screening import Screening
-from router.store.ops import UNLIMITED, Candidate, Hold
+from router.store.ops import GROUP, UNLIMITED, Candidate, Hold
 
 Network = IPv4Network | IPv6Network
 Codes = tuple[tuple[int, int], ...]
 
-# 4-calls, section 2: 408 and 500-599 save 501 and 505; 480 does not switch.
 NO_CODES: Mapping[int, int] = {}
+NO_GROUPS: frozenset[str] = frozenset()
+# 4-calls, section 2: 408 and 500-599 save 501 and 505; 480 does not switch.
 DEFAULT_SWITCH_ON: Codes = ((408, 408), (500, 500), (502, 504), (506, 599))
 
 
+class Group:
+    """Gateways that share limits; `lines` and `cps` -1 are unlimited."""
+
+    __slots__ = ("cps", "hold", "lines", "name")
+
+    def __init__(self, name: str, lines: int, cps: int) -> None:
+        self.name = name
+        self.lines = lines
+        self.cps = cps
+        self.hold = Hold(f"{GROUP}{name}", lines, cps)
+
+    @property
+    def limited(self) -> bool:
+        """Whether it sets any limit."""
+        return self.lines != UNLIMITED or self.cps != UNLIMITED
+
+
 class Gateway:
-    """A gateway: where calls go out. `lines` -1 is unlimited.
+    """A gateway: where calls go out. `lines` and `cps` -1 are unlimited.
 
     `outward` are its rewrite rules, `callers` and `hours` what a call has to pass to come here;
     None when there is no such rule. `terminates` says that no shorter prefix follows it.
@@ -31,9 +50,10 @@ class Gateway:
     """
 
     __slots__ = (
-        "_switches", "callers", "candidate", "deck", "deck_name", "host", "hours", "id", "key",
-        "lines", "max_rate", "min_margin", "name", "outward", "port", "prefixes", "priority",
-        "switch_after_media", "switch_after_ring", "terminates", "timers", "transport",
+        "_live", "_switches", "callers", "candidate", "cps", "deck", "deck_name", "group", "host",
+        "hours", "id", "key", "lines", "max_rate", "min_margin", "name", "outward", "port",
+        "prefixes", "priority", "switch_after_media", "switch_after_ring", "terminates", "timers",
+        "transport",
     )
 
     def __init__(
@@ -43,7 +63,11 @@ class Gateway:
         outward: NumberRules | None = None, callers: Screening | None = None,
         hours: Hours | None = None, terminates: bool = False, deck: Deck | None = None,
         deck_name: str = "", max_rate: int | None = None, min_margin: int | None = None,
+        cps: int = UNLIMITED, group: Group | None = None, live: LiveView = NOTHING_LIVE,
     ) -> None:
+        self._live = live
+        self.cps = cps
+        self.group = group
         self.id = self.name = name
         self.key = f"gateway:{name}"
         self.outward = outward
@@ -63,10 +87,16 @@ class Gateway:
         self.deck_name = deck_name
         self.max_rate = max_rate
         self.min_margin = min_margin
-        self.candidate = Candidate(self.key, lines)
+        holds = (group.hold,) if group is not None and group.limited else ()
+        self.candidate = Candidate(self.key, lines, cps, holds)
         self._switches = frozenset(
             code for low, high in switch_on for code in range(max(low, 300), min(high, 699) + 1)
         )
+
+    @property
+    def lines_used(self) -> int:
+        """The lines in use now."""
+        return self._live.lines_used(self.key)
 
     @property
     def choosy(self) -> bool:
@@ -88,19 +118,23 @@ class Gateway:
 
 
 class Account:
-    """An account: who pays. `lines` -1 is unlimited; `expires` the last day it is valid."""
+    """An account: who pays. `lines` and `cps` -1 are unlimited; `expires` is its last day."""
 
     __slots__ = (
-        "deck", "deck_name", "expires", "fee_decimals", "hold", "hold_precision_ms", "id", "lines",
-        "locked", "name",
+        "_live", "cps", "deck", "deck_name", "expires", "fee_decimals", "hold",
+        "hold_precision_ms", "id", "key", "lines", "locked", "name",
     )
 
     def __init__(
         self, name: str, lines: int, locked: bool, expires: date | None, *,
         deck: Deck | None = None, deck_name: str = "", fee_decimals: int = MAX_DECIMALS,
-        hold_precision_ms: int = DEFAULT_HOLD_PRECISION_MS,
+        hold_precision_ms: int = DEFAULT_HOLD_PRECISION_MS, cps: int = UNLIMITED,
+        live: LiveView = NOTHING_LIVE,
     ) -> None:
+        self._live = live
+        self.cps = cps
         self.id = self.name = name
+        self.key = f"account:{name}"
         self.lines = lines
         self.locked = locked
         self.expires = expires
@@ -108,7 +142,12 @@ class Account:
         self.deck_name = deck_name
         self.fee_decimals = fee_decimals
         self.hold_precision_ms = hold_precision_ms
-        self.hold = Hold(f"account:{name}", lines)
+        self.hold = Hold(self.key, lines, cps)
+
+    @property
+    def lines_used(self) -> int:
+        """The lines in use now."""
+        return self._live.lines_used(self.key)
 
     def expired(self, now_ms: int) -> bool:
         """Whether the last valid day (UTC) is over."""
@@ -124,12 +163,14 @@ class Trunk:
     """A customer's peer, known by its source networks.
 
     `inward` are its rewrite rules, `callees` and `callers` its lists of prefixes; None when there
-    are none. `replaced` are the codes that its callers get instead of others.
+    are none. `replaced` are the codes that its callers get instead of others. `groups` are the
+    groups of gateways it may use, none: all gateways. `outer` are the holds of all its calls that
+    stand above account and trunk; `counted` says that its lines are counted without a limit too.
     """
 
     __slots__ = (
-        "account", "callees", "caller_prefix", "callers", "holds", "id", "inward", "ips", "lines",
-        "name", "number_length", "priority", "replaced", "timers",
+        "_live", "account", "callees", "caller_prefix", "callers", "cps", "groups", "holds", "id",
+        "inward", "ips", "key", "lines", "name", "number_length", "priority", "replaced", "timers",
     )
 
     def __init__(
@@ -137,7 +178,13 @@ class Trunk:
         priority: int, lines: int, number_length: tuple[int, int], timers: Mapping[str, int], *,
         inward: NumberRules | None = None, callees: Screening | None = None,
         callers: Screening | None = None, replaced: Mapping[int, int] = NO_CODES,
+        groups: frozenset[str] = NO_GROUPS, cps: int = UNLIMITED, outer: tuple[Hold, ...] = (),
+        counted: bool = False, live: LiveView = NOTHING_LIVE,
     ) -> None:
+        self._live = live
+        self.groups = groups
+        self.cps = cps
+        self.key = f"trunk:{account.name}/{name}"
         self.account = account
         self.inward = inward
         self.callees = callees
@@ -151,10 +198,21 @@ class Trunk:
         self.lines = lines
         self.number_length = number_length
         self.timers = timers
-        holds = [account.hold] if account.name else []
-        if lines != UNLIMITED:
-            holds.append(Hold(f"trunk:{account.name}/{name}", lines))
+        holds = [*outer, account.hold] if account.name else [*outer]
+        if lines != UNLIMITED or cps != UNLIMITED or counted:
+            holds.append(Hold(self.key, lines, cps))
         self.holds = tuple(holds)
+
+    def refusal(self, gateway: Gateway) -> str:
+        """Why its calls may not go to this gateway, "" when they may."""
+        if not self.groups or (gateway.group is not None and gateway.group.name in self.groups):
+            return ""
+        return f"it is in no group of trunk {self.account.name}/{self.name}"
+
+    @property
+    def lines_used(self) -> int:
+        """The lines in use now; 0 where they are not counted."""
+        return self._live.lines_used(self.key)
 
     def __str__(self) -> str:
         return self.name

@@ -9,6 +9,7 @@ the transaction that takes the line. Pure: no clock, no store.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from router.core.decision import MAX_CANDIDATES, candidates
 from router.routing.objects import Gateway
@@ -46,6 +47,13 @@ class Candidates(list[Gateway]):
 
 
 NO_CANDIDATES = Candidates((), {})
+
+
+def in_tiers(gateways: Iterable[Gateway]) -> Candidates:
+    """Gateways by priority, whatever their prefixes."""
+    ordered = sorted(gateways, key=lambda gateway: (gateway.priority, gateway.id))
+    tiers = [list(tier) for _, tier in groupby(ordered, key=lambda gateway: gateway.priority)]
+    return Candidates(tiers, {gateway.key: "" for gateway in ordered})
 
 
 def tiers_of(gateways: Iterable[Gateway]) -> Tiers:

@@ -202,12 +202,11 @@ CALLS = (
     ),
     Function(
         "group",
-        (parameter("name"),),
+        (parameter("name", refers="group"),),
         GATEWAYS,
         _CALL,
         "group_of",
-        "The gateways of a group.",
-        ready=False,
+        "The gateways of a group by priority, whatever their prefixes.",
     ),
     Function(
         "without",
@@ -219,12 +218,11 @@ CALLS = (
     ),
     Function(
         "lines_used",
-        (parameter("of", ACCOUNT, GATEWAY),),
+        (parameter("of", ACCOUNT, GATEWAY, TRUNK),),
         INT,
         _EVERYWHERE,
         "lines_used",
-        "How many lines of an account or a gateway are in use now.",
-        ready=False,
+        "How many lines of an account, a gateway or a trunk are in use now, over all workers.",
     ),
     Function(
         "set_header",
@@ -268,8 +266,8 @@ CALLS = (
         BOOL,
         _EVERYWHERE,
         "rate_limit",
-        "True while fewer than n in this time were seen for the key, over all workers.",
-        ready=False,
+        "True for the first n of a key in this time, over all workers; what it refuses does not "
+        "count. The end of the time is exact to a fiftieth.",
     ),
     Function(
         "cache_get",
@@ -277,8 +275,7 @@ CALLS = (
         STRING,
         _EVERYWHERE,
         "cache_get",
-        "What all workers share under this key.",
-        ready=False,
+        "The value that all workers share under this key, the default when there is none.",
     ),
     Function(
         "cache_set",
@@ -286,8 +283,8 @@ CALLS = (
         VOID,
         _EVERYWHERE,
         "cache_set",
-        "Shares a value with all workers for a time.",
-        ready=False,
+        "Shares a value with all workers for a time. At most 1024 bytes of UTF-8; of more than "
+        "100,000 keys those go first that would end first.",
     ),
     Function(
         "in_time",

@@ -126,11 +126,9 @@ GLOBAL = (
     Setting("t2", DURATION, "RFC 3261's T2, the longest resend interval.", "4s"),
     *TIMERS,
     _LENGTH,
-    *_later(
-        _SESSION,
-        Setting("lines", LINES, "Lines of the whole server.", "unlimited"),
-        Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
-    ),
+    Setting("lines", LINES, "Lines of the whole server.", "unlimited"),
+    Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
+    *_later(_SESSION),
 )
 
 _CREDENTIALS = (
@@ -195,10 +193,10 @@ GATEWAY_SETTINGS = (
         'When it takes calls: "Mo-Fr 08:00-18:00 Asia/Shanghai"; UTC without a zone.',
         "always",
     ),
+    _CPS,
+    Setting("group", _reference("group"), "The group it belongs to."),
     *_later(
         _SESSION,
-        _CPS,
-        Setting("group", _reference("group"), "The group it belongs to."),
         Setting("clearing", _reference("account"), "The account the vendor's cost goes to."),
         Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
         Setting("protect_delay", DURATION, "After which time it joins."),
@@ -216,6 +214,7 @@ ACCOUNT_SETTINGS = (
     Setting("fee_decimals", DECIMALS, "Decimals of a charge.", "6"),
     Setting("hold_precision", DURATION, "Remainders below it are not billed.", "50ms"),
     _LINES,
+    _CPS,
     *TIMERS,
     _LENGTH,
     *_later(
@@ -223,7 +222,6 @@ ACCOUNT_SETTINGS = (
         Setting("agent", _reference("account"), "The account above it."),
         Setting("balance", DECIMAL, "The opening balance."),
         Setting("overdraft", DECIMAL, "How far below zero the balance may go.", "0"),
-        _CPS,
         Setting(
             "permit",
             _word("net", "local", "national", "international", many=True),
@@ -245,13 +243,18 @@ TRUNK_SETTINGS = (
     Setting("callee_deny", PREFIXES, "Prefixes of callees that are refused.", "none"),
     *_CALLERS,
     Setting("replace_codes", CODE_PAIRS, "Codes to its callers replaced: 503:480.", "none"),
+    _CPS,
+    Setting(
+        "groups",
+        _reference("group", many=True),
+        "The groups of gateways it may use.",
+        "all gateways",
+    ),
     *_later(
         _SESSION,
         *_CREDENTIALS,
-        _CPS,
         Setting("caller_id", _word("from", "pai", "rpid"), "Where the caller is read.", "from"),
         Setting("caller_pool", PREFIXES, "Numbers that stand in for the caller."),
-        Setting("groups", _reference("group", many=True), "The gateway groups it may use."),
     ),
 )
 
@@ -303,14 +306,11 @@ BLOCKS = {
     "group": BlockSchema(
         "group",
         by_name(
-            *_later(
-                _LINES,
-                Setting("reserved_lines", LINES, "Lines kept free.", "0"),
-                _CPS,
-            )
+            _LINES,
+            _CPS,
+            *_later(Setting("reserved_lines", LINES, "Lines kept free.", "0")),
         ),
         "Gateways that share limits.",
         unused=True,
-        ready=False,
     ),
 }

@@ -18,6 +18,7 @@ from router.core.verdicts import End, Next, Target, Verdict, Wait
 from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
+from router.routing.live_view import SharedState
 from router.routing.pricing import bill
 from router.routing.route_runs import make_run
 from router.routing.text_functions import text_of
@@ -35,15 +36,18 @@ class Switch:
     """Routes and objects of one Program, as the core's Policy.
 
     `stopwatch` gives seconds from any fixed point; `log(level, text, **fields)` takes the lines
-    that routes write.
+    that routes write. `live` is what the routes may ask of live state; without one they see
+    nothing in use.
     """
 
     def __init__(
         self, program: Program, config: Config, tally: Tally, stopwatch: Callable[[], float],
-        log: Callable[..., None],
+        log: Callable[..., None], live: SharedState | None = None,
     ) -> None:
         self.program = program
         self.config = config
+        if live is not None:
+            config.live.store = live
         self._meter = HookMeter(tally, stopwatch, log)
         self._routes = {
             (kind, name): make_run(
@@ -176,7 +180,7 @@ def _verdict_or_next(context: Context) -> Verdict:
 
 def build_switch(
     program: Program, config: Config, *, tally: Tally, stopwatch: Callable[[], float],
-    log: Callable[..., None],
+    log: Callable[..., None], live: SharedState | None = None,
 ) -> Switch:
     """The policy of a checked program."""
-    return Switch(program, config, tally, stopwatch, log)
+    return Switch(program, config, tally, stopwatch, log, live)

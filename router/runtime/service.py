@@ -108,7 +108,12 @@ def _worker_equipment(
 
         def make_policy(program: Program, config: Config) -> Policy:
             return build_switch(
-                program, config, tally=birth.tally, stopwatch=time.perf_counter, log=log.line
+                program,
+                config,
+                tally=birth.tally,
+                stopwatch=time.perf_counter,
+                log=log.line,
+                live=store,
             )
 
         image = deployment.read()

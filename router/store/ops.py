@@ -16,6 +16,8 @@ from router.store.records import CallRecord, Cdr, GatewayState
 UNLIMITED = -1
 
 
+MAX_SHARED_BYTES = 1_024
+"""The longest value that can be shared, in UTF-8; longer ones are cut."""
 GROUP = "group:"
 """How the keys of holds begin that a call has along with its gateway, and gives back with it."""
 
@@ -131,6 +133,7 @@ Op: TypeAlias = Admit | Keep | Forget | Rehunt | Save | Finish | Opened | Gatewa
 
 __all__ = [
     "GROUP",
+    "MAX_SHARED_BYTES",
     "UNLIMITED",
     "Admission",
     "Admit",

@@ -18,7 +18,6 @@ import lmdb
 MAX_ENTRIES = 100_000
 MAX_KEY_BYTES = 200
 """A longer key is kept by its hash."""
-MAX_VALUE_BYTES = 1_024
 SWEEP = 4
 """Ended entries taken away at each write: more than one, so that they cannot pile up."""
 

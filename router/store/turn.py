@@ -12,6 +12,7 @@ from router.store.admission import PACE_MS, choose_gateway, paced
 from router.store.errors import StoreError
 from router.store.ops import (
     GROUP,
+    MAX_SHARED_BYTES,
     Admission,
     Admit,
     Candidate,
@@ -34,7 +35,7 @@ from router.store.records import (
     encode_cdr,
     encode_gateway_state,
 )
-from router.store.shared import MAX_VALUE_BYTES, VALUE, SharedDatabases, shared_key, write_shared
+from router.store.shared import VALUE, SharedDatabases, shared_key, write_shared
 from router.store.window import Window
 
 OPENING_SUFFIX = b"+"
@@ -253,7 +254,7 @@ class Turn:
         self._down_until[state.key] = state.down_until_ms
 
     def _remember(self, op: Remember) -> None:
-        value = op.value.encode("utf-8", "surrogateescape")[:MAX_VALUE_BYTES]
+        value = op.value.encode("utf-8", "surrogateescape")[:MAX_SHARED_BYTES]
         databases = SharedDatabases(self._databases.shared, self._databases.shared_until)
         key = shared_key(VALUE, op.key)
         write_shared(self._txn, databases, key, value, op.until_ms, self._now_ms)

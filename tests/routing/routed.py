@@ -71,14 +71,15 @@ class Routed:
         self.seconds = 0.0
         self.step_s = 0.001
         self.meter = HookMeter(self.tally, self.stopwatch, self.log)
+        self.store = MemoryLive()
         self.switch = build_switch(
-            self.program, self.config, tally=self.tally, stopwatch=self.stopwatch, log=self.log
+            self.program, self.config, tally=self.tally, stopwatch=self.stopwatch, log=self.log,
+            live=self.store,
         )
         self.engine = Engine(
             self.switch, listeners=self.config.listeners, slot=0, slots=1, generation=1,
             token=self.token, tally=self.tally, now_ms=T0, timers=TimerDefaults(),
         )
-        self.store = MemoryLive()
         self.caller = self.agent("192.0.2.10", 5060)
         self.behaviours: dict[str, Behaviour] = {}
         self.gateways = {

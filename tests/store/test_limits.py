@@ -12,7 +12,7 @@ from store_samples import NOW_MS
 from router.store import shared
 from router.store.live import LmdbLive
 from router.store.memory import MemoryLive
-from router.store.ops import Remember
+from router.store.ops import MAX_SHARED_BYTES, Remember
 
 
 class TestMemoryLimits(GroupSuite, PaceSuite, SharedSuite):
@@ -78,7 +78,7 @@ def test_a_value_that_is_written_again_keeps_one_place_in_the_order(live: LmdbLi
 
 def test_a_value_that_is_too_long_is_cut(live: LmdbLive) -> None:
     live.commit([Remember("k", "x" * 5_000, NOW_MS + 1)], NOW_MS)
-    assert live.recall("k", NOW_MS) == "x" * shared.MAX_VALUE_BYTES
+    assert live.recall("k", NOW_MS) == "x" * MAX_SHARED_BYTES
 
 
 def test_what_is_shared_is_shared_between_processes_and_read_only(

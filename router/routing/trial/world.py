@@ -95,7 +95,8 @@ class World:
         tally = Tally()
         self.engine = Engine(
             build_switch(
-                ground.program, config, tally=tally, stopwatch=lambda: 0.0, log=self._on_log
+                ground.program, config, tally=tally, stopwatch=lambda: 0.0, log=self._on_log,
+                live=self.store,
             ),
             listeners=ground.listeners, slot=0, slots=1, generation=1, token=self._token,
             tally=tally, now_ms=STARTS_MS, timers=config.timers,

@@ -1,0 +1,63 @@
+"""What routes see of live state: lines in use now, and what all workers share.
+
+A configuration is made before there is a store: it is bound to one in the process that runs it.
+Reads are of what was committed; what the turn in hand has shared is remembered here until then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from router.store.interface import Usage
+from router.store.memory import MemoryLive
+from router.store.ops import Remember
+
+if TYPE_CHECKING:
+    from router.core.engine import Engine
+
+
+class SharedState(Protocol):
+    """The part of a live store that routes may ask."""
+
+    def usage(self, key: str) -> Usage:
+        """In-use and handed of one key."""
+
+    def recall(self, key: str, now_ms: int) -> str | None:
+        """The value shared under a key; None when there is none, or no longer."""
+
+    def permit(self, key: str, n: int, per_ms: int, now_ms: int) -> bool:
+        """Whether this is one of at most n in this time, counting it if it is."""
+
+
+class LiveView:
+    """The live state of one process, as the routes of one configuration see it."""
+
+    __slots__ = ("_ops", "_pending", "store")
+
+    def __init__(self) -> None:
+        self.store: SharedState = MemoryLive()
+        self._ops: object = None
+        self._pending: dict[str, tuple[str, int]] = {}
+
+    def lines_used(self, key: str) -> int:
+        """The lines in use under a key of the store."""
+        return self.store.usage(key).in_use
+
+    def remember(self, engine: Engine, key: str, value: str, until_ms: int) -> None:
+        """Shares a value: the others see it when the turn is committed, this worker at once."""
+        engine.ask(Remember(key, value, until_ms), None)
+        # The engine begins another list when it hands this one out to be committed.
+        if self._ops is not engine.ops:
+            self._ops = engine.ops
+            self._pending = {}
+        self._pending[key] = value, until_ms
+
+    def recall(self, engine: Engine, key: str, now_ms: int) -> str | None:
+        """The value shared under a key, None when there is none."""
+        if self._ops is engine.ops and key in self._pending:
+            value, until_ms = self._pending[key]
+            return value if until_ms > now_ms else None
+        return self.store.recall(key, now_ms)
+
+
+NOTHING_LIVE = LiveView()
