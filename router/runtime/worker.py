@@ -36,8 +36,6 @@ what faults may have left behind."""
 COLLECT_AFTER_RELOAD_MS = 10_000
 """Routes go by themselves when they are done with. The functions of a Python file refer to their
 module, and it to them: only the collector finds those."""
-
-
 YOUNG = 1
 """Python functions and the libraries they use do make cycles: 6 kB for an HTTP request, a gigabyte
 in twenty minutes. Where there are such functions, what is new is looked at every second."""
