@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import socket
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -202,3 +203,31 @@ def test_each_seconds_work_is_done_again_after_it_failed_once(serve: Any) -> Non
     peer.run.wait_for_text("second;", times=3)
     assert peer.run.text().count("fault in the driver") == 1
     assert "ValueError: a fault of ours" in peer.run.text()
+
+
+class Ring:
+    """Refers to itself, as what libraries leave behind does."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.mark.parametrize("hooks", [True, False])
+def test_where_python_functions_run_their_garbage_goes_every_second(
+    serve: Any, hooks: bool
+) -> None:
+    def equip(birth: Birth) -> Equipment:
+        left: list[weakref.ref[Ring]] = []
+        if hooks:
+            birth.tally.hook_duration["hooks.f"].observe(0.1)
+
+        def on_second(now_ms: int) -> None:
+            alive = sum(ring() is not None for ring in left)
+            print(f"{len(left)} left, {alive} alive;", flush=True)
+            left.append(weakref.ref(Ring()))
+
+        return echo.equip(birth)._replace(on_second=on_second)
+
+    peer = serve(1, equip=equip)
+    peer.run.wait_for_text("2 left, ")
+    assert f"2 left, {0 if hooks else 2} alive;" in peer.run.text()
