@@ -101,7 +101,7 @@ def run_code(
         "NetworkSet": NetworkSet,
         "Stop": Stop,
     }
-    for alias, loaded in load_python(imports, surface.python).items():
+    for alias, loaded in load_python(imports, surface.python, texts).items():
         namespace[local_name(alias, surface)] = loaded
     for name, function in surface.functions.items():
         if callable(function.target):

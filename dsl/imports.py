@@ -2,7 +2,7 @@
 
 A file is run once to be checked, and afresh for every load, each time as a module of its own: what
 one load left in its variables is nothing to the next. Modules that lie beside the file are imported
-afresh with it.
+afresh with it, at a load as they were when it was checked.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import importlib
 import itertools
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os.path import abspath, commonpath, dirname, realpath
-from types import ModuleType, TracebackType
+from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, TypeVar
 
+from dsl.modules_beside import ModulesBeside
 from dsl.signatures import Hook, HookSignature, Problem, read_signature
 from dsl.sources import SourceError
 from dsl.surface import PythonSide
@@ -48,19 +49,22 @@ class PythonModule:
     """A Python file that was run.
 
     It is among Python's modules as long as this object lives; `beside` are the paths of the
-    modules that it imported from its own folder. Raises PythonError.
+    modules that it imported from its own folder: from `texts` where they are in it, by their paths.
+    Raises PythonError.
     """
 
     __slots__ = ("_name", "beside", "module")
 
-    def __init__(self, path: str, text: str, alias: str) -> None:
+    def __init__(
+        self, path: str, text: str, alias: str, texts: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._name = f"trunkline_{alias}_{next(_numbers)}"
         module = self.module = ModuleType(self._name)
         module.__file__ = abspath(path)
         sys.modules[self._name] = module
         self.beside: list[str] = []
         try:
-            with _folder_first(dirname(abspath(path)), self.beside), _output_aside():
+            with _folder_first(dirname(abspath(path)), self.beside, texts), _output_aside():
                 exec(compile(text, path, "exec", dont_inherit=True), module.__dict__)
         except SyntaxError as error:
             ours = error.filename == path
@@ -145,8 +149,10 @@ class LoadedPython:
     function that it had when it was checked.
     """
 
-    def __init__(self, file: PythonFile, side: PythonSide) -> None:
-        self._module = PythonModule(file.path, file.text, file.alias)
+    def __init__(
+        self, file: PythonFile, side: PythonSide, texts: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._module = PythonModule(file.path, file.text, file.alias, texts)
         marked = self._module.marked()
         for hook in file.hooks:
             function = marked.get(hook.name)
@@ -157,19 +163,27 @@ class LoadedPython:
             setattr(self, hook.name, side.wrap(hook, function))
 
 
-def load_python(files: Sequence[PythonFile], side: PythonSide | None) -> dict[str, LoadedPython]:
-    """Import checked files afresh; by alias. Raises PythonError."""
+def load_python(
+    files: Sequence[PythonFile],
+    side: PythonSide | None,
+    texts: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, LoadedPython]:
+    """Import checked files afresh, and what lies beside them from `texts`; by alias.
+
+    Raises PythonError.
+    """
     assert side is not None or not files
-    return {file.alias: LoadedPython(file, side) for file in files if side is not None}
+    return {file.alias: LoadedPython(file, side, texts) for file in files if side is not None}
 
 
 # ------------------------------------------------------------------------------- around a run
 
 
 @contextlib.contextmanager
-def _folder_first(folder: str, beside: list[str]) -> Iterator[None]:
+def _folder_first(folder: str, beside: list[str], texts: Mapping[str, str]) -> Iterator[None]:
     """Imports look into the folder first; modules found there are forgotten again afterwards.
 
+    Those whose files are in `texts` are made from there, whatever the disk says by now.
     A folder that Python looks into anyway is left to it.
     """
     folder = realpath(folder)
@@ -178,6 +192,8 @@ def _folder_first(folder: str, beside: list[str]) -> Iterator[None]:
         return
     before = {name.partition(".")[0] for name in sys.modules}
     writes = sys.dont_write_bytecode
+    finder = ModulesBeside(folder, texts)
+    sys.meta_path.insert(0, finder)
     sys.path.insert(0, folder)
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
@@ -186,6 +202,7 @@ def _folder_first(folder: str, beside: list[str]) -> Iterator[None]:
     finally:
         sys.dont_write_bytecode = writes
         with contextlib.suppress(ValueError):
+            sys.meta_path.remove(finder)
             sys.path.remove(folder)
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
