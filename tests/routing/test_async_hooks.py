@@ -423,3 +423,19 @@ def test_the_shown_code_awaits() -> None:
     assert "async def request_route(c):" in source
     assert "c.callee = await hooks.lookup(c, c.callee)" in source
     assert f"# hooks: {FOLDER}/hooks.py" in source
+
+
+def test_one_that_had_to_be_broken_off_is_a_fault_of_its_own_kind() -> None:
+    world = hooked(
+        "from router.routing.hook_errors import Stuck\n"
+        "@routes\nasync def lookup(n: str) -> str:\n    await Pause()\n    raise Stuck\n",
+        CALLS,
+    )
+    loop = Loop(world)
+    call = place(world)
+    loop.step()
+    loop.step()
+    world.network.run_for(100)
+    assert call.status == 500
+    assert "did not return and was broken off at /etc/trunkline/hooks.py" in world.traces[0]
+    assert world.tally.hook_errors["hooks.lookup", "stuck"] == 1

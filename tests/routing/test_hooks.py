@@ -500,3 +500,28 @@ def test_a_quick_function_is_timed_and_nothing_is_said() -> None:
     assert world.lines == []
     assert world.tally.slow_hooks == {"hooks.quick": 0}
     assert world.tally.slow_routes == {"request_route": 0}
+
+
+def test_one_that_had_to_be_broken_off_is_a_fault_of_its_own_kind() -> None:
+    world = before_call(
+        "from router.routing.hook_errors import Stuck\n"
+        "@routes\ndef endless() -> None:\n"
+        "    try:\n        raise Stuck\n    except Exception:\n        pass\n",
+        "hooks.endless();",
+    )
+    assert world.place("8613800").status == 500
+    assert fault(world).endswith(
+        "hooks.endless, called at /etc/trunkline/routes.cfg:9, did not return and was broken off "
+        f"at /etc/trunkline/hooks.py:{LINES + 5}"
+    )
+    assert world.tally.hook_errors["hooks.endless", "stuck"] == 1
+
+
+def test_whether_a_call_is_only_tried_can_be_seen() -> None:
+    world = before_call(
+        "@routes\ndef look(call: Call) -> None: KEPT.append(call.is_test)\n", "hooks.look();"
+    )
+    world.place("8613800")
+    world.config.is_test = True
+    world.place("8613800")
+    assert kept(world) == [False, True]
