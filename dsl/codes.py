@@ -82,6 +82,7 @@ TYPES = (
     "no-effect",
     "not-assignable",
     "not-constant",
+    "metric-labels",
     "out-of-range",
     "empty-range",
     "division-by-zero",

@@ -150,6 +150,9 @@ class ExpressionGenerator:
         else:
             callee = self.context(function.target, node.name_span)
         call = self.call(callee, self._places(node, function), node.span)
+        if function.labels:
+            call.args += self._labels(node, function)
+            return call
         keyword_only = {one.name for one in function.parameters if one.keyword_only}
         call.keywords = [
             self._put(python.keyword(argument.name, self.expression(argument.value)), argument.span)
@@ -181,16 +184,37 @@ class ExpressionGenerator:
         parameters = [one for one in function.parameters if not one.keyword_only]
         given: dict[str, ast.Expression] = {}
         free = iter(parameters)
+        more: list[ast.Expression] = []
+        known = {one.name for one in parameters}
         for argument in node.arguments:
-            given[argument.name or next(free).name] = argument.value
+            if argument.name:
+                if argument.name in known:
+                    given[argument.name] = argument.value
+                continue
+            parameter = next(free, None)
+            if parameter is None:
+                more.append(argument.value)
+            else:
+                given[parameter.name] = argument.value
         while parameters and parameters[-1].name not in given:
             parameters.pop()
-        return [
+        made = [
             self.expression(given[one.name])
             if one.name in given
             else self.constant(one.default, node.span)
             for one in parameters
         ]
+        return made + [self.expression(value) for value in more]
+
+    def _labels(self, node: ast.Call, function: Function) -> list[python.expr]:
+        """The names of a metric's labels as one constant, and their values in the same order."""
+        known = {one.name for one in function.parameters}
+        labels = [one for one in node.arguments if one.name and one.name not in known]
+        if not labels:
+            return []
+        labels.sort(key=lambda one: one.name)
+        names = self.constant(tuple(one.name for one in labels), node.span)
+        return [names, *(self.expression(one.value) for one in labels)]
 
     def _list(self, node: ast.ListOf) -> python.expr:
         if node.type.element == NETWORK:

@@ -8,6 +8,7 @@ sentence.
 How generated code reaches what the table names, `c` being the context that routing hands in:
 
     function   target str            c.<target>(positional …, keyword=…)
+               with labels           c.<target>(positional …, (label names), label values …)
                target callable       <name>(…), the callable put into the module under its name
     fact       $rU, $callee          c.callee                read
                $rU = "86" + $rU;     c.callee = …            assigned, where `assignable` allows it
@@ -76,6 +77,8 @@ class Parameter:
     """the kind of value (see ValueType) that a string written out has to be"""
     refers: str = ""
     """the kind of block that a string written out has to name"""
+    many: bool = False
+    """whether it, the last one, may be given several times"""
 
     @property
     def required(self) -> bool:
@@ -100,6 +103,8 @@ class Function:
     terminal: bool = False
     bare_kinds: frozenset[str] | None = None
     ready: bool = True
+    labels: tuple[Type, ...] = ()
+    """the types of further arguments of any name: labels of a metric"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +163,9 @@ class ValueType:
 
     `name` is one of: string, int, bool, decimal, duration, network, address (of a peer), listener
     (with its transport), endpoint (of ours, TCP), codes, code_pair, prefix, rules, times, zone,
-    lengths, date, word, reference, count. A `word` is one of `choices`; a `reference` is the name
-    of a block of the kind `refers`; a `count` is an int or one of `choices`. Where `many` is set
-    the value is a list, written with commas.
+    uri, metric, lengths, date, word, reference, count. A `word` is one of `choices`; a `reference`
+    is the name of a block of the kind `refers`; a `count` is an int or one of `choices`. Where
+    `many` is set the value is a list, written with commas.
     """
 
     name: str
@@ -291,10 +296,20 @@ def parameter(
     ready: bool = True,
     reads: str = "",
     refers: str = "",
+    many: bool = False,
 ) -> Parameter:
     """A parameter that takes any of the types; a string if none is named."""
     return Parameter(
-        name, types or (STRING,), default, keyword_only, minimum, maximum, ready, reads, refers
+        name,
+        types or (STRING,),
+        default,
+        keyword_only,
+        minimum,
+        maximum,
+        ready,
+        reads,
+        refers,
+        many,
     )
 
 

@@ -54,6 +54,14 @@ class ExpectReply(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectMetric(Step):
+    """`expect metric "name" INT`: how often routes have counted it, all labels together."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExpectEnd(Step):
     """`expect end REASON …`: how the call ends; None: not looked at."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsl import ast
+from dsl.check.metrics import check_labels
 from dsl.check.report import article, did_you_mean
 from dsl.check.values import read_value
 from dsl.literals import LiteralError
@@ -174,21 +175,25 @@ class CallChecker:
         by_place = [one for one in function.parameters if not one.keyword_only]
         by_name = {one.name: one for one in function.parameters}
         given: dict[str, ast.Argument] = {}
+        labels: list[tuple[ast.Argument, Type]] = []
         place = 0
         for argument in node.arguments:
             if argument.name:
                 parameter = by_name.get(argument.name)
+                if parameter is None and function.labels:
+                    labels.append((argument, self._checker.value(argument.value)))
+                    continue
                 if parameter is None:
                     self._unknown_argument(argument, function)
                     continue
             elif place < len(by_place):
                 parameter = by_place[place]
-                place += 1
+                place += not parameter.many
             else:
                 self._too_many(argument, function, by_place)
                 self._loose(argument.value)
                 continue
-            if parameter.name in given:
+            if parameter.name in given and not parameter.many:
                 self._report.add(
                     "duplicate-argument", argument.span, f"`{parameter.name}` is given twice"
                 )
@@ -206,6 +211,8 @@ class CallChecker:
             )
 
         self._check_group(given)
+        if function.labels:
+            check_labels(self._world, node, labels, function)
 
     def _check_group(self, given: dict[str, ast.Argument]) -> None:
         """A group that is written out has to be in the regex that is written out with it."""
@@ -354,7 +361,7 @@ def signature(function: Function) -> str:
     parts = []
     for one in function.parameters:
         if one.required:
-            parts.append(one.name)
+            parts.append(f"{one.name}, …" if one.many else one.name)
         elif one.default in ("", None) or one.keyword_only:
             parts.append(f"{one.name} = …")
         else:

@@ -66,7 +66,7 @@ def check_unit(
     check_rewriting(blocks, report)
     check_references(surface, declarations.blocks, settings_checker.references, report)
     tables = read_tables(unit, blocks, surface, files, report)
-    trials = TrialChecker(surface, blocks, report).check(
+    trials = TrialChecker(surface, blocks, world.metrics, report).check(
         [item for item in unit.items if isinstance(item, ast.Test)], _identifying(routes)
     )
     findings = in_order(report.findings)

@@ -20,6 +20,7 @@ from dsl.trials import (
     Cancels,
     ExpectEnd,
     ExpectGateway,
+    ExpectMetric,
     ExpectReply,
     GatewayActs,
     HangsUp,
@@ -37,6 +38,7 @@ INVITE = (
 EXPECT = "what can be expected: gateway, reply, end, phone, metric"
 EXPECT_GATEWAY = 'write `expect gateway NAME [callee "…"] [caller "…"] [header "Name: value"]`'
 EXPECT_REPLY = "write `expect reply CODE`"
+EXPECT_METRIC = 'write `expect metric "name" INT`'
 EXPECT_END = "write `expect end REASON [charge 0.12] [cost 0.10] [duration 65s]`"
 GATEWAY = (
     "a gateway `replies CODE`, `rings`, `answers` (all with `after T` if need be), "
@@ -60,7 +62,7 @@ STATEMENTS = (
     "now",
 )
 _LATER = ("register", "phone", "account")
-_LATER_EXPECTED = ("phone", "metric")
+_LATER_EXPECTED = ("phone",)
 
 CALLER_BY_DEFAULT = "1000"
 CALLEE_BY_DEFAULT = "1001"
@@ -68,6 +70,7 @@ CALLEE_BY_DEFAULT = "1001"
 _ADDRESS = ValueType("address")
 _DECIMAL = ValueType("decimal")
 _DURATION = ValueType("duration")
+_COUNT = ValueType("int", minimum=0)
 _END_REASON = enumeration_type("end reason")
 _CODEC = enumeration_type("codec")
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -77,11 +80,21 @@ _Make = Callable[[Position, str], Step]
 
 
 class StatementReader:
-    """Reads the statements of test blocks; `gateways` are those that are declared."""
+    """Reads the statements of test blocks.
 
-    def __init__(self, surface: Surface, gateways: Mapping[str, object], report: Report) -> None:
+    `gateways` are those that are declared, `metrics` those that routes count.
+    """
+
+    def __init__(
+        self,
+        surface: Surface,
+        gateways: Mapping[str, object],
+        metrics: Mapping[str, object],
+        report: Report,
+    ) -> None:
         self._surface = surface
         self._gateways = gateways
+        self._metrics = metrics
         self._report = report
         self._heads: dict[str, Callable[[Words], _Make]] = {
             "invite": self._invite,
@@ -230,6 +243,7 @@ class StatementReader:
             "gateway": self._expect_gateway,
             "reply": self._expect_reply,
             "end": self._expect_end,
+            "metric": self._expect_metric,
         }
         if what.text not in readers:
             raise words.fail(
@@ -265,6 +279,20 @@ class StatementReader:
         words.form = EXPECT_REPLY
         status = words.status(100, 699)
         return lambda position, text: ExpectReply(position, text, status)
+
+    def _expect_metric(self, words: Words) -> _Make:
+        words.form = EXPECT_METRIC
+        found = words.string("the name of a metric")
+        name = found.text
+        if name not in self._metrics:
+            raise words.fail(
+                "unknown-name",
+                found.span,
+                f"no route counts a metric `{name}`",
+                did_you_mean(name, self._metrics),
+            )
+        count = words.value("a whole number", _COUNT)
+        return lambda position, text: ExpectMetric(position, text, name, count)
 
     def _expect_end(self, words: Words) -> _Make:
         words.form = EXPECT_END

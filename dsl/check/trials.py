@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dsl import ast
 from dsl.check.report import Report, link
 from dsl.check.settings import CheckedBlock
@@ -12,6 +14,7 @@ from dsl.surface import Surface
 from dsl.trials import (
     ExpectEnd,
     ExpectGateway,
+    ExpectMetric,
     ExpectReply,
     GatewayActs,
     Invite,
@@ -23,7 +26,7 @@ from dsl.trials import (
 )
 
 _EXPECTATIONS = (ExpectGateway, ExpectReply, ExpectEnd)
-_WITHOUT_A_CALL = (Invite, SetClock, SetHealth, Wait)
+_WITHOUT_A_CALL = (Invite, SetClock, SetHealth, Wait, ExpectMetric)
 _REACHES_A_GATEWAY = (ExpectGateway, GatewayActs)
 
 
@@ -31,12 +34,18 @@ _Read = tuple[Step, ast.Span]
 
 
 class TrialChecker:
-    """Checks test blocks against what is declared."""
+    """Checks test blocks against what is declared, and the metrics that routes count."""
 
-    def __init__(self, surface: Surface, blocks: list[CheckedBlock], report: Report) -> None:
+    def __init__(
+        self,
+        surface: Surface,
+        blocks: list[CheckedBlock],
+        metrics: Mapping[str, object],
+        report: Report,
+    ) -> None:
         gateways = {one.node.name: one for one in blocks if one.node.kind == "gateway"}
         self._report = report
-        self._reader = StatementReader(surface, gateways, report)
+        self._reader = StatementReader(surface, gateways, metrics, report)
         self._accounts = [block for block in blocks if block.node.kind == "account"]
 
     def check(self, nodes: list[ast.Test], identifying: bool) -> list[Trial]:

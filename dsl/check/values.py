@@ -22,10 +22,12 @@ _PREFIX = re.compile(r"\+?[0-9*#]+")
 _INT = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
+_URI = re.compile(r"(sips?|tel):[^\s<>\"]+")
+_METRIC = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 
-_QUOTED = frozenset({"string", "rules", "times", "zone", "prefix", "date"})
+_QUOTED = frozenset({"string", "rules", "times", "zone", "uri", "metric", "prefix", "date"})
 """kinds of value that may stand in quotes"""
 
 
@@ -76,6 +78,24 @@ def _times(text: str, quoted: bool, kind: ValueType) -> str:
 
 def _zone(text: str, quoted: bool, kind: ValueType) -> str:
     zone_named(text)
+    return text
+
+
+def _uri(text: str, quoted: bool, kind: ValueType) -> str:
+    if _URI.fullmatch(text) is None:
+        help = f'did you mean "sip:{text}"?' if "@" in text and ":" not in text else ""
+        raise _bad(f"`{text}` is no SIP address", help or "write sip:1000@192.0.2.9")
+    return text
+
+
+def _metric(text: str, quoted: bool, kind: ValueType) -> str:
+    if _METRIC.fullmatch(text) is None:
+        raise _bad(
+            f"`{text}` is no name of a metric",
+            "it is small letters, digits and `_`, begins with a letter, and has 48 at most",
+        )
+    if text.endswith("_total"):
+        raise _bad(f"`{text}` ends in `_total`, which is added by itself")
     return text
 
 
@@ -282,6 +302,8 @@ _READERS: dict[str, Callable[[str, bool, ValueType], Any]] = {
     "times": _times,
     "zone": _zone,
     "code_pair": _code_pair,
+    "uri": _uri,
+    "metric": _metric,
     "prefix": _prefix,
     "int": _int,
     "count": _count,

@@ -21,6 +21,14 @@ class Variable:
 
 
 @dataclass(slots=True)
+class Metric:
+    """A metric of the script's own, as it was counted first."""
+
+    labels: tuple[str, ...]
+    span: ast.Span
+
+
+@dataclass(slots=True)
 class World:
     """The table, what is declared, and where findings go.
 
@@ -33,5 +41,6 @@ class World:
     report: Report
     declarations: Declarations
     variables: dict[str, Variable] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
     collecting: bool = False
     guessing: bool = False

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from router.runtime.metrics import MAX_GATEWAYS
-from router.runtime.metrics_catalogue import CATALOGUE, OTHER, PREFIX
+from router.runtime.metrics_catalogue import CATALOGUE, OTHER, PREFIX, SCRIPT
 from router.runtime.reload_report import APPLIED, FAILED, REFUSED
 from router.store.errors import StoreError
 from router.store.interface import Usage
@@ -24,6 +24,7 @@ from router.store.records import GatewayState
 
 GATEWAY_KEY: Final = "gateway:"
 HEARTBEAT_MAX_AGE_MS: Final = 5_000
+SCRIPT_HELP: Final = "Counted by a route of routes.cfg: count(...)."
 
 
 class LiveReader(Protocol):
@@ -55,7 +56,7 @@ def _as_started() -> Running | None:
 
 
 class Scrape:
-    """A prometheus_client collector: every metric of the catalogue, in its order.
+    """A prometheus_client collector: every metric of the catalogue, then those that routes count.
 
     `gateways` are (name, lines) with -1 lines for no limit; they and the hash hold until `running`
     tells others. `open_live` gives the live store, and is asked again after it failed. A live store
@@ -116,6 +117,10 @@ class Scrape:
         self._add_live(families)
         for metric in CATALOGUE:
             yield families[PREFIX + metric.name]
+        for name in sorted(families):
+            if name.startswith(PREFIX + SCRIPT):
+                families[name].documentation = SCRIPT_HELP
+                yield families[name]
 
     def _add_unused_gateways(self, attempts: Family) -> None:
         """A gateway without attempts counts 0: a rate needs a value before the first attempt."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from typing import NamedTuple
 
 CALL_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 POST_DIAL_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
@@ -52,6 +53,20 @@ def _hook() -> Histogram:
     return Histogram(HOOK_SECONDS)
 
 
+class ScriptMetric(NamedTuple):
+    """A metric that a route counts: its name and its labels, in order."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+Series = tuple[ScriptMetric, tuple[str, ...]]
+MAX_SERIES = 200
+"""Most sets of label values of one metric of a route's own; further ones count as OTHER."""
+MAX_LABEL = 64
+OTHER = "other"
+
+
 class Tally:
     """Everything a worker has counted since it started.
 
@@ -63,6 +78,7 @@ class Tally:
         "attempts",
         "call_duration",
         "calls",
+        "counted",
         "hook_duration",
         "hook_errors",
         "parse_errors",
@@ -72,6 +88,7 @@ class Tally:
         "retransmissions",
         "route_duration",
         "route_errors",
+        "series",
         "slow_hooks",
         "slow_routes",
         "strays",
@@ -86,6 +103,10 @@ class Tally:
         """(method, "in" or "out") → SIP requests, resends not counted"""
         self.responses: dict[tuple[str, int, str], int] = defaultdict(int)
         """(method, status, "in" or "out") → SIP responses, resends not counted"""
+        self.counted: dict[Series, int] = {}
+        """a metric of a route's own with its labels' values → times it was counted"""
+        self.series: dict[ScriptMetric, int] = defaultdict(int)
+        """a metric of a route's own → its sets of label values so far"""
         self.retransmissions = 0
         self.parse_errors = 0
         self.route_errors = 0
@@ -104,3 +125,19 @@ class Tally:
         """(Python function, why) → calls that failed"""
         self.slow_hooks: dict[str, int] = defaultdict(int)
         """Python function → times it held up its worker for more than 50 ms"""
+
+    def count(self, metric: ScriptMetric, values: tuple[str, ...]) -> None:
+        """Counts one more of a route's own metric; label values are cut, and bounded in number."""
+        counted = self.counted
+        series = metric, values
+        before = counted.get(series)
+        if before is None:
+            values = tuple(value[:MAX_LABEL] for value in values)
+            if (metric, values) not in counted:
+                if self.series[metric] >= MAX_SERIES:
+                    values = (OTHER,) * len(values)
+                else:
+                    self.series[metric] += 1
+            series = metric, values
+            before = counted.get(series, 0)
+        counted[series] = before + 1

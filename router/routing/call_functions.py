@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from router.core.tally import ScriptMetric
 from router.routing.hours import hours_of
 from router.routing.rewrite import rewriting_of
 from router.routing.selection import NO_CANDIDATES
+from router.routing.text_functions import text_of
 from router.store.ops import MAX_SHARED_BYTES
 
 if TYPE_CHECKING:
@@ -78,6 +80,11 @@ class CallFunctions:
         """True for the first n of a key within `per` ms, over all workers."""
         text = key if isinstance(key, str) else getattr(key, "key", None) or str(key)
         return self.config.live.store.permit(text, n, max(per, 1), self.now_ms)
+
+    def count(self, name: str, labels: tuple[str, ...] = (), *values: object) -> None:
+        """Counts one more in a metric of the script's own."""
+        texts = tuple(value if isinstance(value, str) else text_of(value) for value in values)
+        self.engine.tally.count(ScriptMetric(name, labels), texts)
 
     def group_of(self, name: str) -> list[Gateway]:
         """The gateways of a group, none when there is no such group."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MAX_STEPS = 10_000
 NEXT: Verdict = Next()
 DROP: Verdict = Drop()
+_NOT_IN_URI = str.maketrans({char: f"%{ord(char):02X}" for char in '<>" '})
 
 
 class TooManySteps(Exception):
@@ -193,6 +194,17 @@ class Context(Facts, CallFunctions):
         """Stays silent."""
         self.verdict = DROP
 
+    def redirect(self, *uris: str) -> None:
+        """Answers 302 with these addresses, the first one preferred."""
+        call = self.call
+        if call is not None:
+            call.cdr.decision.append(f"redirected to {', '.join(map(one_line, uris))}")
+        contacts = []
+        for at, uri in enumerate(uris):
+            preference = f";q={max(1000 - 100 * at, 1) / 1000:.3f}" if len(uris) > 1 else ""
+            contacts.append(f"Contact: <{_address_of(uri)}>{preference}\r\n")
+        self.verdict = Respond(302, "", "".join(contacts))
+
     def next(self) -> None:
         """The next candidate, or the last one's reason."""
         self.verdict = NEXT
@@ -313,3 +325,9 @@ def _without(lines: str, key: str) -> str:
         for line in lines.splitlines(keepends=True)
         if canonical(line.partition(":")[0].strip()) != key
     )
+
+
+def _address_of(uri: str) -> str:
+    """The URI as it may stand between < and >, with a scheme."""
+    uri = one_line(uri).strip().translate(_NOT_IN_URI)
+    return uri if uri.lower().startswith(("sip:", "sips:", "tel:")) else f"sip:{uri}"

@@ -128,13 +128,13 @@ ACTIONS = (
     ),
     Function(
         "redirect",
-        (parameter("uri"),),
+        (parameter("uri", reads="uri", many=True),),
         VOID,
         _REQUEST,
         "redirect",
-        "Answers 302 with this Contact.",
+        "Answers 302 with these addresses as Contact, the first one preferred. Of an INVITE the "
+        "call ends with the reason ScriptRejected.",
         terminal=True,
-        ready=False,
     ),
 )
 
@@ -285,6 +285,17 @@ CALLS = (
         "cache_set",
         "Shares a value with all workers for a time. At most 1024 bytes of UTF-8; of more than "
         "100,000 keys those go first that would end first.",
+    ),
+    Function(
+        "count",
+        (parameter("name", reads="metric"),),
+        VOID,
+        _EVERYWHERE,
+        "count",
+        "Counts one more in a metric of your own, trunkline_script_NAME_total, with up to 5 labels "
+        "(`account = $account.id`): the same ones wherever it is counted. Each worker keeps 200 "
+        "sets of values of a metric apart; what comes after them is `other`.",
+        labels=(STRING, INT, BOOL),
     ),
     Function(
         "in_time",

@@ -19,12 +19,13 @@ from typing import Any, Final
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.utils import floatToGoString
 
-from router.core.tally import Histogram, Tally
+from router.core.tally import Histogram, Series, Tally
 from router.runtime.metrics_catalogue import (
     BY_NAME,
     NO_GATEWAY,
     OTHER,
     PREFIX,
+    SCRIPT,
     Labels,
     Metric,
 )
@@ -254,6 +255,32 @@ def _code(status: int) -> str:
     return str(status) if 100 <= status <= 699 else OTHER
 
 
+class _ScriptCounters:
+    """The metrics that routes count by themselves, each a counter of its own."""
+
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._values: dict[Series, _Value] = {}
+        self._carried: dict[Series, int] = {}
+
+    def carry(self, counted: Mapping[Series, int]) -> None:
+        carried = self._carried
+        for series, count in counted.items():
+            before = carried.get(series)
+            if count != before:
+                value = self._values.get(series) or self._open(series)
+                value.add(count - (before or 0))
+                carried[series] = count
+
+    def _open(self, series: Series) -> _Value:
+        (name, labels), values = series
+        metric = Metric(SCRIPT + name, "counter", labels, "")
+        # A peer's bytes may stand in a value, and the file is UTF-8.
+        texts = tuple(text.encode("utf-8", "backslashreplace").decode() for text in values)
+        value = self._values[series] = self._file.value(metric, "_total", labels, texts)
+        return value
+
+
 def _unlabelled(_: Any) -> Labels:
     return ()
 
@@ -275,6 +302,7 @@ class MetricsFlusher:
         counters = _File(directory, "counter", slot)
         histograms = _File(directory, "histogram", slot)
         self._files = (counters, histograms)
+        self._script = _ScriptCounters(counters)
         self._retransmissions = _Counter(counters, "sip_retransmissions", _unlabelled)
         self._parse_errors = _Counter(counters, "sip_parse_errors", _unlabelled)
         self._route_errors = _Counter(counters, "route_errors", _unlabelled)
@@ -320,6 +348,7 @@ class MetricsFlusher:
             self._resting_until_ms = now_ms + self.RETRY_MS
 
     def _carry(self, tally: Tally) -> None:
+        self._script.carry(tally.counted)
         self._retransmissions.carry({"": tally.retransmissions})
         self._parse_errors.carry({"": tally.parse_errors})
         self._route_errors.carry({"": tally.route_errors})

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 PREFIX: Final = "trunkline_"
+SCRIPT: Final = "script_"
+"""How the names of what routes count by themselves go on: trunkline_script_NAME_total."""
 OTHER: Final = "other"
 """The label value for everything beyond a cap, or unknown."""
 NO_GATEWAY: Final = "none"

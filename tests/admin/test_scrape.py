@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from router.admin import scrape as scrape_module
 from router.admin.scrape import Scrape
+from router.core.tally import ScriptMetric, Tally
+from router.runtime.metrics import MetricsFlusher
 from router.runtime.metrics_catalogue import CATALOGUE, PREFIX
 from router.store.errors import StoreError
 
@@ -140,3 +142,20 @@ def test_promtool_finds_nothing_to_complain_about(scrape: Scrape) -> None:
         [tool, "check", "metrics"], input=generate_latest(scrape), capture_output=True, timeout=30
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_what_routes_count_comes_last_under_its_own_name(
+    scrape: Scrape, directory: Path
+) -> None:
+    flusher, tally = MetricsFlusher(directory, 0), Tally()
+    for metric in ("zebra", "calls"):
+        tally.count(ScriptMetric(metric, ("account",)), ('a"\\\nb',))
+    flusher.flush(tally, 1_000)
+    flusher.close()
+    assert value(scrape, "script_calls_total", account='a"\\\nb') == 1
+    names = [family.name for family in scrape.collect()]
+    assert names[-2:] == [PREFIX + "script_calls", PREFIX + "script_zebra"]
+    text = generate_latest(scrape).decode()
+    assert "# HELP trunkline_script_calls_total Counted by a route of routes.cfg" in text
+    assert "# TYPE trunkline_script_calls_total counter" in text
+    list(parse_openmetrics(generate_openmetrics(scrape).decode()))

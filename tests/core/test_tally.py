@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import random
 
-from router.core.tally import POST_DIAL_SECONDS, Histogram, Tally
+from router.core.tally import (
+    MAX_LABEL,
+    MAX_SERIES,
+    OTHER,
+    POST_DIAL_SECONDS,
+    Histogram,
+    ScriptMetric,
+    Tally,
+)
 
 
 def test_an_observation_on_a_bound_belongs_to_that_bound() -> None:
@@ -54,3 +62,33 @@ def test_the_bounds_of_every_histogram_rise() -> None:
     for histogram in (tally.call_duration, tally.pdd["a"], tally.route_duration["a"]):
         assert list(histogram.bounds) == sorted(set(histogram.bounds))
         assert len(histogram.counts) == len(histogram.bounds) + 1
+
+
+def test_a_routes_metric_is_counted_by_its_labels_values() -> None:
+    tally, metric = Tally(), ScriptMetric("calls", ("account",))
+    for account in ("acme", "other", "acme"):
+        tally.count(metric, (account,))
+    tally.count(ScriptMetric("plain", ()), ())
+    assert tally.counted == {
+        (metric, ("acme",)): 2, (metric, ("other",)): 1, (ScriptMetric("plain", ()), ()): 1,
+    }
+
+
+def test_a_routes_metric_has_a_bounded_number_of_series() -> None:
+    tally, metric = Tally(), ScriptMetric("calls", ("a", "b"))
+    for number in range(MAX_SERIES + 50):
+        tally.count(metric, (str(number), "x"))
+    tally.count(metric, ("0", "x"))
+    tally.count(ScriptMetric("other", ()), ())
+    assert tally.counted[metric, (OTHER, OTHER)] == 50
+    assert tally.counted[metric, ("0", "x")] == 2
+    assert len(tally.counted) == MAX_SERIES + 2
+    assert sum(tally.counted.values()) == MAX_SERIES + 52
+
+
+def test_a_long_label_value_is_cut_and_counts_as_one() -> None:
+    tally, metric = Tally(), ScriptMetric("calls", ("a",))
+    for end in "xyz":
+        tally.count(metric, ("v" * MAX_LABEL + end,))
+    assert tally.counted == {(metric, ("v" * MAX_LABEL,)): 3}
+    assert tally.series[metric] == 1

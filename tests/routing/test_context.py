@@ -453,3 +453,53 @@ def test_a_loop_without_end_is_stopped(context: Context) -> None:
         context.step()
     with pytest.raises(TooManySteps, match="loop"):
         context.step()
+
+
+# -- redirection and metrics ----------------------------------------------------------------------
+
+
+def refusal(world: Routed) -> Any:
+    """The response that the caller got."""
+    (sent,) = [
+        parse_message(wire.data)
+        for wire in world.network.wires
+        if wire.data.startswith(b"SIP/2.0 3")
+    ]
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("uris", "contacts"),
+    [
+        ('"sip:1@192.0.2.1"', ["<sip:1@192.0.2.1>"]),
+        ('"sip:1@192.0.2.1", "tel:+861"', ["<sip:1@192.0.2.1>;q=1.000", "<tel:+861>;q=0.900"]),
+        ('$hdr(X-To) + "@192.0.2.1"', ["<sip:a%20b%3Ec%3C@192.0.2.1>"]),
+    ],
+)
+def test_a_call_is_redirected(uris: str, contacts: list[str]) -> None:
+    world = Routed(GATEWAYS + f"request_route {{ redirect({uris}); }}")
+    world.network._record = True
+    call = world.place("8613800", extra="X-To: a b>c<\r\n")
+    assert call.status == 302
+    assert refusal(world).get_all("contact") == contacts
+    assert (world.cdr.end_reason, world.cdr.sip_code) == ("ScriptRejected", 302)
+    assert world.cdr.decision[0].startswith("redirected to ")
+
+
+def test_any_other_request_is_redirected_too(context: Context) -> None:
+    context.redirect("sip:1@192.0.2.1", "2@192.0.2.2")
+    verdict = context.verdict
+    assert isinstance(verdict, Respond)
+    assert (verdict.status, verdict.extra.count("Contact: <sip:")) == (302, 2)
+
+
+def test_routes_count_what_they_like() -> None:
+    world = routed(
+        'count("plain"); count("calls", trunk = $trunk.id, code = 7, vip = true);'
+        'count("calls", vip = true, code = 7, trunk = $trunk.id);'
+    )
+    world.place("8613800")
+    assert world.tally.counted == {
+        (("plain", ()), ()): 1,
+        (("calls", ("code", "trunk", "vip")), ("7", "office", "true")): 2,
+    }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from router.core.tally import Tally
+from router.core.tally import ScriptMetric, Tally
 from router.runtime import metrics
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
 
@@ -246,3 +246,25 @@ def test_a_fresh_start_begins_at_zero(directory: Path) -> None:
 def test_a_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         MetricsFlusher(tmp_path / "nowhere", 0)
+
+
+def test_what_routes_count_is_a_metric_of_its_own_name(directory: Path) -> None:
+    flushers = [MetricsFlusher(directory, slot) for slot in (0, 1)]
+    for flusher in flushers:
+        tally = Tally()
+        tally.count(ScriptMetric("premium", ("account", "kind")), ("acme", "a\udcff\n"))
+        flusher.flush(tally, 1_000)
+        tally.count(ScriptMetric("premium", ("account", "kind")), ("acme", "a\udcff\n"))
+        tally.count(ScriptMetric("plain", ()), ())
+        flusher.flush(tally, 2_000)
+    assert one(directory, "script_premium_total", account="acme", kind="a\\udcff\n") == 4
+    assert one(directory, "script_plain_total") == 2
+
+
+def test_a_successor_goes_on_with_what_routes_counted(directory: Path) -> None:
+    for _ in range(2):
+        flusher, tally = MetricsFlusher(directory, 0), Tally()
+        tally.count(ScriptMetric("premium", ("account",)), ("acme",))
+        flusher.flush(tally, 1_000)
+        flusher.close()
+    assert one(directory, "script_premium_total", account="acme") == 2

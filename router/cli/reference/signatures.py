@@ -55,6 +55,8 @@ def function_signature(function: Function, title: str = "") -> str:
     if function.name in _WITHOUT_PARENTHESES:
         return f"{title};"
     parameters = [parameter_text(one) for one in function.parameters]
+    if function.labels:
+        parameters.append(f"LABEL = {' | '.join(map(type_text, function.labels))}, …")
     returns = "" if function.returns == VOID else f" → {function.returns}"
     line = f"{title}({', '.join(parameters)}){returns}"
     if len(line) <= _MAX_COLUMNS:
@@ -66,7 +68,8 @@ def function_signature(function: Function, title: str = "") -> str:
 def parameter_text(parameter: Parameter) -> str:
     """`code: int`, `reason: string = ""`."""
     types = " | ".join(map(type_text, parameter.types))
-    return f"{parameter.name}: {types}{_default(parameter)}"
+    more = ", …" if parameter.many else ""
+    return f"{parameter.name}: {types}{_default(parameter)}{more}"
 
 
 def type_text(type_: Type) -> str:

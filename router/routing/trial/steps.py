@@ -17,6 +17,7 @@ from dsl.trials import (
     Cancels,
     ExpectEnd,
     ExpectGateway,
+    ExpectMetric,
     ExpectReply,
     GatewayActs,
     HangsUp,
@@ -48,6 +49,7 @@ class Player:
             ExpectGateway: self._expect_gateway,
             ExpectReply: self._expect_reply,
             ExpectEnd: self._expect_end,
+            ExpectMetric: self._expect_metric,
             GatewayActs: self._gateway_acts,
             Cancels: self._cancels,
             HangsUp: self._hangs_up,
@@ -110,6 +112,13 @@ class Player:
 
         world.wait_for(lambda: first() is not None or not world.hunting)
         return first()
+
+    def _expect_metric(self, step: ExpectMetric) -> None:
+        self.world.settle()
+        counted = self.world.engine.tally.counted
+        count = sum(times for (metric, _), times in counted.items() if metric.name == step.name)
+        if count != step.count:
+            raise Unmet(f"the metric {step.name} to be {step.count}", f"it is {count}")
 
     def _expect_reply(self, step: ExpectReply) -> None:
         call = self._placed()

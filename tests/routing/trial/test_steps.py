@@ -273,3 +273,22 @@ def test_calls_that_never_come_to_rest_are_given_up(monkeypatch: pytest.MonkeyPa
     assert sentence(f"{CALL} gateway first answers; expect end Normal;") == (
         "expected the calls to come to rest, but 2 events later they had not"
     )
+
+
+COUNTING = ROUTES.replace(
+    "call(gateways($rU), on_branch", 'count("calls", caller = $fU); call(gateways($rU), on_branch'
+)
+
+
+def test_a_metric_is_what_routes_have_counted_so_far_with_all_its_labels() -> None:
+    passes(
+        f"""
+        expect metric "calls" 0;
+        {CALL} expect metric "calls" 1; caller cancels after 1s; expect end Cancelled;
+        invite from 127.0.0.1 caller "2000" callee "86138";
+        expect metric "calls" 2;
+        """,
+        COUNTING,
+    )
+    said = sentence(f'{CALL} expect metric "calls" 2;', COUNTING)
+    assert said == "expected the metric calls to be 2, but it is 1"
