@@ -133,13 +133,12 @@ class SettingsChecker:
                 f"did you mean `{node.kind}{name}`?" if name else "",
             )
             return
-        candidates = [*self._surface.blocks, *ROUTE_KINDS]
-        self._report.unknown(
+        # What stands in it was skipped for this reason: nothing else tells of it.
+        self._report.add(
             "unknown-block",
             node.kind_span,
             f"there is no block `{node.kind}`",
-            node.kind,
-            candidates,
+            did_you_mean(node.kind, [*self._surface.blocks, *ROUTE_KINDS]),
         )
 
     def _placed(self, node: ast.BlockNode, schema: BlockSchema, parent: BlockSchema | None) -> bool:

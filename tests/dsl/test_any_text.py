@@ -51,6 +51,8 @@ def holds(outcome: Outcome, text: str) -> None:
     assert len(outcome.findings) <= MAX_FINDINGS * 20
     assert render_findings(outcome.findings, outcome.unit.texts) or not outcome.findings
     findings_json([f for f in outcome.findings if f"{f.message}{f.help}".isprintable()])
+    if outcome.unit.skipped:
+        assert outcome.errors, "something was skipped, and nobody would miss it"
     if not outcome.errors:
         generated = generate(outcome, WHOLE)
         compile(generated.source(), "routes", "exec")

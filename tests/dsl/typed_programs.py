@@ -1,0 +1,221 @@
+"""Programs at random that ought to be right: every name declared, every value of its type.
+
+They are grown along the function table, so that whatever becomes ready is in them. What would end a
+request for its writer's mistake (a division by zero, ten thousand turns) is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from typed_expressions import LISTS, PLAIN, TypedExpressions
+
+from dsl.surface import BRANCH, END, FAILURE, REPLY, REQUEST, Surface
+from dsl.types import ANY, BOOL, INT, IP, RANGE, STRING, VOID
+
+
+class TypedProgram(TypedExpressions):
+    """Grows one program; `text` is it."""
+
+    def __init__(self, random: Random, surface: Surface) -> None:
+        super().__init__(random, surface)
+        self._locals = 0
+        self._depth = 0
+        self._returns = VOID
+        self._lines: list[str] = []
+        self._grow()
+        self.text = "\n".join(self._lines) + "\n"
+
+    def _line(self, text: str) -> None:
+        self._lines.append("    " * self._depth + text)
+
+    # ------------------------------------------------------------------------- the file
+
+    def _grow(self) -> None:
+        if self._chance(30):
+            self._line(f"max_attempts = {self._up_to(1, 4)}")
+        if self._chance(30):
+            self._line(f"number_length = {self._up_to(1, 5)}-{self._up_to(6, 32)}")
+        for at, name in enumerate(self._gateways):
+            prefixes = self._pick(("86", "8, 86", "8613, 44", "0, 1, 2, 4, 8"))
+            more = self._pick(("", "  lines = 1", "  switch_after_ring = true", "  priority = 0"))
+            settings = f"address = 192.0.2.{at + 1}  prefixes = {prefixes}{more}"
+            self._line(f"gateway {name} {{ {settings} }}")
+        self._line("account acme { lines = 2  trunk office { ips = 127.0.0.1, 10.0.0.0/8 } }")
+        for number in range(self._up_to(0, 4)):
+            self._grow_named(number)
+        for kind, name in self._entries.items():
+            self._route(kind, f"{kind}[{name}]")
+        if self._chance(50):
+            self._route(END, END)
+        self._route(REQUEST, REQUEST)
+
+    def _grow_named(self, number: int) -> None:
+        kind = self._pick((REQUEST, REQUEST, BRANCH, REPLY, FAILURE, END))
+        self._returns = self._pick((VOID, VOID, BOOL, STRING, INT))
+        self._route(kind, f"route[R{number}]")
+        self._named.append((f"R{number}", self._returns, frozenset({kind})))
+        self._returns = VOID
+
+    def _route(self, kind: str, head: str) -> None:
+        self._kind = kind
+        self._scope = []
+        self._line(head + " {")
+        self._depth += 1
+        if head == REQUEST:
+            # Every variable has a type from here on.
+            for name, type_ in self._variables.items():
+                self._line(f"$call.{name} = {self._literal(type_)};")
+        self._statements(self._up_to(0, 4))
+        if self._returns != VOID:
+            self._line(f"return {self._expression(self._returns)};")
+        elif head == REQUEST:
+            self._terminal()
+        self._depth -= 1
+        self._line("}")
+
+    # ----------------------------------------------------------------------- statements
+
+    def _statements(self, count: int) -> None:
+        known = len(self._scope)
+        for _ in range(count):
+            self._statement()
+        del self._scope[known:]
+
+    def _block(self, head: str, may_end: bool = True) -> None:
+        self._line(head + " {")
+        self._depth += 1
+        self._statements(self._up_to(0, 2))
+        if may_end and self._chance(20):
+            self._leave()
+        self._depth -= 1
+        self._line("}")
+
+    def _leave(self) -> None:
+        if self._kind in (BRANCH, REPLY, END) or (self._kind != REQUEST and self._chance(20)):
+            self._line("exit;")
+        elif self._returns != VOID and self._chance(50):
+            self._line(f"return {self._expression(self._returns)};")
+        else:
+            self._terminal()
+
+    def _statement(self) -> None:
+        simple: list[Callable[[], None]] = [
+            self._let, self._let, self._assign, self._assign_fact, self._do, self._do,
+        ]
+        if self._depth < 4:
+            simple += [self._if, self._if, self._switch, self._for, self._while, self._call_route]
+        self._pick(simple)()
+
+    def _let(self) -> None:
+        type_ = self._pick((*PLAIN, *PLAIN, IP, *LISTS))
+        self._locals += 1
+        name = f"x{self._locals}"
+        self._line(f"let {name} = {self._expression(type_)};")
+        self._scope.append((name, type_))
+
+    def _assign(self) -> None:
+        known = [(name, type_) for name, type_ in self._scope if not name.startswith("i")]
+        known += [(f"$call.{name}", type_) for name, type_ in self._variables.items()]
+        if known:
+            name, type_ = self._pick(known)
+            self._line(f"{name} = {self._expression(type_)};")
+
+    def _assign_fact(self) -> None:
+        facts = [one for one in self._surface.facts if self._kind in one.assignable and one.ready]
+        if facts:
+            fact = self._pick(facts)
+            name = self._pick((fact.name, fact.alias))
+            self._line(f"${name} = {self._expression(fact.type)};")
+
+    def _do(self) -> None:
+        known = [one for one in self._legal() if one.returns == VOID and not one.terminal]
+        if known:
+            self._line(self._call(self._pick(known)) + ";")
+
+    def _if(self) -> None:
+        self._block(f"if ({self._expression(BOOL)})")
+        while self._chance(30):
+            self._lines[-1] += f" else if ({self._expression(BOOL)}) {{"
+            self._continue()
+        if self._chance(40):
+            self._lines[-1] += " else {"
+            self._continue(may_end=False)
+
+    def _continue(self, may_end: bool = True) -> None:
+        """The rest of a block whose brace stands already."""
+        self._depth += 1
+        self._statements(self._up_to(0, 2))
+        if may_end and self._chance(20):
+            self._leave()
+        self._depth -= 1
+        self._line("}")
+
+    def _switch(self) -> None:
+        subject = self._pick((STRING, INT))
+        self._line(f"switch ({self._expression(subject)}) {{")
+        self._depth += 1
+        if subject == STRING:
+            values = ['"a"', '"86", "44"', "/^9/", '"b", /^c+$/']
+        else:
+            values = ["1", "2, 3", "400..499, 5", "500..599"]
+        for value in values[: self._up_to(1, 4)]:
+            self._line(f"case {value}:")
+            self._depth += 1
+            self._statements(self._up_to(0, 2))
+            if self._chance(20):
+                self._leave()
+            self._depth -= 1
+        if self._chance(50):
+            self._line("default:")
+            self._depth += 1
+            self._statements(self._up_to(0, 2))
+            self._depth -= 1
+        self._depth -= 1
+        self._line("}")
+
+    def _for(self) -> None:
+        if self._loops == 3:
+            return
+        type_ = self._pick((RANGE, *LISTS))
+        self._locals += 1
+        name = f"i{self._locals}"
+        self._loops += 1
+        over = f"1..{self._up_to(1, 4)}" if type_ == RANGE else self._expression(type_)
+        self._scope.append((name, INT if type_ == RANGE else type_.element or ANY))
+        self._line(f"for {name} in {over} {{")
+        self._continue(may_end=False)
+        if self._chance(20):
+            self._lines[-1:] = ["    " * (self._depth + 1) + "break;", self._lines[-1]]
+        self._scope.pop()
+        self._loops -= 1
+
+    def _while(self) -> None:
+        if self._loops == 3:
+            return
+        self._locals += 1
+        name = f"i{self._locals}"
+        self._loops += 1
+        self._line(f"let {name} = 0;")
+        self._scope.append((name, INT))
+        self._line(f"while ({name} < {self._up_to(0, 4)} && {self._expression(BOOL)}) {{")
+        self._line(f"    {name} = {name} + 1;")
+        self._continue(may_end=False)
+        self._loops -= 1
+
+    def _call_route(self) -> None:
+        known = [name for name, type_, kinds in self._named if self._kind in kinds]
+        if known and self._loops == 0:
+            self._line(f"route({self._pick(known)});")
+
+    def _terminal(self) -> None:
+        known = [one for one in self._legal() if one.terminal and one.name != "exit"]
+        if self._kind == FAILURE and self._chance(20):
+            self._line("end();")
+        elif known:
+            # Half of them call: what happens to a call is what most of a program is about.
+            calling = [one for one in known if one.name == "call"]
+            function = self._pick(calling if calling and self._chance(50) else known)
+            plain = function.name == "drop"
+            self._line("drop;" if plain else self._call(function) + ";")
