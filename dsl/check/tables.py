@@ -33,6 +33,8 @@ def read_tables(
         name = block.given.values.get(side.setting)
         if block.node.kind != side.kind or node is None or not isinstance(name, str):
             continue
+        if not block.node.name:
+            continue  # reported, and nothing can refer to it
         path = join(dirname(node.span.file), name)
         if path not in read:
             read[path] = _read(unit, block, node, path, side, files, report)

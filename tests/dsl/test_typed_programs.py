@@ -17,7 +17,7 @@ from played_programs import is_writers_mistake, play
 from routes_text import SURFACE, check_text
 from spoilt_programs import spoilt
 from test_any_text import holds
-from typed_programs import TypedProgram
+from typed_programs import RATES, TypedProgram
 
 from dsl.format import format_text
 from dsl.generate import generate
@@ -48,7 +48,7 @@ def assert_laid_out_the_same(text: str, outcome: Outcome) -> None:
     layout = format_text(text, "routes.cfg", KINDS)
     assert layout.findings == []
     assert format_text(layout.text, "routes.cfg", KINDS).text == layout.text
-    again = check_text(layout.text)
+    again = check_text(layout.text, more=RATES)
     assert [found.code for found in again.findings] == [found.code for found in outcome.findings]
     assert generate(again, SURFACE).source() == generate(outcome, SURFACE).source()
 
@@ -58,7 +58,7 @@ def assert_laid_out_the_same(text: str, outcome: Outcome) -> None:
 def test_a_right_program_is_accepted_and_runs(seed: int) -> None:
     random = Random(seed)
     text = TypedProgram(random, SURFACE).text
-    outcome = check_text(text)
+    outcome = check_text(text, more=RATES)
     errors = [found for found in outcome.findings if found.severity == "error"]
     assert errors == [], text
     assert play(loaded(outcome), random) == [], text
@@ -70,7 +70,7 @@ def test_a_right_program_is_accepted_and_runs(seed: int) -> None:
 def test_a_spoilt_program_gives_findings_or_runs(seed: int) -> None:
     random = Random(seed)
     text = spoilt(TypedProgram(random, SURFACE).text, random)
-    outcome = check_text(text)
+    outcome = check_text(text, more=RATES)
     holds(outcome, text)
     if outcome.errors:
         return

@@ -6,13 +6,77 @@ request for its writer's mistake (a division by zero, ten thousand turns) is lef
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from typed_expressions import LISTS, PLAIN, TypedExpressions
 
 from dsl.surface import BRANCH, END, FAILURE, REPLY, REQUEST, Surface
 from dsl.types import ANY, BOOL, INT, IP, RANGE, STRING, VOID
+
+TIMERS = {
+    "invite_timeout": ("1s", "4s"),
+    "ringing_timeout": ("5s", "90s"),
+    "max_duration": ("10s", "2h"),
+}
+LIMITS = {"lines": ("1", "2", "100"), "cps": ("1", "50")}
+LISTS_OF_PREFIXES = ("86, 44", "1", "0086", "4, 8613")
+RULES = ('"0086:86, 0:86"', '"*:9*"', '"86:"', '"86???:86, 44:0|1"', '"8613:0044"')
+GLOBALS = {
+    **TIMERS,
+    **LIMITS,
+    "max_attempts": ("1", "2", "4"),
+    "number_length": ("1-5", "3-32", "4"),
+    "t1": ("200ms", "500ms"),
+}
+GROUP = LIMITS
+GATEWAY = {
+    "prefixes": ("86", "8, 86", "8613, 44", "0, 1, 2, 4, 8", '+86, "#21", *21'),
+    **LIMITS,
+    **TIMERS,
+    "priority": ("0", "2", "7"),
+    "prefix_mode": ("continue", "terminate"),
+    "switch_on": ("403, 480-489", "500-599"),
+    "switch_after_ring": ("true", "false"),
+    "switch_after_media": ("true",),
+    "deck": ("vendor", "retail"),
+    "max_rate": ("0.01", "5"),
+    "min_margin": ("0.00", "-0.5", "0.2"),
+    "callee_out": RULES,
+    "caller_out": RULES,
+    "caller_allow": LISTS_OF_PREFIXES,
+    "caller_deny": LISTS_OF_PREFIXES,
+    "in_time": ('"Mo-Fr 08:00-18:00"', '"00:00-24:00 Asia/Shanghai"'),
+}
+ACCOUNT = {
+    **LIMITS,
+    **TIMERS,
+    "status": ("active", "locked"),
+    "expires": ("2025-12-31", "2026-01-01", "2030-06-30"),
+    "deck": ("retail", "retail", "vendor"),
+    "fee_decimals": ("0", "2"),
+    "hold_precision": ("0ms", "500ms"),
+    "number_length": ("2-20",),
+}
+TRUNK = {
+    **LIMITS,
+    **TIMERS,
+    "caller_prefix": ("1", "86"),
+    "groups": ("cheap",),
+    "callee_in": RULES,
+    "caller_in": RULES,
+    "callee_allow": LISTS_OF_PREFIXES,
+    "callee_deny": LISTS_OF_PREFIXES,
+    "caller_allow": LISTS_OF_PREFIXES,
+    "caller_deny": LISTS_OF_PREFIXES,
+    "replace_codes": ("503:480, 404:484", "486:600"),
+}
+HEAD = "prefix,rate_per_min,connect_fee,first_s,cycle_s,free_s\n"
+RATES = {
+    "rates/retail.csv": HEAD + "86,0.12,,60,60,\n8613,0.24,0.01,1,1,3\n44,1.5,,,,\n0,0,,,,\n",
+    "rates/vendor.csv": HEAD + "86,0.10,,6,6,\n8613,0.30,,,,\n1,0.01,,,,\n",
+}
+"""the rates files of all programs"""
 
 
 class TypedProgram(TypedExpressions):
@@ -33,16 +97,17 @@ class TypedProgram(TypedExpressions):
     # ------------------------------------------------------------------------- the file
 
     def _grow(self) -> None:
-        if self._chance(30):
-            self._line(f"max_attempts = {self._up_to(1, 4)}")
-        if self._chance(30):
-            self._line(f"number_length = {self._up_to(1, 5)}-{self._up_to(6, 32)}")
+        for name, values in GLOBALS.items():
+            if self._chance(20):
+                self._line(f"{name} = {self._pick(values)}")
+        for name in ("retail", "vendor"):
+            self._line(f'deck {name} {{ file = "rates/{name}.csv" }}')
+        self._line(f"group cheap {{{self._some(GROUP)} }}")
+        self._line(f"gateway member {{ address = 192.0.2.99  group = cheap{self._some(GATEWAY)} }}")
         for at, name in enumerate(self._gateways):
-            prefixes = self._pick(("86", "8, 86", "8613, 44", "0, 1, 2, 4, 8"))
-            more = self._pick(("", "  lines = 1", "  switch_after_ring = true", "  priority = 0"))
-            settings = f"address = 192.0.2.{at + 1}  prefixes = {prefixes}{more}"
-            self._line(f"gateway {name} {{ {settings} }}")
-        self._line("account acme { lines = 2  trunk office { ips = 127.0.0.1, 10.0.0.0/8 } }")
+            self._line(f"gateway {name} {{ address = 192.0.2.{at + 1}{self._some(GATEWAY)} }}")
+        trunk = f"trunk office {{ ips = 127.0.0.1, 10.0.0.0/8{self._some(TRUNK)} }}"
+        self._line(f"account acme {{{self._some(ACCOUNT)}  {trunk} }}")
         for number in range(self._up_to(0, 4)):
             self._grow_named(number)
         for kind, name in self._entries.items():
@@ -50,6 +115,14 @@ class TypedProgram(TypedExpressions):
         if self._chance(50):
             self._route(END, END)
         self._route(REQUEST, REQUEST)
+
+    def _some(self, settings: Mapping[str, Sequence[str]]) -> str:
+        """Some of these settings, each with one of its values."""
+        return "".join(
+            f"  {name} = {self._pick(values)}"
+            for name, values in settings.items()
+            if self._chance(70 if name == "prefixes" else 15)
+        )
 
     def _grow_named(self, number: int) -> None:
         kind = self._pick((REQUEST, REQUEST, BRANCH, REPLY, FAILURE, END))
