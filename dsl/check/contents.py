@@ -96,7 +96,7 @@ def check_references(
         if not schema.unused or not schema.ready:
             continue
         for name, block in blocks.get(kind, {}).items():
-            if (kind, name) not in referred and name not in report.skipped:
+            if name and (kind, name) not in referred and name not in report.skipped:
                 report.warn(
                     "unused-block", block.node.name_span, f"nothing refers to {kind} `{name}`"
                 )
