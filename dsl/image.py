@@ -44,6 +44,7 @@ class Image:
     imports: tuple[PythonFile, ...] = ()
     variables: Mapping[str, Type] = field(default_factory=dict)
     tables: Mapping[str, Any] = field(default_factory=dict)
+    data_files: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The image to be sent."""
@@ -73,12 +74,13 @@ class Image:
             self.variables,
             {file.alias: file.text for file in self.imports},
             self.tables,
+            self.data_files,
         )
 
 
 _FIELDS = (
     *("hash", "settings", "blocks", "names", "path", "texts", "places", "tests", "imports"),
-    *("variables", "tables"),
+    *("variables", "tables", "data_files"),
 )
 
 

@@ -59,6 +59,7 @@ def make_image(outcome: Outcome, surface: Surface) -> Image:
         generated.imports,
         outcome.variables,
         outcome.tables,
+        unit.tables,
     )
 
 

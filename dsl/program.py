@@ -71,7 +71,8 @@ class Program:
     test blocks. `namespace` is where the handlers live: they and it refer to each other, so who is
     done with a program for good empties it, and need not wait for the garbage collector.
     `variables` are the types of the `$call` variables, `imports` the texts of the Python files by
-    the names they have in routes, `tables` what the data files of blocks hold, by the block's name.
+    the names they have in routes, `tables` what the data files of blocks hold, by the block's name,
+    `data_files` digests of those files by their paths.
     """
 
     hash: str
@@ -87,6 +88,7 @@ class Program:
     variables: Mapping[str, Type] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    data_files: Mapping[str, str] = field(default_factory=dict)
 
     def blocks_of(self, kind: str) -> list[Block]:
         """The top-level blocks of a kind, in the order in which they were written."""

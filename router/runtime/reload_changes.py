@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsl.constants import is_constant_name
 from dsl.program import Block, Handler, Program
@@ -12,16 +12,42 @@ from dsl.running import NetworkSet
 from router.runtime.reload_report import ADDED, CHANGED, REMOVED, Change
 
 
-def changes_between(old: Program, new: Program) -> list[Change]:
-    """All differences that change what calls meet: settings, blocks, routes, Python files.
+class Portrait(NamedTuple):
+    """What can be compared of a program, as plain data: to be kept without the program."""
+
+    hash: str
+    settings: dict[str, Any]
+    blocks: dict[tuple[str, str], Block]
+    routes: dict[tuple[str, str], object]
+    """What each route does, whatever lines it stands on."""
+    imports: dict[str, str]
+    data_files: dict[str, str]
+
+
+def portrait_of(program: Program) -> Portrait:
+    """The portrait of a program whose code has not been let go."""
+    routes = {key: _shape_of(handler, program) for key, handler in program.routes.items()}
+    return Portrait(
+        program.hash,
+        program.settings,
+        _by_key(program.blocks),
+        routes,
+        dict(program.imports),
+        dict(program.data_files),
+    )
+
+
+def changes_between(old: Portrait, new: Portrait) -> list[Change]:
+    """All differences that change what calls meet: settings, blocks, routes, other files.
 
     Comments, layout and order do not count. Values are not shown: they may be secrets.
     """
     return [
         *_compare(old.settings, new.settings, str, _nothing),
-        *_compare(_by_key(old.blocks), _by_key(new.blocks), " ".join, _block_details),
-        *_compare(_shapes_of(old), _shapes_of(new), _route_name, _nothing),
+        *_compare(old.blocks, new.blocks, " ".join, _block_details),
+        *_compare(old.routes, new.routes, _route_name, _nothing),
         *_compare(old.imports, new.imports, "python {}".format, _nothing),
+        *_compare(old.data_files, new.data_files, str, _nothing),
     ]
 
 
@@ -69,14 +95,9 @@ def _route_name(key: tuple[str, str]) -> str:
     return f"{kind}[{name}]" if name else kind
 
 
-def _shapes_of(program: Program) -> dict[tuple[str, str], object]:
-    return {key: _shape_of(handler, program) for key, handler in program.routes.items()}
-
-
 def _shape_of(handler: Handler, program: Program) -> object:
-    """What a handler does, whatever lines it stands on."""
     code = getattr(handler, "__code__", None)
-    return _shape(code, program.namespace) if isinstance(code, CodeType) else handler
+    return _shape(code, program.namespace) if isinstance(code, CodeType) else repr(handler)
 
 
 def _shape(code: CodeType, namespace: Mapping[str, Any]) -> object:

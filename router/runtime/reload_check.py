@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from dsl.findings import HINT, ConfigError, Finding, render_finding
+from dsl.findings import HINT, Finding, render_finding
 from dsl.load import check_routes, make_image
 from dsl.outcome import Outcome
 from dsl.program import Program
@@ -22,8 +22,8 @@ from router.routing.trial.results import Failure
 from router.routing.trial.run import run_trials
 from router.runtime.child import EXIT_OK
 from router.runtime.hook_loop import HookLoop
-from router.runtime.reload_changes import changes_between
-from router.runtime.reload_image import RESTART_SETTINGS, open_image
+from router.runtime.reload_changes import changes_between, portrait_of
+from router.runtime.reload_image import RESTART_SETTINGS, load_image, pack_image, portrait_in
 from router.runtime.reload_memory import Deployment, write_memory
 from router.runtime.reload_report import Checked
 from router.runtime.routes_file import DiskFiles
@@ -57,20 +57,22 @@ class Checker:
         return EXIT_OK
 
     def check(self) -> tuple[Checked, bytes]:
-        """The report, and the image if there is nothing against it."""
-        running, _held = self._running()  # the code of the one goes with the other
+        """The report, and the packed image if there is nothing against it."""
+        deployed = self._deployment.read()
+        running = portrait_of(self._program) if deployed is None else portrait_in(deployed)
         try:
             outcome = check_routes(str(self.routes), SURFACE, DiskFiles(), loading=True)
-            raw = make_image(outcome, SURFACE).to_bytes()
+            checked = _found(outcome)
+            checked.previous_hash = running.hash
+            if outcome.errors:
+                checked.sentence = f"{_count(outcome.errors, 'error')} in the configuration"
+                return checked, b""
+            image = make_image(outcome, SURFACE).to_bytes()
+            # From the image, as the workers will: what cannot be loaded fails here.
+            program, config = load_image(image)
         except SourceError as error:
             return Checked(str(error), previous_hash=running.hash), b""
-        except ConfigError:
-            checked = _found(outcome, running)
-            checked.sentence = f"{_count(outcome.errors, 'error')} in the configuration"
-            return checked, b""
-        checked = _found(outcome, running)
-        # From the image, as the workers will: what cannot be loaded fails here.
-        program, config = open_image(raw, self._started)
+        portrait = portrait_of(program)
         checked.config_hash = program.hash
         checked.gateways = [(one.name, one.lines) for one in config.gateways.values()]
         checked.shutdown_ms = config.shutdown_ms
@@ -79,27 +81,25 @@ class Checker:
             for name in RESTART_SETTINGS
             if program.settings.get(name) != self._program.settings.get(name)
         ]
-        checked.changes = changes_between(running, program)
+        checked.changes = changes_between(running, portrait)
+        checked.sentence = self._try(program, checked)
+        return checked, b"" if checked.sentence else pack_image(image, portrait)
+
+    def _try(self, program: Program, checked: Checked) -> str:
+        """Run the tests; "" if all passed."""
         with HookLoop() as loop:
             results = run_trials(program, run_wait=loop.run_wait)
-        failed = [one for one in results if one.failure is not None]
         checked.tests = len(results)
-        checked.failures = [_told(one.title, one.failure) for one in failed if one.failure]
-        if failed:
-            checked.sentence = f"{len(failed)} of {_count(len(results), 'test')} failed"
-            return checked, b""
-        return checked, raw
-
-    def _running(self) -> tuple[Program, Config]:
-        raw = self._deployment.read()
-        return (self._program, self._started) if raw is None else open_image(raw, self._started)
+        checked.failures = [_told(one.title, one.failure) for one in results if one.failure]
+        if not checked.failures:
+            return ""
+        return f"{len(checked.failures)} of {_count(len(results), 'test')} failed"
 
 
-def _found(outcome: Outcome, running: Program) -> Checked:
+def _found(outcome: Outcome) -> Checked:
     shown: list[Finding] = [one for one in outcome.findings if one.severity != HINT]
     texts = outcome.unit.texts
     checked = Checked(
-        previous_hash=running.hash,
         findings=[render_finding(one, texts.get(one.file, "")) for one in shown[:MAX_FINDINGS]],
         lines=[
             f"{one.file}:{one.line}:{one.column}: {one.severity}: {one.message} [{one.code}]"

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from dsl.program import Program
+from dsl.sources import SourceError
 from router.core.engine import Engine
 from router.core.policy import Policy
 from router.core.steering import owner_slot
@@ -117,7 +118,10 @@ def _worker_equipment(
             )
 
         image = deployment.read()
-        program, config = (first, started) if image is None else open_image(image, started)
+        try:
+            program, config = (first, started) if image is None else open_image(image, started)
+        except SourceError as error:  # a Python file that ran when it was checked
+            raise CannotBoot(str(error)) from error
         try:
             store = LmdbLive(config.state / LIVE_DIR, slot=birth.slot)
             flusher = MetricsFlusher(config.state / METRICS_DIR, birth.slot)

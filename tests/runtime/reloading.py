@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dsl.image import Image
 from dsl.load import check_routes, make_image
 from dsl.program import Program
-from router.routing.config import Config
 from router.routing.surface import SURFACE
-from router.runtime.reload_image import open_image
+from router.runtime.reload_changes import portrait_of
+from router.runtime.reload_image import pack_image
 from router.runtime.reload_memory import new_memory, write_memory
 
 ROUTES = """
@@ -59,17 +58,16 @@ def changed(*changes: tuple[str, str]) -> str:
     return text
 
 
-def image(text: str = ROUTES) -> bytes:
-    outcome = check_routes("routes.cfg", SURFACE, OneFile(text), loading=True)
-    return make_image(outcome, SURFACE).to_bytes()
-
-
 def program(text: str = ROUTES) -> Program:
-    return Image.from_bytes(image(text)).load(SURFACE)
+    outcome = check_routes("routes.cfg", SURFACE, OneFile(text), loading=True)
+    return make_image(outcome, SURFACE).load(SURFACE)
 
 
-def loaded(text: str, started: Config) -> tuple[Program, Config]:
-    return open_image(image(text), started)
+def image(text: str = ROUTES) -> bytes:
+    """A packed image, as a check leaves it for the workers."""
+    outcome = check_routes("routes.cfg", SURFACE, OneFile(text), loading=True)
+    made = make_image(outcome, SURFACE)
+    return pack_image(made.to_bytes(), portrait_of(made.load(SURFACE)))
 
 
 def memory(data: bytes) -> int:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import pytest
-from reloading import ROUTES, changed, program
+import pickle
+from pathlib import Path
 
-from router.runtime.reload_changes import changes_between
+import pytest
+from reloading import ROUTES, changed, program, written
+
+from dsl.load import check_routes, make_image
+from dsl.program import Program
+from router.routing.surface import SURFACE
+from router.runtime.reload_changes import changes_between, portrait_of
 from router.runtime.reload_report import ADDED, CHANGED, REMOVED, Change
+from router.runtime.routes_file import DiskFiles
+
+
+def between(old: Program, new: Program) -> list[Change]:
+    return changes_between(portrait_of(old), portrait_of(new))
 
 
 def changes(*edits: tuple[str, str]) -> list[Change]:
-    return changes_between(program(), program(changed(*edits)))
+    return between(program(), program(changed(*edits)))
 
 
 def test_the_same_text_is_no_change() -> None:
-    assert changes_between(program(), program()) == []
+    assert between(program(), program()) == []
 
 
 @pytest.mark.parametrize(
@@ -89,13 +100,35 @@ def test_the_order_of_blocks_is_no_change() -> None:
     one = next(line for line in lines if line.startswith("gateway one"))
     two = next(line for line in lines if line.startswith("gateway two"))
     turned = ROUTES.replace(one, "@").replace(two, one).replace("@", two)
-    assert changes_between(program(), program(turned)) == []
+    assert between(program(), program(turned)) == []
 
 
 def test_a_changed_python_file_is_a_change() -> None:
     old, new = program(), program()
     old.imports, new.imports = {"hooks": "a", "gone": ""}, {"hooks": "b", "more": ""}
-    assert changes_between(old, new) == [
-        Change(ADDED, "python more"), Change(REMOVED, "python gone"),
+    assert between(old, new) == [
+        Change(ADDED, "python more"),
+        Change(REMOVED, "python gone"),
         Change(CHANGED, "python hooks"),
     ]
+
+
+def test_a_portrait_can_be_kept_without_the_program() -> None:
+    old, new = program(), program(changed(("lines = 5", "lines = 6")))
+    kept = pickle.loads(pickle.dumps(portrait_of(old)))
+    old.namespace.clear()
+    assert changes_between(kept, portrait_of(new)) == [Change(CHANGED, "gateway one", ("lines",))]
+
+
+def test_a_changed_data_file_is_a_change(tmp_path: Path) -> None:
+    rates = tmp_path / "retail.csv"
+    text = ROUTES + f'deck retail {{ file = "{rates}" }}\n'
+
+    def priced(price: str) -> Program:
+        rates.write_text(f"prefix,rate_per_min\n86,{price}\n")
+        outcome = check_routes(str(written(tmp_path, text)), SURFACE, DiskFiles(), loading=True)
+        return make_image(outcome, SURFACE).load(SURFACE)
+
+    dear, cheap, again = priced("0.02"), priced("0.01"), priced("0.01")
+    assert between(dear, cheap) == [Change(CHANGED, str(rates))]
+    assert between(cheap, again) == []

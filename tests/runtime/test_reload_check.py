@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from reloading import ROUTES, changed, memory, program, written
 
-from dsl.image import Image
 from router.routing.config import build_config
-from router.routing.surface import SURFACE
 from router.runtime.reload_check import MAX_FINDINGS, Checker
+from router.runtime.reload_image import load_image, open_image, portrait_in
 from router.runtime.reload_memory import Deployment, new_memory, read_memory
-from router.runtime.reload_report import CHANGED, Change, Checked, read_report
+from router.runtime.reload_report import ADDED, CHANGED, Change, Checked, read_report
 
 TEST = """
 test "a call goes to one" {
@@ -55,7 +56,7 @@ def test_a_sound_configuration_is_an_image_of_what_was_checked(check: Check) -> 
     assert checked.changes == [Change(CHANGED, "gateway one", ("lines",))]
     assert checked.gateways == [("one", 6), ("two", -1)]
     assert checked.restart == []
-    assert Image.from_bytes(raw).load(SURFACE).source == text
+    assert load_image(pickle.loads(raw)[0])[0].source == text
 
 
 def test_errors_are_all_told_and_make_no_image(check: Check) -> None:
@@ -171,4 +172,58 @@ def test_a_child_leaves_image_and_report_in_its_memory_files(
     image, report = new_memory("image"), new_memory("report")
     assert checker.run(image, report) == 0
     assert read_report(read_memory(report)).config_hash == program().hash
-    assert Image.from_bytes(read_memory(image)).hash == program().hash
+    assert portrait_in(read_memory(image)).hash == program().hash
+
+
+HOOKS = """
+from router.routing.hooks import route_function
+import tariffs_beside
+
+@route_function
+def is_cheap(number: str) -> bool:
+    return number in tariffs_beside.CHEAP
+"""
+
+
+@pytest.fixture
+def with_hooks(tmp_path: Path) -> Path:
+    """A configuration with a Python file and a module beside it."""
+    text = 'import python "hooks.py" as hooks\n' + changed(
+        ("    if (!identify())", "    if (hooks.is_cheap($rU)) reply(480);\n    if (!identify())")
+    )
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    (tmp_path / "tariffs_beside.py").write_text("CHEAP = {'1'}\n")
+    return written(tmp_path, text)
+
+
+def test_an_image_is_whole_whatever_becomes_of_the_python_files(with_hooks: Path) -> None:
+    started = program()
+    config = build_config(started)
+    deployment = Deployment()
+    checker = Checker(with_hooks, started, config, deployment)
+    checked, raw = checker.check()
+    assert (checked.sentence, checked.findings) == ("", [])
+    assert Change(ADDED, "python hooks") in checked.changes
+    deployment.replace(memory(raw))
+    for name in ("hooks.py", "tariffs_beside.py"):
+        (with_hooks.parent / name).write_text("1 / 0\n")
+    # A worker that is born now runs what was checked; the next check tells what is wrong.
+    loaded, _held = open_image(raw, config)
+    assert loaded.imports["hooks"] == HOOKS
+    checked, _ = checker.check()
+    assert "ZeroDivisionError" in "".join(checked.findings)
+    assert checked.previous_hash == loaded.hash
+
+
+def test_a_python_file_that_does_not_run_a_second_time_is_one_sentence(
+    with_hooks: Path,
+) -> None:
+    started = program()
+    once = "import sys\nassert not hasattr(sys, 'hooks_once')\nsys.hooks_once = 1\n"
+    (with_hooks.parent / "hooks.py").write_text(once + HOOKS)
+    try:
+        checked, raw = Checker(with_hooks, started, build_config(started), Deployment()).check()
+    finally:
+        sys.__dict__.pop("hooks_once", None)
+    assert raw == b""
+    assert "hooks.py:2: AssertionError" in checked.sentence
