@@ -394,6 +394,56 @@ def test_status_tells_the_configuration_that_was_reloaded(run_switch) -> None:
     assert line.split()[2] == "8"
 
 
+HOOKS = """
+from router.routing.hooks import route_function
+import tariffs_beside
+
+@route_function
+def code(number: str) -> int:
+    return tariffs_beside.CODE
+"""
+
+
+def test_python_files_change_with_the_reload_and_not_before(run_switch, peer) -> None:
+    routes = Routes(
+        pairs=1,
+        more='import python "hooks.py" as hooks\n',
+        policy="""request_route {
+            if ($rm == "OPTIONS") reply(200);
+            if (hooks.code($rU) == 480) reply(480);
+            reply(486);
+        }""",
+        accounts="",
+    )
+    switch = run_switch(routes, start=False)
+    hooks, beside = switch.folder / "hooks.py", switch.folder / "tariffs_beside.py"
+    hooks.write_text(HOOKS)
+    beside.write_text("CODE = 480\n")
+    switch.start()
+
+    def status() -> int:
+        call = Call(peer(), switch.port, "1")
+        call.invite()
+        answer = call.peer.expect(480, 486)
+        call.ack(answer)
+        return answer.status
+
+    assert status() == 480
+    beside.write_text("CODE = 486\n")
+    assert status() == 480
+    assert reload(switch).returncode == 0
+    assert status() == 486
+    # What is broken now is not loaded, neither by a reload nor by a worker that is born.
+    beside.write_text("CODE = nowhere\n")
+    done = reload(switch)
+    assert done.returncode == 1
+    assert "NameError" in done.stderr
+    [pid] = switch.worker_pids()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: switch.worker_pids() not in ([pid], []), "the worker is replaced")
+    assert status() == 486
+
+
 # -- who asks -------------------------------------------------------------------------------------
 
 
