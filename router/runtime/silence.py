@@ -62,6 +62,8 @@ class SilenceWatch:
         }
         self._roused: dict[int, int] = {}
         """the last beat of a process that was roused, by its cell"""
+        self._killed: dict[int, int] = {}
+        """the last process that was killed, by its cell: dying takes a moment, once is enough"""
 
     def descriptor(self, seat: Seat) -> int:
         """Where the process of a seat writes down where it is; -1: nowhere."""
@@ -91,6 +93,9 @@ class SilenceWatch:
         os.kill(seat.pid, ROUSE)
 
     def _kill(self, seat: Seat, silent_ms: int) -> None:
+        if self._killed.get(seat.cell) == seat.pid:
+            return
+        self._killed[seat.cell] = seat.pid
         fields: dict[str, object] = {}
         words = self._words.get(seat.cell)
         if words is not None and self._roused.pop(seat.cell, None) is not None:
