@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dsl.load import compile_routes as compile_outcome
 from dsl.sources import SourceError
-from router.cli.check import show_outcome
+from router.cli.findings_text import show_outcome
 from router.routing.surface import SURFACE
 from router.runtime.routes_file import check_file
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from dsl.format import LayoutError, format_text
 from dsl.sources import MAX_BYTES, SourceError, read_text
-from router.cli.check import show_findings
+from router.cli.findings_text import show_findings
 from router.routing.surface import SURFACE
 from router.runtime.routes_file import DiskFiles
 

@@ -14,7 +14,7 @@ from dsl.check.report import did_you_mean
 from dsl.sources import SourceError
 from router.billing.deck import Deck
 from router.billing.rate import Rate
-from router.cli.check import show_findings
+from router.cli.findings_text import show_findings
 from router.routing.pricing import amount
 from router.runtime.clock import make_clock
 from router.runtime.routes_file import check_file

@@ -26,7 +26,7 @@ from dsl.program import Program
 from dsl.sources import SourceError
 from router.cli.cdr import WrongValue, parse_instant
 from router.cli.cdr_output import CONTROL, plain
-from router.cli.check import show_outcome
+from router.cli.findings_text import show_outcome
 from router.cli.route_lines import LineTrace, Visit
 from router.cli.route_text import show_decision
 from router.routing.decision_run import Decided, DecisionRun, LiveNow, Question

@@ -22,7 +22,7 @@ from dsl.program import Program
 from dsl.sources import SourceError
 from dsl.trials import Trial
 from router.cli.cdr_output import plain
-from router.cli.check import show_findings
+from router.cli.findings_text import show_findings
 from router.cli.ladder import Lane, render_ladder
 from router.routing.trial.results import Failure, TrialResult
 from router.routing.trial.run import run_trials

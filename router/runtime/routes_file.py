@@ -12,6 +12,7 @@ from dsl.outcome import Outcome
 from dsl.program import Program
 from router.billing.rates_file import MAX_BYTES
 from router.routing.surface import SURFACE
+from router.runtime.check_cache import Found, Recorder
 
 
 class DiskFiles:
@@ -40,6 +41,19 @@ def load_routes(path: Path | str) -> Program:
     findings when it has errors.
     """
     return load_program(str(path), SURFACE, DiskFiles())
+
+
+def check_and_keep(path: str) -> Found:
+    """Checks a configuration and keeps what it found for the next time; raises SourceError.
+
+    What Python files offer depends on more than their text: with one of them nothing is kept.
+    """
+    files = Recorder(DiskFiles())
+    outcome = check_routes(path, SURFACE, files)
+    found = Found(outcome.findings, outcome.unit.texts, outcome.summary())
+    if not outcome.declarations.imports:
+        files.keep(path, found)
+    return found
 
 
 def check_file(path: Path | str) -> Outcome:

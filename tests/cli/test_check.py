@@ -11,6 +11,7 @@ import pytest
 from router.cli.check import check
 from router.cli.compile import compile_routes
 from router.cli.main import make_app
+from router.runtime.check_cache import recall
 
 CLEAN = 'gateway a { address = 192.0.2.1:5060 }\nrequest_route { reply(200, "[bold]hi[/bold]"); }\n'
 WARNING = CLEAN + "route[UNUSED] { drop; }\n"
@@ -26,6 +27,7 @@ request_route {
 @pytest.fixture
 def routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return Path("routes.cfg")
 
 
@@ -70,6 +72,19 @@ def test_errors_are_all_shown_with_place_line_caret_and_help(
         "\n"
         "routes.cfg: 1 gateway, 1 route: 3 errors\n"
     )
+
+
+@pytest.mark.parametrize("json", [False, True])
+@pytest.mark.parametrize("text", [CLEAN, WARNING, ERRORS])
+def test_the_same_is_shown_again_out_of_what_was_kept(
+    routes: Path, capsys: pytest.CaptureFixture[str], text: str, json: bool
+) -> None:
+    routes.write_text(text)
+    code = check(routes, json=json)
+    shown = capsys.readouterr().out
+    assert recall(str(routes)) is not None
+    assert check(routes, json=json) == code
+    assert capsys.readouterr().out == shown
 
 
 def test_json_is_one_object_with_the_fields_of_a_finding(
