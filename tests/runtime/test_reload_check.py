@@ -115,11 +115,15 @@ def test_a_failing_test_makes_no_image_and_tells_its_story(check: Check) -> None
 def test_an_unset_variable_of_the_environment_is_an_error(
     check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    text = changed(("ringing_timeout = 60s", 'state = env("NOWHERE_SET")'))
     monkeypatch.delenv("NOWHERE_SET", raising=False)
-    text = changed(('"INVITE"', 'env("NOWHERE_SET")'))
     checked, raw = check(text)
     assert raw == b""
-    assert checked.sentence
+    assert "NOWHERE_SET" in checked.findings[0]
+    monkeypatch.setenv("NOWHERE_SET", "state")
+    checked, raw = check(text)
+    assert (checked.sentence, checked.findings) == ("", [])
+    assert raw
 
 
 @pytest.mark.parametrize(
