@@ -45,6 +45,7 @@ class Image:
     variables: Mapping[str, Type] = field(default_factory=dict)
     tables: Mapping[str, Any] = field(default_factory=dict)
     data_files: Mapping[str, str] = field(default_factory=dict)
+    periods: Mapping[str, int] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The image to be sent."""
@@ -75,12 +76,13 @@ class Image:
             {file.alias: file.text for file in self.imports},
             self.tables,
             self.data_files,
+            self.periods,
         )
 
 
 _FIELDS = (
     *("hash", "settings", "blocks", "names", "path", "texts", "places", "tests", "imports"),
-    *("variables", "tables", "data_files"),
+    *("variables", "tables", "data_files", "periods"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dsl.check.events import periods_of
 from dsl.check.python_files import Offers
 from dsl.check.run import check_unit
 from dsl.check.settings import places_of
@@ -60,6 +61,7 @@ def make_image(outcome: Outcome, surface: Surface) -> Image:
         outcome.variables,
         outcome.tables,
         unit.tables,
+        periods_of(route.node for route in outcome.routes),
     )
 
 

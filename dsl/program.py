@@ -73,6 +73,7 @@ class Program:
     `variables` are the types of the `$call` variables, `imports` the texts of the Python files by
     the names they have in routes, `tables` what the data files of blocks hold, by the block's name,
     `data_files` digests of those files by their paths.
+    `periods` are the timers by name, every how many ms their event_route runs.
     """
 
     hash: str
@@ -89,6 +90,7 @@ class Program:
     imports: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     data_files: Mapping[str, str] = field(default_factory=dict)
+    periods: Mapping[str, int] = field(default_factory=dict)
 
     def blocks_of(self, kind: str) -> list[Block]:
         """The top-level blocks of a kind, in the order in which they were written."""

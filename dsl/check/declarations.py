@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass, field
 
 from dsl import ast
+from dsl.check.events import check_event
 from dsl.check.python_files import Import
 from dsl.check.report import Report, link
 from dsl.check.settings import CheckedBlock
-from dsl.surface import NAMED, ROUTE_KINDS, UNNAMED_KINDS, Surface
+from dsl.surface import EVENT, NAMED, ROUTE_KINDS, UNNAMED_KINDS, Surface
 from dsl.types import VOID, Type
 
 MAX_CHAIN = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_EVENT = re.compile(r"[a-z]+:[A-Za-z_][A-Za-z0-9_]*( every [0-9]+(ms|s|m|h|d))?")
 
 
 @dataclass(slots=True)
@@ -131,15 +131,14 @@ def _check_label(node: ast.RouteNode, report: Report) -> bool:
             f"write `{node.kind}[NAME] {{ … }}`",
         )
         return False
-    pattern = _EVENT if node.kind == "event_route" else _NAME
-    if pattern.fullmatch(node.label) is None:
-        what = "event" if node.kind == "event_route" else "name"
-        help = "a name is letters, digits and `_`, and begins with a letter"
+    if node.kind == EVENT:
+        return check_event(node, report)
+    if _NAME.fullmatch(node.label) is None:
         report.add(
             "bad-name",
             node.label_span,
-            f"`{node.label}` is no {what} of a route",
-            "" if what == "event" else help,
+            f"`{node.label}` is no name of a route",
+            "a name is letters, digits and `_`, and begins with a letter",
         )
     return True
 

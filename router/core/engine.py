@@ -22,6 +22,7 @@ from router.core import hunt
 from router.core.call import Call
 from router.core.dispatch import Dispatch
 from router.core.end_reasons import EndReason
+from router.core.events import Events
 from router.core.flow import Flow, Listener
 from router.core.health import Health
 from router.core.leg import Leg
@@ -92,6 +93,7 @@ class Engine:
         self._taken: tuple[list[Op], list[Call | None]] = ([], [])
         self._unwritten: list[Op] = []
         self.health = Health(self)
+        self.events = Events(self)
         self._dispatch = Dispatch(self)
 
     # -- the turn ---------------------------------------------------------------------------------
@@ -297,6 +299,7 @@ class Engine:
         self.layer.now = now_ms
         self.layer.use(timers)
         self.policy = policy
+        self.events.begin()
 
     def begin_shutdown(self, now_ms: int) -> None:
         """No new calls from here on; those in progress go on."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from router.core.events import DOWN, UP
 from router.core.verdicts import Target
 from router.sip.grammar import parse_digits
 from router.store.ops import GatewayState
@@ -33,8 +34,10 @@ class Health:
 
     def note_alive(self, target: Target) -> None:
         """A gateway answered an INVITE, whatever it said."""
-        if self._silences and self._is_current(target):
+        if (self._silences or self._down_until) and self._is_current(target):
             self._silences.pop(target.name, None)
+            if self._down_until.pop(target.name, None) is not None:
+                self._engine.events.tell(UP, target)
 
     def note_silence(self, target: Target) -> None:
         """A gateway left an INVITE without any answer; five in a row take it out for a while."""
@@ -50,9 +53,12 @@ class Health:
         if self._down_until.get(gateway, 0) > now:
             return
         self._silences.pop(gateway, None)
+        was_up = gateway not in self._down_until
         self._down_until[gateway] = now + DOWN_FOR_MS
         engine.ask(GatewayState(_key(gateway), now + DOWN_FOR_MS, count), None)
         engine.log("warning", "gateway is down", gateway=gateway, silent_invites=count)
+        if was_up:
+            engine.events.tell(DOWN, target)
 
     def put_aside(self, target: Target, retry_after: str) -> None:
         """A 503 asked for no calls for some seconds (RFC 3261 §20.33)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from router.core.flow import Flow
@@ -37,6 +38,12 @@ class Policy(Protocol):
 
     def ended(self, call: Call) -> None:
         """end_route: the CDR is complete and can still take fields."""
+
+    periods: Mapping[str, int]
+    """the timers that routes have, by name: every how many ms each runs"""
+
+    def event(self, event: str, target: Target | None, engine: Engine) -> Wait | None:
+        """The event_route of an event, if there is one; `target` is the gateway it is about."""
 
     def target(self, key: str) -> Target | None:
         """The gateway of a candidate's key, or None when it is no longer configured."""

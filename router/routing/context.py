@@ -51,7 +51,7 @@ class Context(Facts, CallFunctions):
 
     __slots__ = (
         "_steps", "account", "attempt", "call", "config", "engine", "flow", "hooks", "meter",
-        "rate", "request", "response", "trunk", "variables", "verdict",
+        "rate", "request", "response", "subject", "trunk", "variables", "verdict",
     )
 
     def __init__(
@@ -72,6 +72,7 @@ class Context(Facts, CallFunctions):
         self.rate: Rate | None = None
         self.variables: dict[str, Any] = {}
         self.verdict: Verdict | None = None
+        self.subject: Gateway | None = None  # the gateway that an event is about
         self._steps = 0
 
     # -- steps ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from dsl.program import Program
 from router.core.agent import SDP
 from router.core.call import Call
 from router.core.engine import Engine
+from router.core.events import LOADED
 from router.core.flow import Flow, Listener
 from router.core.outcome import untried
 from router.core.tally import Tally
@@ -165,6 +166,9 @@ class DecisionRun:
             self._switch, listeners=self._config.listeners, slot=0, slots=1, generation=1,
             token=lambda: TOKEN, tally=tally, now_ms=question.now_ms, timers=self._config.timers,
         )
+        if live.shared is None:
+            # What routes share when they are loaded is in the shared state of a running router.
+            self._engine.events.tell(LOADED)
 
     def _on_log(self, level: str, text: str, **fields: Any) -> None:
         self._logs.append((level, text))

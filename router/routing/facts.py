@@ -47,6 +47,7 @@ class Facts:
         flow: Flow
         request: Request | None
         response: Response | None
+        subject: Gateway | None
 
     @property
     def _leg(self) -> Attempt | Call | None:
@@ -200,8 +201,9 @@ class Facts:
         attempt = self.attempt
         if attempt is not None and isinstance(attempt.target, Gateway):
             return attempt.target
-        name = self.call.cdr.gateway if self.call is not None else ""
-        return self.config.gateways.get(name, NO_GATEWAY)
+        if self.call is None:
+            return self.subject or NO_GATEWAY
+        return self.config.gateways.get(self.call.cdr.gateway, NO_GATEWAY)
 
     def header(self, name: str) -> str:
         """The value of the first header of this name, "" when there is none."""

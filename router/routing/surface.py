@@ -175,7 +175,7 @@ SURFACE = Surface(
     facts=FACTS,
     objects=by_name(*OBJECTS),
     enumerations=ENUMERATIONS,
-    ready_kinds=frozenset({REQUEST, NAMED, BRANCH, REPLY, FAILURE, END}),
+    ready_kinds=frozenset({REQUEST, NAMED, BRANCH, REPLY, FAILURE, END, EVENT}),
     python=PYTHON,
     tables=TABLES,
 )

@@ -19,6 +19,7 @@ from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
 from router.routing.live_view import SharedState
+from router.routing.objects import Gateway
 from router.routing.pricing import bill
 from router.routing.route_runs import make_run
 from router.routing.text_functions import text_of
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from router.core.engine import Engine
 
 NEXT: Verdict = Next()
+ONE_EVENT_MS = 20_000
+"""What several workers say of a gateway within this time is one event."""
 
 
 class Switch:
@@ -58,6 +61,7 @@ class Switch:
         }
         self._request_route = self._routes.get(("request_route", ""), _no_route)
         self._end_route = self._routes.get(("end_route", ""))
+        self.periods = program.periods
 
     def invite(self, call: Call) -> Verdict | Wait:
         """Runs request_route for a new call."""
@@ -130,6 +134,21 @@ class Switch:
             call.cdr.variables = {
                 name: text_of(value) for name, value in context.variables.items()
             }
+
+    def event(self, event: str, target: Target | None, engine: Engine) -> Wait | None:
+        """Runs the event_route of an event; what all workers notice runs in the first of them."""
+        route = self._routes.get(("event_route", event))
+        if route is None:
+            return None
+        live = self.config.live.store
+        if target is not None and not live.permit(
+            f"{event} {target.name}", 1, ONE_EVENT_MS, engine.layer.now
+        ):
+            return None
+        context = Context(self.config, self._meter, None, engine.no_flow, None, engine)
+        if isinstance(target, Gateway):
+            context.subject = target
+        return route(context, _nothing)
 
     def target(self, key: str) -> Target | None:
         """The gateway of a candidate's key, or None when it is no longer configured."""

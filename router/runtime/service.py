@@ -144,6 +144,7 @@ def _worker_equipment(
                 if owner_slot(record.call_id, birth.slots) == birth.slot
             ]
             engine.adopt(orphans, birth.now_ms)
+            engine.events.begin()
         except StoreError as error:
             raise CannotBoot(str(error)) from error
         except OSError as error:

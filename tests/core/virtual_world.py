@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from router.core.agent import SDP, Agent, AgentCall, Behaviour
@@ -71,6 +71,7 @@ class Routes:
         self.holds: tuple[Hold, ...] = ()
         self.max_attempts = 5
         self.invites = 0
+        self.events: list[tuple[str, str]] = []
         self.on_invite: Callable[[Call], Verdict | Wait] | None = None
         self.on_request: Callable[[Request, Flow], Verdict | Wait] = (
             lambda request, flow: Respond(200)
@@ -98,6 +99,11 @@ class Routes:
 
     def request(self, request: Request, flow: Flow, engine: Engine) -> Verdict | Wait:
         return self.on_request(request, flow)
+
+    periods: Mapping[str, int] = {}
+
+    def event(self, event: str, target: Any, engine: Engine) -> None:
+        self.events.append((event, target.name if target is not None else ""))
 
     def branch(self, call: Call, attempt: Attempt) -> Wait | None:
         assert self.on_branch is not None

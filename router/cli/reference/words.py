@@ -120,8 +120,9 @@ KINDS: Final = (
     Word(
         EVENT,
         "event_route[gateway:down] { … }",
-        "Something happened outside a request: `gateway:down`, `gateway:up`, `balance:low`, "
-        "`config:loaded`, or a timer: `timer:NAME every 10s`.",
+        "Something happened outside a request: `gateway:down`, `gateway:up` (`$gateway` says "
+        "which), `balance:low` (not yet), `config:loaded`, or a timer: `timer:NAME every 10s`. "
+        "Each runs in one worker; timers do not run in tests.",
     ),
 )
 

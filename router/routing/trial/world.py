@@ -13,6 +13,7 @@ from typing import Any
 from dsl.trials import Invite
 from router.core.agent import Agent, AgentCall, Behaviour
 from router.core.engine import Engine
+from router.core.events import LOADED
 from router.core.flow import Flow, Listener
 from router.core.network import Network
 from router.core.states import ANSWERED
@@ -102,6 +103,8 @@ class World:
             tally=tally, now_ms=STARTS_MS, timers=config.timers,
         )
         self.engine.logs = self.logs
+        # Not the timers: a trial that waits would wait for them for ever.
+        self.engine.events.tell(LOADED)
         self.network = Network(
             self.engine, self.store, (), STARTS_MS, fate=_at_once, record=True,
             join=lambda flow: self._make_agent(Listener(*flow[:3])), run_wait=ground.run_wait,

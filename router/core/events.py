@@ -1,0 +1,89 @@
+"""Events outside of any request, for the routes that want to hear of them.
+
+    event            when                                                   where it runs
+    config:loaded    routes are taken into use: at the start, at a reload   the first worker
+    timer:NAME       every so often                                         the first worker
+    gateway:down     five INVITEs in a row were left without any answer     who noticed it first
+    gateway:up       it answered again                                      who noticed it first
+
+Workers hear of a gateway by themselves, so the policy sees to it that one of them runs the route.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from router.core.policy import Policy
+from router.core.verdicts import Target
+from router.core.waiting import suspend
+
+if TYPE_CHECKING:
+    from router.core.engine import Engine
+
+LOADED = "config:loaded"
+DOWN = "gateway:down"
+UP = "gateway:up"
+TIMER = "timer:"
+
+
+class Events:
+    """Tells the routes of one engine what happens."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def begin(self) -> None:
+        """The engine's policy has been taken into use: its timers start."""
+        engine = self._engine
+        if engine.slot != 0:
+            return
+        policy = engine.policy
+        self.tell(LOADED)
+        for name, period_ms in policy.periods.items():
+            timer = _Timer(self, policy, name, period_ms)
+            timer.arm(engine.layer.now)
+
+    def tell(self, event: str, target: Target | None = None) -> None:
+        """Runs the route of an event, if there is one; never raises."""
+        engine = self._engine
+        try:
+            wait = engine.policy.event(event, target, engine)
+            if wait is not None:
+                suspend(engine, wait, None, None, _nothing)
+        except Exception:
+            # A call may be in hand that has nothing to do with it, and goes on.
+            engine.tally.route_errors += 1
+            trace = traceback.format_exc()
+            engine.log("error", "an event's route failed", name=event, trace=trace)
+
+    def on_timer(self, timer: _Timer) -> None:
+        """The time of a timer has come."""
+        engine = self._engine
+        if engine.policy is timer.policy and not engine.draining:
+            timer.arm(engine.layer.now)
+            self.tell(TIMER + timer.name)
+
+
+class _Timer:
+    """A timer of a policy's; it ends with the policy."""
+
+    __slots__ = ("events", "name", "period_ms", "policy")
+
+    def __init__(self, events: Events, policy: Policy, name: str, period_ms: int) -> None:
+        self.events = events
+        self.policy = policy
+        self.name = name
+        self.period_ms = period_ms
+
+    def arm(self, now_ms: int) -> None:
+        self.events._engine.layer.wheel.at(now_ms + self.period_ms, _Timer.fire, self)
+
+    def fire(self) -> None:
+        self.events.on_timer(self)
+
+
+def _nothing(_: Any, verdict: Any) -> None:
+    """An event's route decides nothing."""
