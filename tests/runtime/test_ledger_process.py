@@ -316,15 +316,18 @@ def test_a_stop_signal_ends_a_wait_from_another_thread_at_once() -> None:
 
 
 LEDGER = """
-import json, sys
+import json, signal, sys
 from router.runtime import ledger_process
+# Before "up": a SIGTERM that came earlier than the handler would end the process by itself.
+stop = ledger_process.StopSignal()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
 ledger_process.BATCH_ENTRIES = int(sys.argv[2])
 import router.store.live
 router.store.live.DELETE_CHUNK = 5
 def log(level, event, /, **fields):
     print(json.dumps([level, event, fields]), file=sys.stderr, flush=True)
 print("up", flush=True)
-sys.exit(ledger_process.run_ledger(sys.argv[1], log=log, interval_s=0.001))
+sys.exit(ledger_process.run_ledger(sys.argv[1], log=log, stop=stop, interval_s=0.001))
 """
 
 
