@@ -84,7 +84,7 @@ class PythonModule:
         """The functions for routes, by name, in the order of the file."""
         return {
             name: value
-            for name, value in vars(self.module).items()
+            for name, value in list(vars(self.module).items())
             if getattr(value, MARK, False) is True and callable(value)
         }
 
@@ -126,7 +126,7 @@ def read_offer(path: str, text: str, alias: str, side: PythonSide) -> Offer:
             offer.hooks[name] = read
     offer.others = frozenset(
         name
-        for name, value in vars(module.module).items()
+        for name, value in list(vars(module.module).items())
         if callable(value) and name not in marked and not name.startswith("__")
     )
     return offer
@@ -190,7 +190,7 @@ def _folder_first(folder: str, beside: list[str], texts: Mapping[str, str]) -> I
     if any(realpath(entry) == folder for entry in sys.path):
         yield
         return
-    before = {name.partition(".")[0] for name in sys.modules}
+    before = {name.partition(".")[0] for name in list(sys.modules)}
     writes = sys.dont_write_bytecode
     finder = ModulesBeside(folder, texts)
     sys.meta_path.insert(0, finder)
