@@ -204,8 +204,10 @@ def _folder_first(folder: str, beside: list[str], texts: Mapping[str, str]) -> I
         with contextlib.suppress(ValueError):
             sys.meta_path.remove(finder)
             sys.path.remove(folder)
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
+        # Of the names alone: pairs are new objects, whose making may set off the collector and so
+        # the `__del__` of another file's module, which changes the table meanwhile.
+        for name in list(sys.modules):
+            file = getattr(sys.modules.get(name), "__file__", None)
             if name.partition(".")[0] not in before and file and _lies_in(file, folder):
                 del sys.modules[name]
                 beside.append(file)
