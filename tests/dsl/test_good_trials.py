@@ -6,6 +6,7 @@ peers, as `trunkline test` runs them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -45,6 +46,27 @@ def test_there_are_enough_of_them() -> None:
     firsts = [program.text.partition("\n")[0] for program in WITH_TESTS]
     assert all(first.startswith("# ") for first in firsts), "a program says what it is about"
     assert len(set(firsts)) == len(firsts)
+
+
+# What no call in virtual time can show.
+UNSEEN = {"workers", "state", "metrics", "shutdown_timeout", "hook_timeout", "t1", "t2"}
+
+
+def test_whatever_is_ready_is_in_one_of_them() -> None:
+    words = set(re.findall(r"\$?\w+(?:\.\w+)?", "\n".join(one.text for one in WITH_TESTS)))
+    wanted = [one.name for one in SURFACE.functions.values() if one.ready]
+    wanted += [f"${name}" for fact in SURFACE.facts for name in (fact.name, fact.alias)]
+    wanted += [
+        f"${object_.name}.{attribute.name}"
+        for object_ in SURFACE.objects.values()
+        for attribute in object_.attributes.values()
+        if attribute.ready
+    ]
+    wanted += SURFACE.ready_kinds
+    for table in (SURFACE.settings, *(block.settings for block in SURFACE.blocks.values())):
+        wanted += [one.name for one in table.values() if one.ready and one.name not in UNSEEN]
+    missing = sorted(set(wanted) - words)
+    assert missing == [], "add a program to tests/dsl/good that shows it"
 
 
 def test_a_program_that_does_something_else_fails() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from dsl.surface import BRANCH, FAILURE, REPLY, REQUEST, Function, Parameter, Surface
+from dsl.surface import BRANCH, EVENT, FAILURE, REPLY, REQUEST, Function, Parameter, Surface
 from dsl.types import (
     ANY,
     BOOL,
@@ -37,19 +37,24 @@ ADDRESSES = ("127.0.0.1", "192.0.2.7", "[2001:db8::1]")
 NETWORKS = ("10.0.0.0/8", "192.0.2.0/24", "[2001:db8::]/32")
 HEADERS = ("X-A", "X-B", "Subject", "P-Asserted-Identity", "User-Agent")
 
-# Texts that have to be of a form of their own, by function and parameter.
+# Texts that have to be of a form of their own, by what they are read as.
+READ_AS = {
+    "rules": ('"0086:86, 0:86"', '"*:9*"', '"86:"', '"??:0|1"'),
+    "times": ('"Mo-Fr 08:00-18:00"', '"Sa,Su 00:00-24:00; Fr 22:00-06:00"'),
+    "zone": ('"Asia/Shanghai"', '"UTC"'),
+    "metric": ('"calls"',),
+    "uri": ('"sip:1@192.0.2.9"', '"sip:example.com;transport=tcp"'),
+}
+NAMES = tuple(f'"{name}"' for name in HEADERS)
 FORMS = {
-    ("rewrite", "rules"): ('"0086:86, 0:86"', '"*:9*"', '"86:"', '"??:0|1"'),
-    ("in_time", "when"): ('"Mo-Fr 08:00-18:00"', '"Sa,Su 00:00-24:00"'),
-    ("in_time", "zone"): ('"Asia/Shanghai"', '"UTC"'),
-    ("count", "name"): ('"calls"',),
     ("group", "name"): ('"cheap"',),
-    ("redirect", "uri"): ('"sip:1@192.0.2.9"',),
-    ("set_header", "name"): tuple(f'"{name}"' for name in HEADERS),
-    ("add_header", "name"): tuple(f'"{name}"' for name in HEADERS),
-    ("remove_header", "name"): tuple(f'"{name}"' for name in HEADERS),
+    ("set_header", "name"): NAMES,
+    ("add_header", "name"): NAMES,
+    ("remove_header", "name"): NAMES,
     ("match", "group"): ("0",),
 }
+LABEL = "label"
+"""the one label that every metric has"""
 
 
 class TypedExpressions:
@@ -99,10 +104,14 @@ class TypedExpressions:
             named = by_name or parameter.keyword_only or self._chance(10)
             by_name = by_name or named
             written.append(f"{parameter.name} = {value}" if named else value)
+            while parameter.many and not named and self._chance(40):
+                written.append(self._argument(function, parameter, deep))
+        if function.labels:
+            written.append(f"{LABEL} = {self._expression(STRING, deep + 1)}")
         return f"{function.name}({', '.join(written)})"
 
     def _argument(self, function: Function, parameter: Parameter, deep: int) -> str:
-        forms = FORMS.get((function.name, parameter.name))
+        forms = FORMS.get((function.name, parameter.name)) or READ_AS.get(parameter.reads)
         if forms is not None:
             return str(self._pick(forms))
         types = [one for one in parameter.types if self._can_make(one)]
@@ -122,14 +131,20 @@ class TypedExpressions:
             type_ = self._pick(LISTS)
         return self._expression(type_, deep + 1)
 
+    def _known(self) -> list[tuple[str, Type]]:
+        """The variables of the call, where there is one."""
+        return [] if self._kind == EVENT else list(self._variables.items())
+
     def _can_make(self, type_: Type) -> bool:
         if type_.sort == "route":
             return type_.name in self._entries
-        return type_.sort != "object" or type_.name in ("gateway", "account", "trunk")
+        if type_.sort != "object" or type_ == GATEWAY:
+            return True
+        return type_.name != "phone" and self._kind in self._surface.objects[type_.name].kinds
 
     def _expression(self, type_: Type, deep: int = 0) -> str:
         made: list[str] = [name for name, known in self._scope if known == type_]
-        made += [f"$call.{name}" for name, known in self._variables.items() if known == type_]
+        made += [f"$call.{name}" for name, known in self._known() if known == type_]
         if made and self._chance(35):
             return str(self._pick(made))
         if deep > 3 or self._chance(25):
@@ -165,7 +180,7 @@ class TypedExpressions:
                 if attribute.type == type_ and attribute.ready and self._kind in object_.kinds
             ]
         if type_ == STRING:
-            known += [f"$hdr({name})" for name in HEADERS]
+            known += [f"$hdr({name})" for name in HEADERS if self._kind != EVENT]
             known += [f"{name}.id" for name in self._gateways]
         return str(self._pick(known)) if known else ""
 

@@ -11,7 +11,7 @@ from random import Random
 
 from typed_expressions import LISTS, PLAIN, TypedExpressions
 
-from dsl.surface import BRANCH, END, FAILURE, REPLY, REQUEST, Surface
+from dsl.surface import BRANCH, END, EVENT, FAILURE, REPLY, REQUEST, Surface
 from dsl.types import ANY, BOOL, INT, IP, RANGE, STRING, VOID
 
 TIMERS = {
@@ -114,6 +114,9 @@ class TypedProgram(TypedExpressions):
             self._route(kind, f"{kind}[{name}]")
         if self._chance(50):
             self._route(END, END)
+        for label in ("gateway:down", "gateway:up", "config:loaded", "timer:t every 10s"):
+            if self._chance(30):
+                self._route(EVENT, f"{EVENT}[{label}]")
         self._route(REQUEST, REQUEST)
 
     def _some(self, settings: Mapping[str, Sequence[str]]) -> str:
@@ -125,7 +128,7 @@ class TypedProgram(TypedExpressions):
         )
 
     def _grow_named(self, number: int) -> None:
-        kind = self._pick((REQUEST, REQUEST, BRANCH, REPLY, FAILURE, END))
+        kind = self._pick((REQUEST, REQUEST, BRANCH, REPLY, FAILURE, END, EVENT))
         self._returns = self._pick((VOID, VOID, BOOL, STRING, INT))
         self._route(kind, f"route[R{number}]")
         self._named.append((f"R{number}", self._returns, frozenset({kind})))
@@ -166,7 +169,8 @@ class TypedProgram(TypedExpressions):
         self._line("}")
 
     def _leave(self) -> None:
-        if self._kind in (BRANCH, REPLY, END) or (self._kind != REQUEST and self._chance(20)):
+        decides = self._kind in (REQUEST, FAILURE)
+        if not decides or (self._kind != REQUEST and self._chance(20)):
             self._line("exit;")
         elif self._returns != VOID and self._chance(50):
             self._line(f"return {self._expression(self._returns)};")
@@ -190,7 +194,7 @@ class TypedProgram(TypedExpressions):
 
     def _assign(self) -> None:
         known = [(name, type_) for name, type_ in self._scope if not name.startswith("i")]
-        known += [(f"$call.{name}", type_) for name, type_ in self._variables.items()]
+        known += [(f"$call.{name}", type_) for name, type_ in self._known()]
         if known:
             name, type_ = self._pick(known)
             self._line(f"{name} = {self._expression(type_)};")

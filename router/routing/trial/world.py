@@ -13,7 +13,7 @@ from typing import Any
 from dsl.trials import Invite
 from router.core.agent import Agent, AgentCall, Behaviour
 from router.core.engine import Engine
-from router.core.events import LOADED
+from router.core.events import DOWN, LOADED, UP
 from router.core.flow import Flow, Listener
 from router.core.network import Network
 from router.core.states import ANSWERED
@@ -90,6 +90,7 @@ class World:
         self.arrivals: list[Arrival] = []
         self.store = MemoryLive()
         self.began_ms = STARTS_MS
+        self._down: set[str] = set()
         self._tokens = 0
         self._heard = 0
         config = ground.config
@@ -172,10 +173,15 @@ class World:
         agent.on_timers(self.now)
 
     def set_health(self, gateway: str, up: bool) -> None:
-        """Takes a gateway out, or back in, as its health would."""
-        key = self.ground.config.gateways[gateway].key
-        state = GatewayState(key, 0, 0) if up else GatewayState(key, NEVER_MS, 5)
+        """Takes a gateway out, or back in, as its health would; its event happens then."""
+        target = self.ground.config.gateways[gateway]
+        state = GatewayState(target.key, 0, 0) if up else GatewayState(target.key, NEVER_MS, 5)
         self.store.commit([state], self.now)
+        if up == (gateway in self._down):
+            self._down ^= {gateway}
+            self.engine.on_timers(self.now)
+            self.engine.events.tell(UP if up else DOWN, target)
+            self.settle()
 
     # -- what has happened ------------------------------------------------------------------------
 
