@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 from dsl.surface import (
     BRANCH,
     ENTRY_KINDS,
+    EVENT,
     FAILURE,
     REQUEST,
     REQUIRED,
@@ -27,7 +28,7 @@ from dsl.surface import (
 )
 from dsl.types import BOOL, DECIMAL, DURATION, INT, IP, NETWORK, STRING, VOID, Type, list_of
 
-WAITING_KINDS = frozenset({REQUEST, BRANCH, FAILURE})
+WAITING_KINDS = frozenset({REQUEST, BRANCH, FAILURE, EVENT})
 """Where a route may wait: the others are over before anything else happens in the call."""
 
 _PLAIN: dict[Any, Type] = {

@@ -24,7 +24,7 @@ from dsl.imports import (
 )
 from dsl.load import make_image
 from dsl.signatures import Hook
-from dsl.surface import BRANCH, ENTRY_KINDS, FAILURE, REQUEST, PythonSide
+from dsl.surface import BRANCH, ENTRY_KINDS, EVENT, FAILURE, REQUEST, PythonSide
 from dsl.types import (
     BOOL,
     DECIMAL,
@@ -144,7 +144,7 @@ def test_a_first_parameter_for_the_call_is_not_the_routes_affair() -> None:
 def test_an_async_function_waits_and_is_legal_where_routes_can_wait() -> None:
     signature = one("@route_function\nasync def f(number: str) -> str: return number\n")
     assert signature.hook.waits
-    assert signature.function.kinds == {REQUEST, BRANCH, FAILURE}
+    assert signature.function.kinds == {REQUEST, BRANCH, FAILURE, EVENT}
     assert one("@route_function\ndef f() -> None: pass\n").function.kinds == ENTRY_KINDS
 
 

@@ -439,3 +439,17 @@ def test_one_that_had_to_be_broken_off_is_a_fault_of_its_own_kind() -> None:
     assert call.status == 500
     assert "did not return and was broken off at /etc/trunkline/hooks.py" in world.traces[0]
     assert world.tally.hook_errors["hooks.lookup", "stuck"] == 1
+
+
+def test_a_route_of_an_event_may_wait() -> None:
+    world = hooked(
+        LOOKUP,
+        CALLS + 'event_route[timer:poll every 10s] { log(info, hooks.lookup("poll")); }\n',
+    )
+    loop = Loop(world)
+    world.engine.events.begin()
+    world.network.run_for(10_100)
+    loop.step()
+    loop.step()
+    assert [line[:2] for line in world.lines] == [("info", "86poll")]
+    assert world.traces == []
