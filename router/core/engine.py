@@ -384,6 +384,14 @@ class Engine:
         """Leaves a line for the driver to write."""
         self.logs.append((level, event, fields))
 
+    def run_apart(self, name: str, run: Callable[..., None], *arguments: Any) -> None:
+        """Runs what belongs to no call: a fault in it costs none that may be in hand."""
+        try:
+            run(*arguments)
+        except Exception:
+            self.tally.route_errors += 1
+            self.log("error", "an event's route failed", name=name, trace=traceback.format_exc())
+
     # -- trouble ----------------------------------------------------------------------------------
 
     def _refuse(

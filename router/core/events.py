@@ -11,7 +11,6 @@ Workers hear of a gateway by themselves, so the policy sees to it that one of th
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from router.core.policy import Policy
@@ -48,16 +47,13 @@ class Events:
 
     def tell(self, event: str, target: Target | None = None) -> None:
         """Runs the route of an event, if there is one; never raises."""
+        self._engine.run_apart(event, self._run, event, target)
+
+    def _run(self, event: str, target: Target | None) -> None:
         engine = self._engine
-        try:
-            wait = engine.policy.event(event, target, engine)
-            if wait is not None:
-                suspend(engine, wait, None, None, _nothing)
-        except Exception:
-            # A call may be in hand that has nothing to do with it, and goes on.
-            engine.tally.route_errors += 1
-            trace = traceback.format_exc()
-            engine.log("error", "an event's route failed", name=event, trace=trace)
+        wait = engine.policy.event(event, target, engine)
+        if wait is not None:
+            suspend(engine, wait, None, None, _nothing)
 
     def on_timer(self, timer: _Timer) -> None:
         """The time of a timer has come."""
