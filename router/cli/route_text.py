@@ -45,6 +45,14 @@ def show_decision(
             _gateway(console, fate)
     else:
         _wrapped(console, "The route ended before it called: no gateway was asked for.")
+    price = decided.price
+    if price is not None:
+        fee = f" and {price.connect_fee} at the answer" if price.connect_fee != "0" else ""
+        _wrapped(
+            console,
+            f"Account {decided.account} pays {price.rate} a minute{fee}: prefix "
+            f"{price.prefix or 'of all numbers'} in deck {price.deck}.",
+        )
     for key, (used, limit) in decided.holds.items():
         kind, _, name = key.partition(":")
         allowed = "" if limit < 0 else f" of {limit}"
@@ -118,6 +126,8 @@ def _of_routes(line: str) -> bool:
 def _gateway(console: Console, fate: GatewayFate) -> None:
     lines = "unlimited lines" if fate.lines is None else f"{fate.lines} lines"
     parts = [f"priority {fate.priority}", f"{fate.lines_used} of {lines} in use"]
+    if fate.rate:
+        parts.append(f"asks {fate.rate} a minute")
     if fate.prefix is not None:
         parts.insert(0, f"prefix {fate.prefix}" if fate.prefix else "any number")
     number = f"{fate.place}." if fate.place else "- "

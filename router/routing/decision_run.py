@@ -21,8 +21,10 @@ from router.core.outcome import untried
 from router.core.tally import Tally
 from router.core.verdicts import Verdict, Wait
 from router.routing.config import Config, build_config
+from router.routing.context import Context
 from router.routing.live_view import SharedState
 from router.routing.objects import Gateway
+from router.routing.pricing import amount
 from router.routing.selection import Candidates, PrefixTable
 from router.routing.switch import Switch
 from router.sip.message import Request, Response, parse_message
@@ -52,7 +54,8 @@ class GatewayFate(msgspec.Struct):
     """What became of one gateway.
 
     `place` counts the candidates in the order in which they would be tried, 0 for one that is
-    none. `prefix` is the prefix that matched, None if none did. `lines` None is unlimited.
+    none. `prefix` is the prefix that matched, None if none did. `lines` None is unlimited. `rate`
+    is what its vendor asks for a minute, "" without a deck or a rate in it.
     """
 
     name: str
@@ -62,6 +65,16 @@ class GatewayFate(msgspec.Struct):
     priority: int
     lines_used: int
     lines: int | None
+    rate: str = ""
+
+
+class Price(msgspec.Struct):
+    """What the account pays: the rate for a minute, its prefix, and the deck that it stands in."""
+
+    rate: str
+    connect_fee: str
+    prefix: str
+    deck: str
 
 
 class Sent(msgspec.Struct):
@@ -90,6 +103,7 @@ class Decided(msgspec.Struct):
     """whether the routes got as far as calling"""
     gateways: list[GatewayFate]
     sent: Sent | None = None
+    price: Price | None = None
     status: int = 0
     phrase: str = ""
     end_reason: str = ""
@@ -132,10 +146,13 @@ class _WatchedSwitch(Switch):
     """Keeps hold of the call: it lets go of its own things when it ends."""
 
     call: Call | None = None
+    context: Context | None = None
 
     def invite(self, call: Call) -> Verdict | Wait:
         self.call = call
-        return super().invite(call)
+        verdict = super().invite(call)
+        self.context = call.context
+        return verdict
 
 
 class DecisionRun:
@@ -188,6 +205,7 @@ class DecisionRun:
             "silence", cdr.account, cdr.trunk, list(cdr.decision),
             call is not None and call.dial is not None, self._fates(call),
             holds=self._holds(call), logs=self._logs, numbers_asked=self._prefixes.asked,
+            price=self._price(),
             faults=[str(fields["trace"]) for _, _, fields in engine.logs if "trace" in fields],
         )
         for message, flow in sent:
@@ -247,6 +265,21 @@ class DecisionRun:
             [name for name in removed if name not in names],
         )
 
+    def _price(self) -> Price | None:
+        context = self._switch.context
+        rate = context.rate if context is not None else None
+        if context is None or rate is None:
+            return None
+        return Price(
+            amount(rate.rate_per_min), amount(rate.connect_fee), rate.prefix,
+            context.account.deck_name,
+        )
+
+    def _asks(self, gateway: Gateway, number: str) -> str:
+        """What a gateway's vendor asks for a minute, "" where nothing says so."""
+        rate = gateway.deck.find(number, self._question.now_ms) if gateway.deck else None
+        return amount(rate.rate_per_min) if rate is not None else ""
+
     def _holds(self, call: Call | None) -> dict[str, tuple[int, int]]:
         dial = call.dial if call is not None else None
         return {
@@ -282,7 +315,7 @@ class DecisionRun:
             fates.append(
                 GatewayFate(
                     gateway.name, place, why, matches.get(key), gateway.priority,
-                    self._used(key), lines,
+                    self._used(key), lines, self._asks(gateway, call.callee if call else number),
                 )
             )
         return sorted(fates, key=lambda fate: fate.place or len(fates) + 1)
@@ -314,6 +347,14 @@ class DecisionRun:
         usages = self._live.usages
         return {key: usages[key].handed if key in usages else 0 for key in keys}
 
+    def _cut_off(self, gateway: Gateway, matches: Mapping[str, str]) -> str:
+        """That a gateway with a longer prefix lets no shorter one follow, "" if none does so."""
+        for key, prefix in matches.items():
+            other = self._config.gateways_by_key[key]
+            if other.terminates and len(prefix) > len(matches[gateway.key]):
+                return f"after prefix {prefix} of {other.name} no shorter one follows (prefix_mode)"
+        return ""
+
     def _why_not(
         self, gateway: Gateway, number: str, matches: Mapping[str, str], decision: list[str]
     ) -> str:
@@ -325,7 +366,7 @@ class DecisionRun:
         if not self._prefixes.asked:
             return "the route does not name it"
         if gateway.key in matches:
-            return "the route left it out"
+            return self._cut_off(gateway, matches) or "the route left it out"
         if not gateway.prefixes:
             return "it has no prefixes"
         told = ", ".join(gateway.prefixes[:6]) + (", …" if len(gateway.prefixes) > 6 else "")

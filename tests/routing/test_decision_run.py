@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from routed import T0, US, program_of
 
-from router.routing.decision_run import Decided, DecisionRun, GatewayFate, LiveNow, Question
+from router.routing.decision_run import (
+    Decided,
+    DecisionRun,
+    GatewayFate,
+    LiveNow,
+    Price,
+    Question,
+)
 from router.store.interface import Usage
 from router.store.records import GatewayState
 
@@ -183,3 +190,61 @@ def test_a_route_that_fails_is_told_with_its_line() -> None:
     decided = DecisionRun(program, question, LiveNow()).decide()
     assert (decided.status, decided.end_reason) == (500, "ServerFailure")
     assert "RuntimeError: broken" in decided.faults[0]
+
+
+# -- rules and prices of gateways -----------------------------------------------------------------
+
+RULED = """
+deck retail { file = "retail.csv" }
+deck vendor { file = "vendor.csv" }
+group cheap { lines = 1 }
+gateway mobile { address = 10.0.1.1  prefixes = 8613  deck = vendor  callee_out = "86:0086" }
+gateway grouped { address = 10.0.1.2  prefixes = 8613  group = cheap  priority = 2 }
+gateway closed { address = 10.0.1.3  prefixes = 8613  priority = 3  in_time = "Su" }
+gateway strict { address = 10.0.1.4  prefixes = 8613  priority = 4  caller_deny = 1 }
+gateway wide { address = 10.0.1.5  prefixes = 86 }
+account acme {
+    deck = retail
+    trunk office { ips = 192.0.2.0/24  callee_in = "00:"  replace_codes = 503:480 }
+}
+request_route { if (!identify()) end(IllegalCall); call(gateways($rU)); }
+"""
+RATES = {
+    "retail.csv": "prefix,rate_per_min,connect_fee\n86,0.12,0.01\n",
+    "vendor.csv": "prefix,rate_per_min\n8613,0.05\n",
+}
+
+
+def ruled(live: LiveNow | None = None, text: str = RULED) -> Decided:
+    question = Question("192.0.2.10", "1000", "008613800", T0)
+    return DecisionRun(program_of(text, RATES), question, live or LiveNow()).decide()
+
+
+def test_rules_prices_and_rewrites_are_told() -> None:
+    decided = ruled(LiveNow({"group:cheap": Usage(1, 0)}))
+    assert told(decided) == {
+        "mobile": (1, "taken"),
+        "wide": (2, "next if those before it fail"),
+        "grouped": (0, "every line of group cheap in use"),
+        "closed": (0, "it is not Su"),
+        "strict": (0, "caller 1000 begins with 1 of caller_deny"),
+    }
+    assert decided.price == Price("0.12", "0.01", "86", "retail")
+    assert (fate(decided, "mobile").rate, fate(decided, "wide").rate) == ("0.05", "")
+    assert decided.sent is not None
+    assert decided.sent.request_uri == "sip:008613800@10.0.1.1:5060"
+    assert decided.decision[1] == "callee 008613800 > 8613800: callee_in of trunk acme/office"
+    assert decided.decision[-1] == "callee 8613800 > 008613800: callee_out of gateway mobile"
+
+
+def test_a_prefix_that_ends_the_list_is_named() -> None:
+    decided = ruled(text=RULED.replace("priority = 2 }", "priority = 2  prefix_mode = terminate }"))
+    assert fate(decided, "wide").why == (
+        "after prefix 8613 of grouped no shorter one follows (prefix_mode)"
+    )
+
+
+def test_a_number_without_a_price_is_refused_and_told() -> None:
+    text = RULED.replace('callee_in = "00:"', 'callee_in = "00:49"')
+    decided = ruled(text=text)
+    assert (decided.end_reason, decided.price) == ("RateNotFound", None)
