@@ -44,7 +44,7 @@ def show_decision(
         for fate in decided.gateways:
             _gateway(console, fate)
     else:
-        _wrapped(console, "The route ended before it called: no gateway was asked for.")
+        _wrapped(console, "The call ended before any gateway was asked for.")
     price = decided.price
     if price is not None:
         fee = f" and {price.connect_fee} at the answer" if price.connect_fee != "0" else ""
@@ -124,8 +124,8 @@ def _of_routes(line: str) -> bool:
 
 
 def _gateway(console: Console, fate: GatewayFate) -> None:
-    lines = "unlimited lines" if fate.lines is None else f"{fate.lines} lines"
-    parts = [f"priority {fate.priority}", f"{fate.lines_used} of {lines} in use"]
+    allowed = "" if fate.lines is None else f" of {fate.lines}"
+    parts = [f"priority {fate.priority}", f"{fate.lines_used}{allowed} lines in use"]
     if fate.rate:
         parts.append(f"asks {fate.rate} a minute")
     if fate.prefix is not None:

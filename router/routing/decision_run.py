@@ -308,7 +308,7 @@ class DecisionRun:
                 assert dial is not None
                 why = _kept(place, dial.max_attempts, refused)
             elif call is None or dial is None:
-                why = "not asked for: the route ended before it called"
+                why = "not asked for: the call ended before"
             else:
                 why = self._why_not(gateway, number, matches, call.cdr.decision)
             lines = gateway.lines if gateway.lines != UNLIMITED else None

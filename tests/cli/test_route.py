@@ -146,7 +146,7 @@ def test_silence_and_answers_of_the_script_are_told(
 ) -> None:
     _, out, _ = ask(header=["User-Agent: scanner"])
     assert "Nothing would be answered: the request is dropped." in out
-    assert "The route ended before it called: no gateway was asked for." in out
+    assert "The call ended before any gateway was asked for." in out
     _, out, _ = ask('request_route { reply(404, "Who?"); }')
     assert "ScriptRejected" in out and "404 Who?" in out
 

@@ -147,7 +147,7 @@ def test_a_stranger_ends_before_gateways_are_asked_for() -> None:
     assert decided.decision == ["no trunk: 198.51.100.1 is in no network of a trunk"]
     assert not decided.gateways_asked
     assert {one.why for one in decided.gateways} == {
-        "not asked for: the route ended before it called"
+        "not asked for: the call ended before"
     }
 
 
