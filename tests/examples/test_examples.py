@@ -11,7 +11,7 @@ from router.runtime.hook_loop import HookLoop
 from router.runtime.routes_file import check_file, load_routes
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
-FILES = sorted(EXAMPLES.glob("*/routes.cfg"))
+FILES = sorted([*EXAMPLES.glob("*.cfg"), *EXAMPLES.glob("*/routes.cfg")])
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_there_are_examples() -> None:
     assert names >= {"hooks_http_lookup", "hooks_redis_blacklist", "hooks_daily_quota"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(EXAMPLES)))
 def test_an_example_has_no_findings_and_passes_its_own_tests(file: Path) -> None:
     assert check_file(file).findings == []
     with HookLoop() as loop:
