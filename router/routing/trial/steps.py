@@ -96,7 +96,8 @@ class Player:
                 raise Unmet(f'{name} to get the {what} "{expected}"', f'it got "{unescape(user)}"')
         for header, value in step.headers:
             values = [text.strip() for text in request.get_all(canonical_key(header))]
-            if value not in values:
+            # As in routes, a header that is not there is "".
+            if value not in (values or [""]):
                 got = " and ".join(f'"{text}"' for text in values)
                 raise Unmet(
                     f'{name} to get the header "{header}: {value}"',

@@ -53,6 +53,10 @@ SENTENCES = [
         'expected first to get the header "X-Nothing: 1", but there was no such header',
     ),
     (
+        f'{CALL} expect gateway first header "X-Account:";',
+        'expected first to get the header "X-Account: ", but its value was "acme"',
+    ),
+    (
         f"{CALL} gateway first replies 486; expect reply 603;",
         "expected the caller to get 603, but it got 486",
     ),

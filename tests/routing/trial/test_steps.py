@@ -64,7 +64,8 @@ def test_numbers_with_odd_characters_arrive_as_they_were_written() -> None:
 def test_headers_go_in_and_out() -> None:
     passes("""
         invite from 127.0.0.1 callee "86138" header "X-Tier: gold" header "Subject:  hello  ";
-        expect gateway first header "X-Account: acme" header "x-tier: gold" header "Subject: hello";
+        expect gateway first header "X-Account: acme" header "x-tier: gold" header "Subject: hello"
+            header "X-Nothing:";
     """)
 
 
