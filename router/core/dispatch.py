@@ -20,7 +20,7 @@ from router.core.verdicts import Drop, End, Respond, Verdict, Wait
 from router.core.waiting import suspend
 from router.sip.message import Request, Response
 from router.sip.render import REASONS, render_response, reply_head
-from router.sip.uri import uri_user
+from router.sip.uri import uri_number
 from router.sip.via import response_target, stamp_source
 from router.store.records import Cdr
 
@@ -237,7 +237,7 @@ class Dispatch:
         call.a = leg
         hops = request.max_forwards
         call.max_forwards = 69 if hops is None else min(hops, 255) - 1
-        call.callee = uri_user(request.uri)
+        call.callee = uri_number(request.uri)
         call.body = request.body
         call.cdr = Cdr(
             id=call.id, call_id=request.call_id, source=flow.host, callee_in=call.callee,

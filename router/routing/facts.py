@@ -14,7 +14,7 @@ from router.sip.grammar import is_token
 from router.sip.head import canonical_key
 from router.sip.name_addr import parse_name_addr
 from router.sip.quoting import end_of_quoted, quote
-from router.sip.uri import uri_host, uri_user
+from router.sip.uri import uri_host, uri_number
 
 if TYPE_CHECKING:
     from router.core.attempt import Attempt
@@ -72,7 +72,7 @@ class Facts:
     @property
     def callee(self) -> str:
         leg = self._leg
-        return leg.callee if leg is not None else uri_user(self.uri)
+        return leg.callee if leg is not None else uri_number(self.uri)
 
     @callee.setter
     def callee(self, number: str) -> None:
@@ -94,7 +94,7 @@ class Facts:
     @property
     def caller(self) -> str:
         leg = self._leg
-        return leg.caller if leg is not None else uri_user(self.from_uri)
+        return leg.caller if leg is not None else uri_number(self.from_uri)
 
     @caller.setter
     def caller(self, number: str) -> None:
@@ -127,7 +127,7 @@ class Facts:
 
     @property
     def to_user(self) -> str:
-        return uri_user(self.to_uri)
+        return uri_number(self.to_uri)
 
     @property
     def to_domain(self) -> str:

@@ -25,7 +25,7 @@ from router.routing.route_runs import make_run
 from router.routing.text_functions import text_of
 from router.sip.message import Request, Response
 from router.sip.name_addr import header_uri, parse_name_addr
-from router.sip.uri import uri_user
+from router.sip.uri import uri_number
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -68,7 +68,7 @@ class Switch:
         request = call.request
         assert request is not None
         who = request.get("from")
-        call.caller = uri_user(header_uri(who))
+        call.caller = uri_number(header_uri(who))
         if who[:1] not in "<s":  # neither "<sip:…>" nor "sip:…": a name stands before the URI
             call.display = parse_name_addr(who).display
         cdr = call.cdr

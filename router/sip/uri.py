@@ -165,6 +165,19 @@ def replace_uri_user(text: str, user: str) -> str:
     return f"{scheme}:{user}@{rest[at + 1 :]}" if user else f"{scheme}:{rest[at + 1 :]}"
 
 
+def uri_number(text: str) -> str:
+    """The user part of a URI as people write it: "#21#", where the wire has "%2321%23".
+
+    One whose text would hold what cannot be printed, or a "%", is left as it came, so that
+    `escape_user` makes the same of it again.
+    """
+    user = uri_user(text)
+    if "%" not in user:
+        return user
+    plain = unescape(user)
+    return plain if plain.isprintable() and "%" not in plain else user
+
+
 def escape_user(text: str) -> str:
     """The text as a user part: what RFC 3261 does not allow there becomes %XX of its UTF-8."""
     return _not_user.sub(_escaped, text)

@@ -204,6 +204,32 @@ def test_a_display_name_is_quoted_where_it_has_to_be(name: str, sent: str) -> No
     assert world.sent_to("g1").get("from").startswith(sent)
 
 
+@pytest.mark.parametrize(
+    ("number", "read", "sent"),
+    [
+        ("%2386%2A", "#86*", "%2386*"),
+        ("8%36", "86", "86"),
+        ("86%C3%A9", "86é", "86%C3%A9"),
+        ("86%2523", "86%2523", "86%2523"),  # "%23" would be read as an escape when it is sent
+        ("86%FF", "86%FF", "86%FF"),
+        ("86%0D%0AX%20y", "86%0D%0AX%20y", "86%0D%0AX%20y"),
+        ("86%1B[2J", "86%1B[2J", "86%1B%5B2J"),
+        ("86;isub=1", "86;isub=1", "86;isub=1"),
+    ],
+)
+def test_numbers_are_text_inside_and_escaped_on_the_wire(number: str, read: str, sent: str) -> None:
+    world = Routed(
+        'gateway g1 { address = 10.0.1.1:5071  prefixes = 86, "#86" }\n'
+        'request_route { set_header("X-Read", $rU + "|" + $tU); call(gateways($rU)); }'
+    )
+    world.place(number)
+    invite = world.sent_to("g1")
+    assert invite.get("x-read") == f"{read}|{read}"
+    assert uri_user(invite.uri) == sent
+    assert invite.get("to") == f"<sip:{sent}@10.0.1.1:5071>"
+    assert world.cdr.callee_in == read
+
+
 def test_a_number_made_of_anything_stays_a_number() -> None:
     world = routed(call=", on_branch = B", more="branch_route[B] { $rU = $hdr(X-N); $fU = $rU; }\n")
     world.place("8613800", extra="X-N: #21#@1.2.3.4> x\r\n")

@@ -13,6 +13,7 @@ from router.sip.uri import (
     unescape,
     uri_host,
     uri_host_port,
+    uri_number,
     uri_user,
 )
 
@@ -149,3 +150,21 @@ def test_the_user_is_replaced_and_escaped(text: str, user: str, result: str) -> 
 )
 def test_escapes_are_resolved(text: str, plain: str) -> None:
     assert unescape(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("user", "number"),
+    [
+        ("1001", "1001"),
+        ("%2321%23", "#21#"),
+        ("86%C3%A9", "86é"),
+        ("86%2523", "86%2523"),
+        ("86%FF", "86%FF"),
+        ("86%0D%0A", "86%0D%0A"),
+        ("86%1B", "86%1B"),
+        ("86%zz", "86%zz"),
+    ],
+)
+def test_a_number_is_text_that_escapes_to_the_same_user(user: str, number: str) -> None:
+    assert uri_number(f"sip:{user}@h") == number
+    assert unescape(escape_user(number)) == unescape(user)
