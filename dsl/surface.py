@@ -75,6 +75,8 @@ class Parameter:
     ready: bool = True
     reads: str = ""
     """the kind of value (see ValueType) that a string written out has to be"""
+    choices: tuple[str, ...] = ()
+    """what goes with `reads`"""
     refers: str = ""
     """the kind of block that a string written out has to name"""
     many: bool = False
@@ -163,9 +165,10 @@ class ValueType:
 
     `name` is one of: string, int, bool, decimal, duration, network, address (of a peer), listener
     (with its transport), endpoint (of ours, TCP), codes, code_pair, prefix, rules, times, zone,
-    uri, metric, lengths, date, word, reference, count. A `word` is one of `choices`; a `reference`
-    is the name of a block of the kind `refers`; a `count` is an int or one of `choices`. Where
-    `many` is set the value is a list, written with commas.
+    uri, header, metric, lengths, date, word, reference, count. A `word` is one of `choices`; a
+    `reference` is the name of a block of the kind `refers`; a `count` is an int or one of
+    `choices`; a `header` is the name of one, and none of `choices`. Where `many` is set the value
+    is a list, written with commas.
     """
 
     name: str
@@ -295,6 +298,7 @@ def parameter(
     maximum: int | None = None,
     ready: bool = True,
     reads: str = "",
+    choices: tuple[str, ...] = (),
     refers: str = "",
     many: bool = False,
 ) -> Parameter:
@@ -308,6 +312,7 @@ def parameter(
         maximum,
         ready,
         reads,
+        choices,
         refers,
         many,
     )

@@ -282,14 +282,15 @@ class CallChecker:
         """A string that is written out where it has to mean something."""
         if parameter.reads:
             try:
-                read_value(value.value, True, ValueType(parameter.reads))
+                kind = ValueType(parameter.reads, choices=parameter.choices)
+                read_value(value.value, True, kind)
             except LiteralError as error:
                 self._report.add(error.code, value.span, error.message, error.help)
-        kind = parameter.refers
-        blocks = self._world.declarations.blocks.get(kind, {})
-        if kind and value.value not in blocks:
-            message = f"there is no {kind} `{value.value}`"
-            self._report.unknown(f"unknown-{kind}", value.span, message, value.value, blocks)
+        refers = parameter.refers
+        blocks = self._world.declarations.blocks.get(refers, {})
+        if refers and value.value not in blocks:
+            message = f"there is no {refers} `{value.value}`"
+            self._report.unknown(f"unknown-{refers}", value.span, message, value.value, blocks)
 
     def _bounds(self, value: ast.Literal, parameter: Parameter, function: Function) -> None:
         low, high = parameter.minimum, parameter.maximum

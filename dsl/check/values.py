@@ -19,6 +19,7 @@ SIP_PORT = 5060
 _TRANSPORTS = ("udp", "tcp")
 _LATER_TRANSPORTS = ("tls", "ws", "wss")
 _PREFIX = re.compile(r"\+?[0-9*#]+")
+_TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _INT = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
@@ -27,7 +28,9 @@ _METRIC = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 
-_QUOTED = frozenset({"string", "rules", "times", "zone", "uri", "metric", "prefix", "date"})
+_QUOTED = frozenset(
+    {"string", "rules", "times", "zone", "uri", "header", "metric", "prefix", "date"}
+)
 """kinds of value that may stand in quotes"""
 
 
@@ -78,6 +81,20 @@ def _times(text: str, quoted: bool, kind: ValueType) -> str:
 
 def _zone(text: str, quoted: bool, kind: ValueType) -> str:
     zone_named(text)
+    return text
+
+
+def _header(text: str, quoted: bool, kind: ValueType) -> str:
+    if _TOKEN.fullmatch(text) is None:
+        raise LiteralError(
+            "bad-header-name", f"`{text}` is no name of a header", "a name is written X-Account"
+        )
+    if text.lower() in kind.choices:
+        raise LiteralError(
+            "bad-header-name",
+            f"the header `{text}` is written by the router itself",
+            "`$rU`, `$rd`, `$fU` and `$fn` can be assigned",
+        )
     return text
 
 
@@ -303,6 +320,7 @@ _READERS: dict[str, Callable[[str, bool, ValueType], Any]] = {
     "zone": _zone,
     "code_pair": _code_pair,
     "uri": _uri,
+    "header": _header,
     "metric": _metric,
     "prefix": _prefix,
     "int": _int,

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from router.sip.head import COMPACT_FORMS
+
+# What each leg writes into each of its messages: no route can set it, or take it away.
+OWN = frozenset((
+    "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "record-route",
+    "content-length",
+))
+
+OWN_NAMES = OWN | {short for short, name in COMPACT_FORMS.items() if name in OWN}
+"""the same with their compact forms"""
+
 # What each leg makes for itself (RFC 3261's dialog and routing headers), and what is spoken to the
 # next hop alone. Everything else, known or not, passes unchanged and in order.
 NOT_PASSED = frozenset((

@@ -16,6 +16,7 @@ from router.core.call import Call
 from router.core.decision import NONE_LEFT, REFUSED, listed
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
+from router.core.headers import OWN
 from router.core.outcome import untried
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.routing.call_functions import CallFunctions
@@ -26,6 +27,7 @@ from router.routing.hooks import Call as HookCall
 from router.routing.objects import NO_ACCOUNT, NO_TRUNK, Account, Gateway, Trunk
 from router.routing.pricing import by_cost, unaffordable
 from router.routing.selection import Candidates, Tiers, tiers_of
+from router.sip.grammar import is_token
 from router.sip.message import Request, Response
 
 if TYPE_CHECKING:
@@ -105,12 +107,29 @@ class Context(Facts, CallFunctions):
 
     def set_header(self, name: str, value: str) -> None:
         """One header of this name with this value, instead of what was there."""
-        self.remove_header(name)
-        self.add_header(name, value)
+        if self._may_change(name):
+            self._remove_header(name)
+            self._add_header(name, value)
 
     def add_header(self, name: str, value: str) -> None:
         """One more header, after the others."""
-        line = f"{one_line(name)}: {one_line(value)}\r\n"
+        if self._may_change(name):
+            self._add_header(name, value)
+
+    def remove_header(self, name: str) -> None:
+        """No header of this name goes on."""
+        if self._may_change(name):
+            self._remove_header(name)
+
+    def _may_change(self, name: str) -> bool:
+        """Whether there is such a header and it is not the router's own; else that is logged."""
+        if is_token(name) and canonical(name) not in OWN:
+            return True
+        self.log("warning", f'no route can change the header "{name}"')
+        return False
+
+    def _add_header(self, name: str, value: str) -> None:
+        line = f"{name}: {one_line(value)}\r\n"
         leg = self._leg
         if leg is None:
             return
@@ -119,8 +138,7 @@ class Context(Facts, CallFunctions):
         else:
             leg.added += line
 
-    def remove_header(self, name: str) -> None:
-        """No header of this name goes on."""
+    def _remove_header(self, name: str) -> None:
         key = canonical(name)
         leg = self._leg
         if leg is None:

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from dsl.imports import mark_route_function
 from dsl.types import STRING
+from router.core.headers import OWN
 from router.core.states import ENDED
 from router.routing.hook_errors import HookMisuse
 from router.routing.hook_values import WrongValue, named, shown, take_value
 from router.routing.objects import Account, Gateway, Trunk
+from router.sip.head import canonical_key
 
 if TYPE_CHECKING:
     from router.routing.context import Context
@@ -252,4 +254,6 @@ def _header(name: Any) -> str:
     text = _text(name, "the name of a header")
     if not text or not all(char.isalnum() or char in "-.!%*_+`'~" for char in text):
         raise HookMisuse(f"a header cannot be named {shown(text)}")
+    if canonical_key(text) in OWN:
+        raise HookMisuse(f"the header {shown(text)} is written by the router itself")
     return text

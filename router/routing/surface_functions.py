@@ -28,6 +28,7 @@ from dsl.types import (
     object_type,
     route_type,
 )
+from router.core.headers import OWN_NAMES
 from router.routing import text_functions
 from router.routing.selection import without
 
@@ -40,6 +41,7 @@ END_REASON = enumeration_type("end reason")
 LOG_LEVEL = enumeration_type("log level")
 RING = enumeration_type("ring")
 
+_HEADER = parameter("name", reads="header", choices=tuple(sorted(OWN_NAMES)))
 _EVERYWHERE = ENTRY_KINDS
 _REQUEST = frozenset({REQUEST})
 _CALL = frozenset({REQUEST, FAILURE})
@@ -226,7 +228,7 @@ CALLS = (
     ),
     Function(
         "set_header",
-        (parameter("name"), parameter("value")),
+        (_HEADER, parameter("value")),
         VOID,
         _SENT_ON,
         "set_header",
@@ -234,7 +236,7 @@ CALLS = (
     ),
     Function(
         "add_header",
-        (parameter("name"), parameter("value")),
+        (_HEADER, parameter("value")),
         VOID,
         _SENT_ON,
         "add_header",
@@ -242,7 +244,7 @@ CALLS = (
     ),
     Function(
         "remove_header",
-        (parameter("name"),),
+        (_HEADER,),
         VOID,
         _SENT_ON,
         "remove_header",

@@ -178,6 +178,22 @@ def test_the_status_of_a_timeout_is_that_of_its_reason() -> None:
 # -- numbers --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["From", "v", "call-id", "Content-Length", "X Y", "X:", "", "é"])
+def test_the_routers_own_headers_are_not_a_routes_to_change(name: str) -> None:
+    world = routed(
+        'let name = $hdr(X-Name); set_header(name, "x"); add_header(name, "y");'
+        " remove_header(name);"
+    )
+    call = world.place("8613800", extra=f"X-Name: {name}\r\n")
+    assert call.status == 200
+    assert {text for level, text, _ in world.lines if level == "warning"} == {
+        f'no route can change the header "{name}"'
+    }
+    invite = world.sent_to("g1")
+    for own in ("from", "via", "call-id", "content-length"):
+        assert len(invite.get_all(own)) == 1
+
+
 def test_numbers_changed_in_request_route_go_to_every_gateway() -> None:
     world = routed('$rU = "86" + substr($rU, 2); $fU = "9" + $fU; $fn = "Acme";')
     world.behaviours["g1"] = Behaviour(status=503, ring_after_ms=None)

@@ -268,6 +268,7 @@ def test_a_request_that_is_no_call_is_seen_too() -> None:
         ("call.set_header('X', None)", "the value of a header is a str, and this is None"),
         ("call.set_header('X: y', 'z')", "a header cannot be named str 'X: y'"),
         ("call.add_header('', 'z')", "a header cannot be named str ''"),
+        ("call.set_header('From', 'z')", "the header str 'From' is written by the router itself"),
         ("call.log('loud', 'z')", "there is no log level str 'loud': it is debug, info, warn"),
         ("call.variables['tier'] = 5", "$call.tier is str in routes, and this is int 5"),
         ("call.variables['rate'] = 'x'", "$call.rate is Decimal in routes, and this is str 'x'"),
