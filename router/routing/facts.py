@@ -10,11 +10,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from router.routing.objects import NO_GATEWAY, Gateway
+from router.sip.errors import SipError
 from router.sip.grammar import is_token
 from router.sip.head import canonical_key
 from router.sip.name_addr import parse_name_addr
 from router.sip.quoting import end_of_quoted, quote
-from router.sip.uri import uri_host, uri_number
+from router.sip.uri import split_host_port, uri_host, uri_number
 
 if TYPE_CHECKING:
     from router.core.attempt import Attempt
@@ -35,6 +36,15 @@ def canonical(name: str) -> str:
     return canonical_key(name)
 
 
+def _is_domain(text: str) -> bool:
+    """Whether it is a host, with or without a port, that may stand in a URI that is sent."""
+    try:
+        split_host_port(text)
+    except SipError:
+        return False
+    return text.isascii()
+
+
 class Facts:
     """The part of the context that reads."""
 
@@ -48,6 +58,8 @@ class Facts:
         request: Request | None
         response: Response | None
         subject: Gateway | None
+
+        def log(self, level: str, text: str) -> None: ...
 
     @property
     def _leg(self) -> Attempt | Call | None:
@@ -88,8 +100,10 @@ class Facts:
     @uri_domain.setter
     def uri_domain(self, domain: str) -> None:
         leg = self._leg
-        if leg is not None:
-            leg.domain = one_line(domain)
+        if domain and not _is_domain(domain):
+            self.log("warning", f'$rd cannot be "{domain}", which is no host')
+        elif leg is not None:
+            leg.domain = domain
 
     @property
     def caller(self) -> str:

@@ -25,6 +25,10 @@ from router.routing.trial.ground import Ground
 from router.routing.trial.results import Unmet
 from router.routing.trial.steps import Player
 from router.routing.trial.world import World
+from router.sip.errors import SipError
+from router.sip.message import Request, parse_message
+from router.sip.name_addr import parse_name_addr
+from router.sip.uri import parse_uri
 
 HERE = Position("random.cfg", 1, 1)
 DAY_MS = 86_400_000
@@ -37,6 +41,7 @@ OPTIONS = (
     "From: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: options-%d\r\n"
     "CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
 )
+ONCE = ("from", "to", "call-id", "cseq", "max-forwards", "content-length")
 WRITERS_MISTAKES = (
     *("ZeroDivisionError", "DivisionByZero", "InvalidOperation", "TooManySteps"),
     "LiteralError",  # of rules, times and addresses that are put together while the route runs
@@ -61,6 +66,7 @@ def play(program: Program, random: Random) -> list[str]:
     world.pass_time(2 * DAY_MS)
     faults = [fields["trace"] for _, _, fields in world.logs if "trace" in fields]
     faults += [f"the store: {wrong}" for wrong in world.store.verify()]
+    faults += _malformed(world)
     if world.engine.active_calls or world.engine.legs or world.store.records:
         faults.append("something of a call is left after two days")
     if not faults and "ServerFailure" not in program.source:
@@ -70,6 +76,28 @@ def play(program: Program, random: Random) -> list[str]:
             if cdr.end_reason == "ServerFailure"
         ]
     return faults
+
+
+def _malformed(world: World) -> list[str]:
+    """What the router sent that is no proper SIP message."""
+    ours = {(listener.host, listener.port) for listener in world.ground.listeners}
+    found = []
+    for wire in world.network.wires:
+        if wire.source not in ours:
+            continue
+        try:
+            message = parse_message(wire.data)
+            if isinstance(message, Request):
+                parse_uri(message.uri)
+            for name in ("from", "to", "contact"):
+                for value in message.get_all(name):
+                    parse_uri(parse_name_addr(value).uri)
+            several = [name for name in ONCE if len(message.get_all(name)) > 1]
+        except SipError as error:
+            found.append(f"malformed: {error}: {wire.data!r}")
+        else:
+            found += [f"more than one {name}: {wire.data!r}" for name in several]
+    return found
 
 
 def is_writers_mistake(fault: str) -> bool:

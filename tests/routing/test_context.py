@@ -178,6 +178,24 @@ def test_the_status_of_a_timeout_is_that_of_its_reason() -> None:
 # -- numbers --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("domain", "sent"),
+    [
+        ("sip.example.com", "sip.example.com"), ("192.0.2.1:5080", "192.0.2.1:5080"),
+        ("[2001:db8::1]", "[2001:db8::1]"), ("", "10.0.1.1:5071"),
+        ("a>b", "10.0.1.1:5071"), ("a b", "10.0.1.1:5071"), ("a:b", "10.0.1.1:5071"),
+        ("h;lr", "10.0.1.1:5071"), ("u@h", "10.0.1.1:5071"), ("\u00e9", "10.0.1.1:5071"),
+    ],
+)
+def test_a_domain_is_a_host_or_is_passed_over(domain: str, sent: str) -> None:
+    world = routed("$rd = $hdr(X-D);")
+    world.place("8613800", extra=f"X-D: {domain}\r\n")
+    assert world.sent_to("g1").uri == f"sip:8613800@{sent}"
+    warned = [text for level, text, _ in world.lines if level == "warning"]
+    wrong = domain and sent == "10.0.1.1:5071"
+    assert warned == ([f'$rd cannot be "{domain}", which is no host'] if wrong else [])
+
+
 @pytest.mark.parametrize("name", ["From", "v", "call-id", "Content-Length", "X Y", "X:", "", "é"])
 def test_the_routers_own_headers_are_not_a_routes_to_change(name: str) -> None:
     world = routed(
