@@ -271,12 +271,14 @@ class Call:
         leg = self.b
         if leg is None or self.state != ANSWERED:
             return
+        self.policy.note(self)
         self.record.dialog = snapshot_answered(self.a, leg)
         self.engine.ask(Save(self.record), None)
 
     def restore(self, record: CallRecord) -> None:
         """Becomes the answered call of a dead worker; msgspec.DecodeError: cannot be read."""
         restore(self, self.engine, record)
+        self.policy.adopted(self)
         self.state = ANSWERED
         cdr = record.cdr
         self.watch(cdr.answered + self.engine.max_duration_of(cdr.gateway))

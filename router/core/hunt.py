@@ -50,6 +50,7 @@ def early_record(call: Call) -> CallRecord:
     """What the store keeps of a call before it is answered."""
     engine = call.engine
     assert call.server is not None
+    call.policy.note(call)
     return CallRecord(
         id=call.id, slot=engine.slot, generation=engine.generation, call_id=call.a.call_id,
         cdr=call.cdr, dialog=snapshot_early(call.server),
@@ -95,6 +96,7 @@ def try_gateway(call: Call, target: Target, key: str) -> None:
     assert dial is not None
     call.state = CALLING
     call.record.callee = call.callee
+    call.record.caller = call.caller
     attempt = Attempt(call, target, dial.timers[key])
     call.attempt = attempt
     if target.outward is not None:
@@ -148,6 +150,7 @@ def ask_for_next(call: Call) -> None:
     if not tiers:
         _end_hunting(call, NO_CANDIDATE)
         return
+    call.policy.note(call)
     call.state = ADMITTING
     call.engine.ask(Rehunt(call.record, tiers), call)
 

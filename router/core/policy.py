@@ -36,6 +36,15 @@ class Policy(Protocol):
     def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         """failure_route, after an attempt ended without an answer."""
 
+    def note(self, call: Call) -> None:
+        """The call's record is about to be stored: what routes keep for the call goes to its CDR.
+
+        Whatever is not written here is lost when the worker dies before the call ends.
+        """
+
+    def adopted(self, call: Call) -> None:
+        """An answered call of a dead worker goes on here; its CDR says what `note` wrote."""
+
     def ended(self, call: Call) -> None:
         """end_route: the CDR is complete and can still take fields."""
 

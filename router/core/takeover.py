@@ -96,6 +96,7 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
     call.cdr = record.cdr
     call.record = record
     call.callee = record.callee
+    call.caller = record.caller
     call.admitted = True
     record.slot = engine.slot
     record.generation = engine.generation

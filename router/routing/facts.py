@@ -71,7 +71,9 @@ class Facts:
 
     def _get(self, key: str) -> str:
         message = self.response or self.request
-        return message.get(key) if message is not None else ""
+        if message is not None:
+            return message.get(key)
+        return _remembered(self.call, key) if self.call is not None else ""
 
     @property
     def method(self) -> str:
@@ -79,7 +81,10 @@ class Facts:
 
     @property
     def uri(self) -> str:
-        return self.request.uri if self.request is not None else ""
+        if self.request is not None:
+            return self.request.uri
+        call = self.call
+        return f"sip:{call.cdr.callee_in}@{call.engine.hosts[0]}" if call is not None else ""
 
     @property
     def callee(self) -> str:
@@ -222,6 +227,15 @@ class Facts:
     def header(self, name: str) -> str:
         """The value of the first header of this name, "" when there is none."""
         return self._get(canonical(name))
+
+
+def _remembered(call: Call, key: str) -> str:
+    """What is known of a header of the INVITE, of a call that was taken over without it."""
+    if key == "from":
+        return call.a.remote
+    if key == "to":
+        return call.a.local.rpartition(";tag=")[0]
+    return call.cdr.call_id if key == "call-id" else ""
 
 
 def _display(name: str) -> str:

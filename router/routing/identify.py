@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 
 from router.core.decision import NOBODY, identified
-from router.routing.objects import Network, Trunk
+from router.routing.objects import NO_TRUNK, Network, Trunk
 
 MAX_REMEMBERED = 10_000
 
@@ -30,6 +30,8 @@ class TrunkTable:
     """All trunks by network."""
 
     def __init__(self, trunks: Iterable[Trunk]) -> None:
+        trunks = tuple(trunks)
+        self._by_name = {(trunk.account.name, trunk.name): trunk for trunk in trunks}
         self._entries = sorted(
             (TrunkMatch(network, trunk) for trunk in trunks for network in trunk.ips),
             key=lambda entry: (
@@ -37,6 +39,10 @@ class TrunkTable:
             ),
         )
         self._remembered: dict[str, tuple[TrunkMatch, ...]] = {}
+
+    def named(self, account: str, name: str) -> Trunk:
+        """The trunk of this name in an account, NO_TRUNK if there is none."""
+        return self._by_name.get((account, name), NO_TRUNK)
 
     def find(self, source: str, caller: str) -> Trunk | None:
         """The trunk of a source address (as text) and a caller number, or None."""

@@ -19,10 +19,10 @@ from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
 from router.routing.live_view import SharedState
-from router.routing.objects import Gateway
+from router.routing.objects import NO_ACCOUNT, Gateway
 from router.routing.pricing import bill
 from router.routing.route_runs import make_run
-from router.routing.text_functions import text_of
+from router.routing.variables import texts_of, values_of
 from router.sip.message import Request, Response
 from router.sip.name_addr import header_uri, parse_name_addr
 from router.sip.uri import uri_number
@@ -130,10 +130,26 @@ class Switch:
         if self._end_route is not None:
             context.attempt = context.response = None
             self._end_route(context, _nothing)
-        if context.variables:
-            call.cdr.variables = {
-                name: text_of(value) for name, value in context.variables.items()
-            }
+        self.note(call)
+
+    def note(self, call: Call) -> None:
+        """Writes the variables of the call to its CDR, as far as they go."""
+        context: Context | None = call.context
+        if context is not None and (context.variables or call.cdr.variables):
+            call.cdr.variables = texts_of(context.variables)
+
+    def adopted(self, call: Call) -> None:
+        """Gives an answered call of a dead worker what its routes knew, out of its CDR."""
+        config, cdr = self.config, call.cdr
+        flow = call.flow._replace(host=cdr.source)
+        context = Context(config, self._meter, None, flow, call, call.engine)
+        context.account = config.accounts.get(cdr.account, NO_ACCOUNT)
+        context.trunk = config.trunks.named(cdr.account, cdr.trunk)
+        context.variables, strange = values_of(cdr.variables, config.variables)
+        for name in strange:
+            text = f"$call.{name} is {config.variables[name]} now and was {cdr.variables[name]}"
+            context.log("warning", text)
+        call.context = context
 
     def event(self, event: str, target: Target | None, engine: Engine) -> Wait | None:
         """Runs the event_route of an event; what all workers notice runs in the first of them."""

@@ -87,8 +87,8 @@ class CallRecord(msgspec.Struct, array_like=True, gc=False):
     `holds` are the keys of the lines it occupies ("account:acme", "trunk:acme/office",
     "server:"), `gateway` the key of the gateway it occupies ("gateway:cn_mobile", or "").
     Both are written by the store when it admits the call, and by nothing else. `cdr` is the
-    record so far, `dialog` the core's own snapshot, opaque here; `callee` the number as the routes
-    left it, which prices are for.
+    record so far, `dialog` the core's own snapshot, opaque here; `callee` and `caller` the
+    numbers as the routes left them; prices are for the first.
     """
 
     id: str = ""
@@ -102,6 +102,7 @@ class CallRecord(msgspec.Struct, array_like=True, gc=False):
     cdr: Cdr = msgspec.field(default_factory=Cdr)
     dialog: bytes = b""
     callee: str = ""
+    caller: str = ""
 
 
 class Lease(msgspec.Struct, array_like=True, gc=False):

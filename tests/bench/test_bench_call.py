@@ -99,6 +99,12 @@ class Fixed:
     def failed(self, *_: Any) -> Verdict:
         raise AssertionError
 
+    def note(self, call: Any) -> None:
+        pass
+
+    def adopted(self, call: Any) -> None:
+        raise AssertionError
+
     def ended(self, call: Any) -> None:
         pass
 

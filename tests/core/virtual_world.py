@@ -80,6 +80,8 @@ class Routes:
         self.on_reply: Callable[[Call, Attempt, Response], None] | None = None
         self.on_failure: Callable[[Call, Attempt], Verdict | Wait] | None = None
         self.on_ended: Callable[[Call], None] | None = None
+        self.on_note: Callable[[Call], None] | None = None
+        self.on_adopted: Callable[[Call], None] | None = None
 
     def dial(self, gateways: Sequence[Gateway] | None = None) -> Dial:
         chosen = self.gateways if gateways is None else gateways
@@ -116,6 +118,14 @@ class Routes:
     def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         assert self.on_failure is not None
         return self.on_failure(call, attempt)
+
+    def note(self, call: Call) -> None:
+        if self.on_note is not None:
+            self.on_note(call)
+
+    def adopted(self, call: Call) -> None:
+        if self.on_adopted is not None:
+            self.on_adopted(call)
 
     def ended(self, call: Call) -> None:
         if self.on_ended is not None:

@@ -99,6 +99,48 @@ def test_a_callee_can_hang_up_and_hold_after_the_worker_died(run_switch, peer) -
     switch.is_idle()
 
 
+VARIABLES = """
+request_route {
+    if ($rm == "OPTIONS") reply(200);
+    $call.tier = "gold";
+    $call.left = 90s;
+    if (!identify()) end(IllegalCall);
+    call(gateways($rU), on_reply = HEARD);
+}
+reply_route[HEARD] { $call.code = $rs; }
+end_route { $call.left = $call.left - 60s; }
+"""
+
+
+def test_variables_of_a_call_survive_its_worker(run_switch, peer) -> None:
+    switch = run_switch(Routes(pairs=2, policy=VARIABLES))
+    pair = switch.routes.pair()
+    caller, gateway = peer(), peer(pair.first)
+    answered = Call(caller, switch.port, pair.number)
+    answered.invite()
+    talking = gateway.expect("INVITE")
+    gateway.reply(talking, 200, tag="g", body=ANSWER)
+    answered.ack(caller.expect("200 INVITE"))
+    gateway.expect("ACK")
+    ringing = Call(caller, switch.port, pair.number)
+    ringing.invite()
+    invite = gateway.expect("INVITE")
+    gateway.reply(invite, 180, tag="h")
+    caller.expect(180)
+    kill(switch.worker_pids()[0])
+    ringing.ack(caller.expect(500, timeout=8))
+    gateway.reply(gateway.expect("CANCEL"), 200)
+    gateway.reply(invite, 487, tag="h")
+    assert switch.cdr(ringing.call_id)["variables"] == {"tier": "gold", "left": "90000"}
+    dialog_request(gateway, talking, "BYE", tag="g")
+    gateway.expect("200 BYE")
+    caller.reply(caller.expect("BYE"), 200)
+    cdr = switch.cdr(answered.call_id)
+    assert cdr["end_reason"] == "Normal"
+    assert cdr["variables"] == {"tier": "gold", "left": "30000", "code": "200"}
+    switch.is_idle()
+
+
 def test_a_call_that_was_ringing_when_its_worker_died_is_closed(run_switch, peer) -> None:
     switch = run_switch(Routes(pairs=2))
     pair = switch.routes.pair()
