@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from re import _parser as re_parser
 from typing import Any
 
+from dsl.ambiguity import is_ambiguous
+
 FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 MAX_LENGTH = 2000
 
@@ -19,9 +21,10 @@ _MANY = 10
 class RegexError(Exception):
     """Why a regex is refused; `explosive` if it is for the time that it could take."""
 
-    def __init__(self, message: str, explosive: bool = False) -> None:
+    def __init__(self, message: str, explosive: bool = False, help: str = "") -> None:
         super().__init__(message)
         self.explosive = explosive
+        self.help = help
 
 
 def flags_of(letters: str) -> re.RegexFlag:
@@ -35,7 +38,7 @@ def flags_of(letters: str) -> re.RegexFlag:
 
 
 def compile_regex(pattern: str, letters: str) -> re.Pattern[str]:
-    """The compiled regex; raises RegexError if it does not compile or nests quantifiers."""
+    """The compiled regex; raises RegexError if it does not compile or can explode."""
     flags = flags_of(letters)
     if len(pattern) > MAX_LENGTH:
         raise RegexError(f"the regex is longer than {MAX_LENGTH} characters")
@@ -51,6 +54,14 @@ def compile_regex(pattern: str, letters: str) -> re.Pattern[str]:
         raise RegexError(
             "the regex repeats something that repeats: on some texts it would take for ever",
             explosive=True,
+            help="write the repeat once, `a+` for `(a+)+`; or give the inner one a fixed length",
+        )
+    if is_ambiguous(parsed, parsed.state.flags, _MANY):
+        raise RegexError(
+            "the regex can repeat in two ways over the same characters: on some texts it would "
+            "take for ever",
+            explosive=True,
+            help="leave one of the alternatives that begin alike, `\\d+` for `(\\d|\\d\\d)+`",
         )
     return compiled
 

@@ -180,7 +180,7 @@ class ExpressionChecker:
             compile_regex(node.pattern, node.flags)
         except RegexError as error:
             code = "explosive-regex" if error.explosive else "bad-regex"
-            self.report.add(code, node.span, str(error))
+            self.report.add(code, node.span, str(error), error.help)
         return REGEX
 
     def _list(self, node: ast.ListOf) -> Type:
