@@ -212,6 +212,8 @@ class BlockSchema:
     unused: bool = False
     """whether one that nothing refers to deserves a warning"""
     ready: bool = True
+    unique: bool = False
+    """whether a name stands once in the whole configuration, whatever block it is in"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class SettingsChecker:
         self._report = report
         self._files = files
         self._loading = loading
+        self._everywhere: dict[tuple[str, str], ast.BlockNode] = {}
         self.references: list[tuple[str, str, ast.Span]] = []
 
     def read_globals(self, nodes: list[ast.Setting]) -> Given:
@@ -100,6 +101,8 @@ class SettingsChecker:
 
     def _is_new(self, node: ast.BlockNode, names: dict[tuple[str, str], ast.BlockNode]) -> bool:
         key = (node.kind, node.name)
+        if self._surface.blocks[node.kind].unique:
+            names = self._everywhere
         first = names.setdefault(key, node)
         if first is node or not node.name:
             return True

@@ -38,7 +38,7 @@ from router.core.waiting import Waiting, suspend
 from router.core.wheel import Timer, cancel
 from router.sip.message import Request, Response
 from router.sip.sdp import first_codec
-from router.store.ops import Finish, Forget, Keep, Opened, Save
+from router.store.ops import Admission, Finish, Forget, Keep, Opened, Save
 from router.store.records import CallRecord, Cdr
 
 if TYPE_CHECKING:
@@ -142,6 +142,14 @@ class Call:
             self.record = hunt.early_record(self)
             self.engine.ask(Keep(self.record), None)
         suspend(self.engine, wait, self, None, Call.carry_out)
+
+    def on_stored(self, answer: Admission) -> None:
+        """The store's answer to what the call asked for."""
+        hunt.on_admission(self, answer)
+
+    def on_not_stored(self) -> None:
+        """The store could not do it."""
+        hunt.on_admission_lost(self)
 
     def passthrough(self, removed: frozenset[str]) -> str:
         """The caller's header lines that go on to a gateway, as they came."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from router.core import hunt
+from router.core.asking import Asker, call_of
 from router.core.call import Call
 from router.core.dispatch import Dispatch
 from router.core.end_reasons import EndReason
@@ -37,7 +37,7 @@ from router.core.waiting import Waiting
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.uri import uri_host_port
-from router.store.ops import Admission, Finish, Keep, Op, Remember
+from router.store.ops import Answer, Finish, Keep, Op, Remember
 from router.store.records import CallRecord
 
 MAX_FLOWS = 20_000
@@ -70,7 +70,7 @@ class Engine:
         self.legs: dict[str, Leg] = {}
         self.initial: dict[str, Call] = {}  # by Call-ID and From tag, to find merged requests
         self.ops: list[Op] = []
-        self.askers: list[Call | None] = []
+        self.askers: list[Asker | None] = []
         self.waiting: set[Waiting] = set()
         self.new_waits: list[Waiting] = []
         self.logs: list[tuple[str, str, dict[str, Any]]] = []
@@ -90,7 +90,7 @@ class Engine:
             for listener, host in zip(listeners, self.hosts, strict=True)
         ]
         self._flows: dict[tuple[str, int], Flow] = {}
-        self._taken: tuple[list[Op], list[Call | None]] = ([], [])
+        self._taken: tuple[list[Op], list[Asker | None]] = ([], [])
         self._unwritten: list[Op] = []
         self.health = Health(self)
         self.events = Events(self)
@@ -129,7 +129,7 @@ class Engine:
             entry[0] = entry[1] = None
             dispatch = self._dispatch
             dispatch.server = None
-            dispatch.call = _call_of(argument)
+            dispatch.call = call_of(argument)
             try:
                 function(argument)
             except Exception:
@@ -145,7 +145,7 @@ class Engine:
             at = client.flow
             if at.port == port and at.host == host and at.transport == transport:
                 dispatch.server = None
-                dispatch.call = _call_of(client)
+                dispatch.call = call_of(client)
                 try:
                     client.on_transport_error()
                 except Exception:
@@ -162,7 +162,7 @@ class Engine:
         dispatch = self._dispatch
         for client in list(layer.calling.pop((host, port), {}).values()):
             dispatch.server = None
-            dispatch.call = _call_of(client)
+            dispatch.call = call_of(client)
             try:
                 client.on_transport_error()
             except Exception:
@@ -172,8 +172,8 @@ class Engine:
         """When `on_timers` has something to do, or None."""
         return self.layer.wheel.next_ms()
 
-    def ask(self, op: Op, asker: Call | None) -> None:
-        """Adds a store operation to the turn; `asker` hears its result."""
+    def ask(self, op: Op, asker: Asker | None) -> None:
+        """Adds a store operation to the turn; `asker` hears its answer."""
         self.ops.append(op)
         self.askers.append(asker)
 
@@ -186,27 +186,27 @@ class Engine:
             self.askers = []
         return ops
 
-    def on_committed(self, results: Sequence[Admission | None], now_ms: int) -> None:
+    def on_committed(self, results: Sequence[Answer | None], now_ms: int) -> None:
         """The store has committed what `take_ops` gave; one result for each operation."""
         self.layer.now = now_ms
         dispatch = self._dispatch
         askers = self._taken[1]
         self._taken = ([], [])
-        for call, result in zip(askers, results, strict=True):
-            if call is None or result is None:
+        for asker, result in zip(askers, results, strict=True):
+            if asker is None or result is None:
                 continue
-            dispatch.server = call.server
-            dispatch.call = call
+            dispatch.server = asker.server
+            dispatch.call = call_of(asker)
             try:
-                hunt.on_admission(call, result)
+                asker.on_stored(result)
             except Exception:
                 self._on_fault("an admission failed")
 
     def on_commit_failed(self, now_ms: int) -> None:
         """The store could not commit what `take_ops` gave.
 
-        Admissions are refused; what ends or updates calls is kept and tried again, since no CDR
-        may be lost.
+        What somebody waits for is refused; what ends or updates calls is kept and tried again,
+        since no CDR may be lost.
         """
         self.layer.now = now_ms
         dispatch = self._dispatch
@@ -214,17 +214,17 @@ class Engine:
         self._taken = ([], [])
         if not self._unwritten:
             self.layer.wheel.at(now_ms + RETRY_COMMIT_MS, Engine._write_again, self)
-        for op, call in zip(ops, askers, strict=True):
-            if call is None:
+        for op, asker in zip(ops, askers, strict=True):
+            if asker is None:
                 # A call that is kept by chance later than its end would be kept for ever, and an
                 # old value must not replace a newer one.
                 if not isinstance(op, Keep | Remember):
                     self._unwritten.append(op)
             else:
-                dispatch.server = call.server
-                dispatch.call = call
+                dispatch.server = asker.server
+                dispatch.call = call_of(asker)
                 try:
-                    hunt.on_admission_lost(call)
+                    asker.on_not_stored()
                 except Exception:
                     self._on_fault("a lost admission failed")
 
@@ -429,17 +429,6 @@ class Engine:
         server = self._dispatch.server
         if server is not None:
             server.respond(500)
-
-
-def _call_of(worker: Any) -> Call | None:
-    """The call that a transaction, an attempt or a relay works for; None when it is nobody's."""
-    if isinstance(worker, Call):
-        return worker
-    call = getattr(worker, "call", None)
-    if call is None:
-        user = getattr(worker, "user", None)
-        call = user if isinstance(user, Call) else getattr(user, "call", None)
-    return call if isinstance(call, Call) else None
 
 
 def _authority(listener: Listener) -> str:

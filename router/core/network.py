@@ -16,13 +16,13 @@ from router.core.agent import Agent
 from router.core.engine import Engine
 from router.core.flow import Flow, Listener
 from router.core.waiting import Waiting
-from router.store.ops import Admission, Op
+from router.store.ops import Answer, Op
 
 
 class Store(Protocol):
     """What the network needs of a live store."""
 
-    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Answer | None]:
         """Does all operations in order in one transaction."""
 
 

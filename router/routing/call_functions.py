@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from router.core.call import Call
     from router.core.engine import Engine
     from router.routing.config import Config
-    from router.routing.objects import Account, Gateway, Trunk
+    from router.routing.objects import Account, Gateway, Phone, Trunk
 
 
 class CallFunctions:
@@ -57,8 +57,8 @@ class CallFunctions:
         key = f"percent {self._stable_id}"
         return crc32(key.encode("utf-8", "surrogateescape")) % 100 < share
 
-    def lines_used(self, of: Account | Gateway | Trunk) -> int:
-        """The lines of an account, gateway or trunk in use now."""
+    def lines_used(self, of: Account | Gateway | Trunk | Phone) -> int:
+        """The lines of an account, gateway, trunk or phone in use now."""
         return of.lines_used
 
     def cache_get(self, key: str, default: str = "") -> str:
@@ -75,7 +75,8 @@ class CallFunctions:
         self.config.live.remember(self.engine, key, value, self.now_ms + ttl)
 
     def rate_limit(
-        self, key: str | IPv4Address | IPv6Address | Account | Gateway | Trunk, n: int, per: int
+        self, key: str | IPv4Address | IPv6Address | Account | Gateway | Trunk | Phone, n: int,
+        per: int,
     ) -> bool:
         """True for the first n of a key within `per` ms, over all workers."""
         text = key if isinstance(key, str) else getattr(key, "key", None) or str(key)

@@ -17,6 +17,7 @@ from router.routing.hours import hours_of
 from router.routing.identify import TrunkTable
 from router.routing.live_view import LiveView
 from router.routing.objects import (
+    DEFAULT_FORWARD_AFTER_MS,
     DEFAULT_SWITCH_ON,
     TIMER_SETTINGS,
     Account,
@@ -24,6 +25,7 @@ from router.routing.objects import (
     Gateway,
     Group,
     Network,
+    Phone,
     Trunk,
     call_timers,
 )
@@ -98,6 +100,8 @@ class Config:
         """what every call has to find free, whoever it is from"""
         self.counts_trunks = _reads(program, "lines_used")
         self.accounts: dict[str, Account] = {}
+        self.phones: dict[str, Phone] = {}
+        """the phones of all accounts, by number"""
         trunks: list[Trunk] = []
         for block in program.blocks_of("account"):
             account = _account(block, program.tables, self.live)
@@ -107,6 +111,10 @@ class Config:
                 for child in block.children
                 if child.kind == "trunk"
             ]
+            for child in block.children:
+                if child.kind == "phone":
+                    phone = _phone(account, child, block.settings, length, self)
+                    self.phones[phone.number] = phone
         self.prefixes = PrefixTable(self.gateways.values())
         self.trunks = TrunkTable(trunks)
         self._timers_by_trunk: dict[Trunk, Mapping[str, CallTimers]] = {}
@@ -208,21 +216,26 @@ def _millionths(amount: Decimal | int | None) -> int | None:
     return None if amount is None else int(Decimal(amount).scaleb(MAX_DECIMALS))
 
 
+def _inside(outer: Mapping[str, Any], block: Block) -> dict[str, Any]:
+    """The settings of a block in an account: what that says holds unless the block says it too."""
+    inherited = {key: outer[key] for key in (*TIMER_SETTINGS, "number_length") if key in outer}
+    return {**inherited, **block.settings}
+
+
+def _networks_in(settings: Mapping[str, Any]) -> tuple[Network, ...]:
+    return tuple(ip_network(str(network)) for network in settings.get("ips", ()))
+
+
 def _trunk(
     account: Account, block: Block, outer: Mapping[str, Any], length: tuple[int, int],
     config: Config,
 ) -> Trunk:
-    # What an account says holds for what is inside it unless that says otherwise.
-    settings = {**{key: outer[key] for key in (*TIMER_SETTINGS, "number_length") if key in outer},
-                **block.settings}
-    networks: tuple[Network, ...] = tuple(
-        ip_network(str(network)) for network in settings.get("ips", ())
-    )
+    settings = _inside(outer, block)
     low, high = settings.get("number_length", length)
     return Trunk(
         account,
         block.name,
-        networks,
+        _networks_in(settings),
         settings.get("caller_prefix", ""),
         settings.get("priority", 1),
         settings.get("lines", UNLIMITED),
@@ -241,6 +254,38 @@ def _trunk(
         replaced=dict(settings.get("replace_codes", ())),
         groups=frozenset(settings.get("groups", ())),
         cps=settings.get("cps", UNLIMITED),
+        outer=config.holds,
+        counted=config.counts_trunks,
+        live=config.live,
+    )
+
+
+def _phone(
+    account: Account, block: Block, outer: Mapping[str, Any], length: tuple[int, int],
+    config: Config,
+) -> Phone:
+    settings = _inside(outer, block)
+    low, high = settings.get("number_length", length)
+    title = f"phone {block.name}"
+    return Phone(
+        account,
+        block.name,
+        settings.get("password", ""),
+        _networks_in(settings),
+        settings.get("lines", UNLIMITED),
+        (int(low), int(high)),
+        _timers_in(settings),
+        inward=number_rules(
+            settings.get("callee_in", ""), settings.get("caller_in", ""), "in", title
+        ),
+        outward=number_rules(
+            settings.get("callee_out", ""), settings.get("caller_out", ""), "out", title
+        ),
+        forward_always=settings.get("forward_always", ""),
+        forward_busy=settings.get("forward_busy", ""),
+        forward_no_answer=settings.get("forward_no_answer", ""),
+        forward_offline=settings.get("forward_offline", ""),
+        forward_after_ms=settings.get("forward_after", DEFAULT_FORWARD_AFTER_MS),
         outer=config.holds,
         counted=config.counts_trunks,
         live=config.live,

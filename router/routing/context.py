@@ -24,7 +24,7 @@ from router.routing.facts import Facts, canonical, one_line
 from router.routing.hook_calls import HookRun
 from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
-from router.routing.objects import NO_ACCOUNT, NO_TRUNK, Account, Gateway, Trunk
+from router.routing.objects import NO_ACCOUNT, NO_PHONE, NO_TRUNK, Account, Gateway, Phone, Trunk
 from router.routing.pricing import by_cost, unaffordable
 from router.routing.selection import Candidates, Tiers, tiers_of
 from router.sip.grammar import is_token
@@ -53,7 +53,7 @@ class Context(Facts, CallFunctions):
 
     __slots__ = (
         "_steps", "account", "attempt", "call", "config", "engine", "flow", "hooks", "meter",
-        "rate", "request", "response", "subject", "trunk", "variables", "verdict",
+        "phone", "rate", "request", "response", "subject", "trunk", "variables", "verdict",
     )
 
     def __init__(
@@ -71,6 +71,7 @@ class Context(Facts, CallFunctions):
         self.response: Response | None = None
         self.account: Account = NO_ACCOUNT
         self.trunk: Trunk = NO_TRUNK
+        self.phone: Phone = NO_PHONE
         self.rate: Rate | None = None
         self.variables: dict[str, Any] = {}
         self.verdict: Verdict | None = None

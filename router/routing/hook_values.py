@@ -23,10 +23,12 @@ from dsl.types import (
     VOID,
     Type,
 )
-from router.routing.objects import Account, Gateway, Trunk
-from router.routing.surface_functions import ACCOUNT, GATEWAY, TRUNK
+from router.routing.objects import Account, Gateway, Phone, Trunk
+from router.routing.surface_functions import ACCOUNT, GATEWAY, PHONE, TRUNK
 
-CLASSES_OF_OBJECTS: Mapping[Type, type] = {GATEWAY: Gateway, ACCOUNT: Account, TRUNK: Trunk}
+CLASSES_OF_OBJECTS: Mapping[Type, type] = {
+    GATEWAY: Gateway, ACCOUNT: Account, TRUNK: Trunk, PHONE: Phone,
+}
 
 _CLASSES: dict[Type, tuple[Any, ...]] = {
     STRING: (str,),

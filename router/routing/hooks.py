@@ -23,7 +23,7 @@ from router.core.headers import OWN
 from router.core.states import ENDED
 from router.routing.hook_errors import HookMisuse
 from router.routing.hook_values import WrongValue, named, shown, take_value
-from router.routing.objects import Account, Gateway, Trunk
+from router.routing.objects import Account, Gateway, Phone, Trunk
 from router.sip.head import canonical_key
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = [
     "IpAddress",
     "IpNetwork",
     "Milliseconds",
+    "Phone",
     "Trunk",
     "route_function",
 ]
@@ -126,6 +127,7 @@ class Call:
 
     account: Account = _fact("account", "Who pays; its id is empty before identify() found one.")
     trunk: Trunk = _fact("trunk", "Where the call came from; its id is empty if it is unknown.")
+    phone: Phone = _fact("phone", "The phone the call came from; its id is empty if it is none.")
     gateway: Gateway = _fact("gateway", "The gateway of the attempt; its id is empty without one.")
 
     @property

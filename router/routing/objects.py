@@ -1,10 +1,10 @@
-"""Gateways, accounts and trunks of routes.cfg as the routes and the core use them."""
+"""Gateways, accounts, trunks and phones of routes.cfg as the routes and the core use them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from router.billing.deck import Deck
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
@@ -19,7 +19,9 @@ Network = IPv4Network | IPv6Network
 Codes = tuple[tuple[int, int], ...]
 
 NO_CODES: Mapping[int, int] = {}
+NO_TIMERS: Mapping[str, int] = {}
 NO_GROUPS: frozenset[str] = frozenset()
+DEFAULT_FORWARD_AFTER_MS = 20_000
 # 4-calls, section 2: 408 and 500-599 save 501 and 505; 480 does not switch.
 DEFAULT_SWITCH_ON: Codes = ((408, 408), (500, 500), (502, 504), (506, 599))
 
@@ -218,9 +220,74 @@ class Trunk:
         return self.name
 
 
+class Phone:
+    """A phone that registers under its number, which is also its user name.
+
+    `ips` are the networks it may come from, none: all. `inward` and `outward` are its rewrite
+    rules for calls from it and to it, None when there are none. `forward_…` is where its calls go
+    instead, "" for nowhere: always, when it is busy, when it does not answer within
+    `forward_after_ms`, when it is offline. `holds` are what a call from it has to find free.
+    """
+
+    __slots__ = (
+        "_live", "account", "forward_after_ms", "forward_always", "forward_busy",
+        "forward_no_answer", "forward_offline", "holds", "id", "inward", "ips", "key", "lines",
+        "number", "number_length", "outward", "password", "timers",
+    )
+
+    def __init__(
+        self, account: Account, number: str, password: str, ips: tuple[Network, ...] = (),
+        lines: int = UNLIMITED, number_length: tuple[int, int] = (1, 32),
+        timers: Mapping[str, int] = NO_TIMERS, *,
+        inward: NumberRules | None = None, outward: NumberRules | None = None,
+        forward_always: str = "", forward_busy: str = "", forward_no_answer: str = "",
+        forward_offline: str = "", forward_after_ms: int = DEFAULT_FORWARD_AFTER_MS,
+        outer: tuple[Hold, ...] = (), counted: bool = False, live: LiveView = NOTHING_LIVE,
+    ) -> None:
+        self._live = live
+        self.account = account
+        self.id = self.number = number
+        self.key = f"phone:{number}"
+        self.password = password
+        self.ips = ips
+        self.lines = lines
+        self.number_length = number_length
+        self.timers = timers
+        self.inward = inward
+        self.outward = outward
+        self.forward_always = forward_always
+        self.forward_busy = forward_busy
+        self.forward_no_answer = forward_no_answer
+        self.forward_offline = forward_offline
+        self.forward_after_ms = forward_after_ms
+        holds = [*outer, account.hold] if account.name else [*outer]
+        if lines != UNLIMITED or counted:
+            holds.append(Hold(self.key, lines))
+        self.holds = tuple(holds)
+
+    def may_come_from(self, source: str) -> bool:
+        """Whether it may register and call from this address."""
+        if not self.ips:
+            return True
+        try:
+            address = ip_address(source)
+        except ValueError:
+            return False
+        return any(address in network for network in self.ips)
+
+    @property
+    def lines_used(self) -> int:
+        """The lines in use now; 0 where they are not counted."""
+        return self._live.lines_used(self.key)
+
+    def __str__(self) -> str:
+        return self.number
+
+
 # What `$account.id` reads before anybody was identified.
 NO_ACCOUNT = Account("", UNLIMITED, False, None)
 NO_TRUNK = Trunk(NO_ACCOUNT, "", (), "", 0, UNLIMITED, (1, 32), {})
+NO_PHONE = Phone(NO_ACCOUNT, "", "")
 NO_GATEWAY = Gateway("", "udp", "", 0, (), 0, UNLIMITED, (), False, False, {})
 
 _TIMER_FIELDS = {

@@ -130,7 +130,11 @@ OBJECTS = (
     ObjectType(
         "phone",
         PHONE,
-        by_name(Attribute("id", STRING, "Its number.", ready=False)),
+        by_name(
+            Attribute("id", STRING, 'Its number; "" if no phone was identified.'),
+            Attribute("lines", INT, "The lines it may use; -1 is unlimited."),
+            Attribute("lines_used", INT, "The lines in use now."),
+        ),
         _MESSAGE,
         "The phone the call came from.",
     ),

@@ -220,11 +220,12 @@ CALLS = (
     ),
     Function(
         "lines_used",
-        (parameter("of", ACCOUNT, GATEWAY, TRUNK),),
+        (parameter("of", ACCOUNT, GATEWAY, TRUNK, PHONE),),
         INT,
         _EVERYWHERE,
         "lines_used",
-        "How many lines of an account, a gateway or a trunk are in use now, over all workers.",
+        "How many lines of an account, a gateway, a trunk or a phone are in use now, over all "
+        "workers.",
     ),
     Function(
         "set_header",

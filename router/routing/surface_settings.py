@@ -258,17 +258,19 @@ TRUNK_SETTINGS = (
     ),
 )
 
-PHONE_SETTINGS = _later(
+PHONE_SETTINGS = (
     Setting("password", STRING, "The password of its registration.", required=True),
-    Setting("ips", NETWORKS, "The networks it may come from."),
+    Setting("ips", NETWORKS, "The networks it may come from.", "all"),
     _LINES,
-    Setting("forward_always", STRING, "Where every call is forwarded."),
-    Setting("forward_busy", STRING, "Where calls are forwarded when it is busy."),
-    Setting("forward_no_answer", STRING, "Where calls are forwarded that nobody answers."),
-    Setting("forward_offline", STRING, "Where calls are forwarded when it is offline."),
-    Setting("forward_after", DURATION, "How long it rings before that.", "20s"),
     *_NUMBERS,
-    *_NUMBERS_OUT,
+    *_later(
+        Setting("forward_always", STRING, "Where every call is forwarded."),
+        Setting("forward_busy", STRING, "Where calls are forwarded when it is busy."),
+        Setting("forward_no_answer", STRING, "Where calls are forwarded that nobody answers."),
+        Setting("forward_offline", STRING, "Where calls are forwarded when it is offline."),
+        Setting("forward_after", DURATION, "How long it rings before that.", "20s"),
+        *_NUMBERS_OUT,
+    ),
 )
 
 BLOCKS = {
@@ -293,9 +295,9 @@ BLOCKS = {
     "phone": BlockSchema(
         "phone",
         by_name(*PHONE_SETTINGS),
-        "A phone that registers.",
+        "A phone that registers; its number is its user name.",
         top=False,
-        ready=False,
+        unique=True,
     ),
     "deck": BlockSchema(
         "deck",

@@ -1,7 +1,7 @@
 """URIs: sip, sips and tel (RFC 3261 §19.1, RFC 3966).
 
 Percent-escapes are kept as they came, so that what is parsed renders the same; only
-`unescape` resolves them. Two URIs are never compared here.
+`unescape` resolves them, and `same_address`, which compares.
 """
 
 from __future__ import annotations
@@ -149,6 +149,34 @@ def uri_host_port(text: str) -> tuple[str, int | None]:
     if text[:4].lower() == "tel:":
         return "", None
     return split_host_port(_host_port_text(text))
+
+
+# RFC 3261 §19.1.4: what one URI says of these and the other does not makes them differ.
+_TELLING = ("transport", "user", "ttl", "method", "maddr")
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two URIs are the same address (RFC 3261 §19.1.4); False when one cannot be read."""
+    if one == other:
+        return True
+    try:
+        a, b = parse_uri(one), parse_uri(other)
+    except SipError:
+        return False
+    if (
+        a.scheme != b.scheme
+        or unescape(a.user) != unescape(b.user)
+        or a.password != b.password
+        or a.host.lower() != b.host.lower()
+        or a.port != b.port
+        or a.headers != b.headers
+    ):
+        return False
+    shared = a.params.keys() & b.params.keys()
+    return all(
+        (a.params.get(name, "") or "").lower() == (b.params.get(name, "") or "").lower()
+        for name in (*_TELLING, *shared)
+    )
 
 
 def replace_uri_user(text: str, user: str) -> str:

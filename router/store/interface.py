@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from router.store.ops import Admission, Op
+from router.store.ops import Answer, Op
 from router.store.query import CdrQuery
-from router.store.records import CallRecord, Cdr, GatewayState
+from router.store.records import CallRecord, Cdr, GatewayState, Registration
 
 OutboxEntry = tuple[bytes, bytes]
 """Key and value of one entry of the outbox; only the store knows what is in them."""
@@ -27,7 +27,7 @@ class Usage(NamedTuple):
 class LiveStore(Protocol):
     """State of the calls in progress, shared by the workers; lives for one boot of the machine."""
 
-    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Answer | None]:
         """Do all operations in order in one transaction, one answer for each.
 
         StoreError: nothing of the turn is stored and no record was changed.
@@ -47,6 +47,18 @@ class LiveStore(Protocol):
 
     def gateway_states(self) -> dict[str, GatewayState]:
         """Passive health of every gateway that has some, by key."""
+
+    def registration(self, number: str, now_ms: int) -> Registration | None:
+        """Where a phone can be reached now; None when it is not online."""
+
+    def registrations(self) -> Iterator[Registration]:
+        """Every registration by number, some with contacts that have just expired."""
+
+    def registered_phones(self) -> int:
+        """How many phones are registered."""
+
+    def sweep_registrations(self, now_ms: int) -> int:
+        """Take away contacts that have expired, a bounded number at a time; of how many phones."""
 
     def calls(self) -> Iterator[CallRecord]:
         """Every call in progress, oldest first; never holds a transaction while suspended."""

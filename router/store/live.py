@@ -14,6 +14,8 @@ before the transaction is, and nothing waits inside it.
     pace           key                 calls of the last second, where there is a limit (`window`)
     shared         kind + key          what routes share (`shared`), and by its end:
     shared_until   until + kind + key
+    registrations  number              Registration (`bindings`), and in the order of their ends:
+    registrations_until  until + number
     meta           "schema"            layout of all this
 """
 
@@ -26,6 +28,7 @@ from pathlib import Path
 
 import lmdb
 
+from router.store.bindings import BindingDatabases, current, something_ended, sweep
 from router.store.boot import ensure_current_live, live_is_current
 from router.store.environment import (
     GIB,
@@ -38,16 +41,18 @@ from router.store.environment import (
 )
 from router.store.errors import StoreError
 from router.store.interface import OutboxEntry, Usage
-from router.store.ops import Admission, Admit, Op
+from router.store.ops import Admit, Answer, Op
 from router.store.query import CdrQuery
 from router.store.records import (
     CallRecord,
     Cdr,
     GatewayState,
+    Registration,
     decode_call,
     decode_cdr,
     decode_gateway_state,
     decode_lease,
+    decode_registration,
 )
 from router.store.room import Room
 from router.store.shared import RATE, VALUE, SharedDatabases, read_shared, shared_key, write_shared
@@ -97,6 +102,9 @@ class LmdbLive:
                 self._room.suffices()
             self._databases = LiveDatabases(*open_databases(self._env, LiveDatabases._fields))
             self._shared = SharedDatabases(self._databases.shared, self._databases.shared_until)
+            self._bindings = BindingDatabases(
+                self._databases.registrations, self._databases.registrations_until
+            )
             if self._room:
                 self._room.databases = self._databases
             self._check_schema()
@@ -117,7 +125,7 @@ class LmdbLive:
                 "wrote it, or remove the folder while the router is stopped"
             )
 
-    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Answer | None]:
         """Do all operations in order in one write transaction; see `LiveStore.commit`."""
         if not ops:
             return []
@@ -217,6 +225,35 @@ class LmdbLive:
             for _, value in page
         )
         return {state.key: state for state in states}
+
+    def registration(self, number: str, now_ms: int) -> Registration | None:
+        """Where a phone can be reached now; None when it is not online."""
+        with reading(self._env) as txn:
+            stored = txn.get(number.encode("utf-8", "replace"), db=self._bindings.registrations)
+        if stored is None:
+            return None
+        registration = decode_registration(stored)
+        registration.contacts = current(registration.contacts, now_ms)
+        return registration if registration.contacts else None
+
+    def registrations(self) -> Iterator[Registration]:
+        """Every registration by number, some with contacts that have just expired."""
+        for page in page_forward(self._env, self._bindings.registrations):
+            for _, value in page:
+                yield decode_registration(value)
+
+    def registered_phones(self) -> int:
+        """How many phones are registered."""
+        with reading(self._env) as txn:
+            return txn.stat(self._bindings.registrations)["entries"]
+
+    def sweep_registrations(self, now_ms: int) -> int:
+        """Take away what has expired, of a few hundred phones; nothing is written for nothing."""
+        with reading(self._env) as txn:
+            if not something_ended(txn, self._bindings, now_ms):
+                return 0
+        with self._writing(frees=True) as txn:
+            return sweep(txn, self._bindings, now_ms)
 
     def calls(self) -> Iterator[CallRecord]:
         """Every call in progress, oldest first."""

@@ -5,14 +5,18 @@ Same rules as LMDB's, one process, nothing shared. The CDRs of ended calls are i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from router.store.admission import PACE_MS, choose_gateway, paced
+from router.store.bindings import bound, current
 from router.store.interface import Usage
 from router.store.ops import (
     GROUP,
     Admission,
     Admit,
+    Answer,
+    Bind,
+    Bound,
     Candidate,
     Finish,
     Forget,
@@ -24,7 +28,7 @@ from router.store.ops import (
     Remember,
     Save,
 )
-from router.store.records import CallRecord, Cdr, GatewayState
+from router.store.records import CallRecord, Cdr, GatewayState, Registration
 from router.store.window import Window
 
 NO_USAGES: Mapping[str, Usage] = {}
@@ -45,8 +49,9 @@ class MemoryLive:
         self._down: dict[str, GatewayState] = {}
         self._windows: dict[str, Window] = {}
         self._shared: dict[str, tuple[str, int]] = {}
+        self._registrations: dict[str, Registration] = {}
 
-    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Answer | None]:
         """Does all operations in order, one answer for each."""
         return [self._apply(op, now_ms) for op in ops]
 
@@ -77,6 +82,44 @@ class MemoryLive:
         """Passive health of every gateway that has some, by key."""
         return dict(self._down)
 
+    def registration(self, number: str, now_ms: int) -> Registration | None:
+        """Where a phone can be reached now; None when it is not online."""
+        found = self._registrations.get(number)
+        if found is None:
+            return None
+        contacts = current(found.contacts, now_ms)
+        return Registration(number, found.account, contacts) if contacts else None
+
+    def registrations(self) -> Iterator[Registration]:
+        """Every registration by number, some with contacts that have just expired."""
+        yield from [one for _, one in sorted(self._registrations.items())]
+
+    def registered_phones(self) -> int:
+        """How many phones are registered."""
+        return len(self._registrations)
+
+    def sweep_registrations(self, now_ms: int) -> int:
+        """Takes away contacts that have expired; of how many phones."""
+        ended = 0
+        for number, one in list(self._registrations.items()):
+            contacts = current(one.contacts, now_ms)
+            ended += contacts != one.contacts
+            self._keep_registration(Registration(number, one.account, contacts))
+        return ended
+
+    def _keep_registration(self, registration: Registration) -> None:
+        if registration.contacts:
+            self._registrations[registration.number] = registration
+        else:
+            self._registrations.pop(registration.number, None)
+
+    def _bind(self, op: Bind, now_ms: int) -> Bound:
+        known = self._registrations.get(op.number)
+        answer = bound(known.contacts if known is not None else [], op, now_ms)
+        if not answer.refused:
+            self._keep_registration(Registration(op.number, op.account, answer.contacts))
+        return answer
+
     def verify(self) -> list[str]:
         """One sentence for each key whose in-use is not the sum over the records."""
         sums: dict[str, int] = {}
@@ -89,11 +132,13 @@ class MemoryLive:
             if used[0] != sums.get(key, 0)
         ]
 
-    def _apply(self, op: Op, now_ms: int) -> Admission | None:
+    def _apply(self, op: Op, now_ms: int) -> Answer | None:
         if isinstance(op, Admit):
             return self._admit(op, now_ms)
         if isinstance(op, Rehunt):
             return self._rehunt(op, now_ms)
+        if isinstance(op, Bind):
+            return self._bind(op, now_ms)
         if isinstance(op, Save):
             if op.record.id in self.records:
                 self.records[op.record.id] = op.record

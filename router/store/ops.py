@@ -2,7 +2,7 @@
 
 A turn of the engine makes a list of operations. All of them are committed in one write
 transaction, in order, each seeing what the earlier ones did. `Admit` and `Rehunt` are answered
-with an `Admission`, every other operation with None.
+with an `Admission`, `Bind` with a `Bound`, every other operation with None.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from router.store.records import CallRecord, Cdr, GatewayState
+from router.store.records import CallRecord, Cdr, Contact, GatewayState
 
 UNLIMITED = -1
 
@@ -129,7 +129,38 @@ class Remember(msgspec.Struct, gc=False):
     until_ms: int
 
 
-Op: TypeAlias = Admit | Keep | Forget | Rehunt | Save | Finish | Opened | GatewayState | Remember
+class Bind(msgspec.Struct, gc=False):
+    """Change where a phone can be reached (RFC 3261 §10.3 steps 6 and 7): all of it or nothing.
+
+    Each contact replaces the one with the same URI; one that has expired removes it. `clear`
+    removes all (`Contact: *`), by the order of `call_id` and `cseq`. Of more than `max_contacts`
+    those go that would expire first.
+    """
+
+    number: str
+    account: str
+    contacts: tuple[Contact, ...] = ()
+    clear: bool = False
+    max_contacts: int = 10
+    call_id: str = ""
+    cseq: int = 0
+
+
+class Bound(msgspec.Struct, gc=False):
+    """What `Bind` came to: the contacts now, in the order in which they were first registered.
+
+    `refused`: a contact was registered by the same Call-ID with no lower CSeq; nothing changed.
+    """
+
+    contacts: list[Contact]
+    refused: bool = False
+
+
+Op: TypeAlias = (
+    Admit | Keep | Forget | Rehunt | Save | Finish | Opened | GatewayState | Remember | Bind
+)
+Answer: TypeAlias = Admission | Bound
+"""What an operation that is answered is answered with."""
 
 __all__ = [
     "GROUP",
@@ -137,6 +168,9 @@ __all__ = [
     "UNLIMITED",
     "Admission",
     "Admit",
+    "Answer",
+    "Bind",
+    "Bound",
     "Candidate",
     "Finish",
     "Forget",

@@ -18,6 +18,7 @@ from router.store.errors import StoreError
 CALL_SCHEMA = 1
 CDR_SCHEMA = 1
 GATEWAY_STATE_SCHEMA = 1
+REGISTRATION_SCHEMA = 1
 
 
 class Attempt(msgspec.Struct, array_like=True, gc=False):
@@ -126,14 +127,46 @@ class GatewayState(msgspec.Struct, array_like=True, gc=False):
     misses: int = 0
 
 
+class Contact(msgspec.Struct, array_like=True, gc=False):
+    """Where a phone can be reached until a time: the URI it gave, and where it gave it from.
+
+    `q` is in thousandths. `expires_ms` is epoch ms. `call_id` and `cseq` are those of the REGISTER,
+    `transport` to `slot` its way in (`router.core.flow.Flow`): a phone behind NAT hears nothing
+    that is sent elsewhere.
+    """
+
+    uri: str = ""
+    q: int = 1000
+    expires_ms: int = 0
+    call_id: str = ""
+    cseq: int = 0
+    transport: str = "udp"
+    host: str = ""
+    port: int = 0
+    listener: int = -1
+    connection: int = 0
+    slot: int = -1
+    user_agent: str = ""
+
+
+class Registration(msgspec.Struct, array_like=True, gc=False):
+    """A phone that is online: its number, its account's name and its contacts."""
+
+    number: str = ""
+    account: str = ""
+    contacts: list[Contact] = []
+
+
 _encoder = msgspec.msgpack.Encoder()
 _call_decoder = msgspec.msgpack.Decoder(CallRecord)
 _lease_decoder = msgspec.msgpack.Decoder(Lease)
 _cdr_decoder = msgspec.msgpack.Decoder(Cdr)
 _gateway_state_decoder = msgspec.msgpack.Decoder(GatewayState)
+_registration_decoder = msgspec.msgpack.Decoder(Registration)
 _CALL_BYTE = bytes((CALL_SCHEMA,))
 _CDR_BYTE = bytes((CDR_SCHEMA,))
 _GATEWAY_STATE_BYTE = bytes((GATEWAY_STATE_SCHEMA,))
+_REGISTRATION_BYTE = bytes((REGISTRATION_SCHEMA,))
 
 
 def encode_call(record: CallRecord) -> bytes:
@@ -199,6 +232,24 @@ def decode_gateway_state(value: bytes | memoryview) -> GatewayState:
         return _gateway_state_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
         raise _broken("gateway state", error) from error
+
+
+def encode_registration(registration: Registration) -> bytes:
+    """The stored form of a phone's registration."""
+    try:
+        return _REGISTRATION_BYTE + _encoder.encode(registration)
+    except UnicodeEncodeError:
+        return _REGISTRATION_BYTE + _encoder.encode(_readable(msgspec.to_builtins(registration)))
+
+
+def decode_registration(value: bytes | memoryview) -> Registration:
+    """The registration of a stored value; StoreError when it cannot be read."""
+    if not value or value[0] != REGISTRATION_SCHEMA:
+        raise _unknown_schema("registration", value, REGISTRATION_SCHEMA)
+    try:
+        return _registration_decoder.decode(value[1:])
+    except msgspec.DecodeError as error:
+        raise _broken("registration", error) from error
 
 
 def _readable(value: object) -> object:

@@ -9,12 +9,16 @@ from typing import Any, NamedTuple
 import lmdb
 
 from router.store.admission import PACE_MS, choose_gateway, paced
+from router.store.bindings import BindingDatabases, bind
 from router.store.errors import StoreError
 from router.store.ops import (
     GROUP,
     MAX_SHARED_BYTES,
     Admission,
     Admit,
+    Answer,
+    Bind,
+    Bound,
     Candidate,
     Finish,
     Forget,
@@ -55,6 +59,8 @@ class LiveDatabases(NamedTuple):
     pace: lmdb._Database
     shared: lmdb._Database
     shared_until: lmdb._Database
+    registrations: lmdb._Database
+    registrations_until: lmdb._Database
 
 
 class _Usages(dict[str, list[Any]]):
@@ -116,12 +122,14 @@ class Turn:
         self._noted: set[str] = set()
         self._touched: list[tuple[CallRecord, list[str], str]] = []
 
-    def do(self, op: Op) -> Admission | None:
-        """Do one operation in the transaction; Admit and Rehunt are answered."""
+    def do(self, op: Op) -> Answer | None:
+        """Do one operation in the transaction; Admit, Rehunt and Bind are answered."""
         if isinstance(op, Admit):
             return self._admit(op)
         if isinstance(op, Rehunt):
             return self._rehunt(op)
+        if isinstance(op, Bind):
+            return self._bind(op)
         if isinstance(op, Save):
             self._save(op)
         elif isinstance(op, Finish):
@@ -258,6 +266,11 @@ class Turn:
         databases = SharedDatabases(self._databases.shared, self._databases.shared_until)
         key = shared_key(VALUE, op.key)
         write_shared(self._txn, databases, key, value, op.until_ms, self._now_ms)
+
+    def _bind(self, op: Bind) -> Bound:
+        databases = self._databases
+        bindings = BindingDatabases(databases.registrations, databases.registrations_until)
+        return bind(self._txn, bindings, op, self._now_ms)
 
     def _pace(self, key: str) -> int:
         """The calls of the last second."""

@@ -9,7 +9,7 @@ from virtual_world import CopyingStore, Line, Phone, World
 
 from router.core.agent import SDP, Behaviour
 from router.core.parameters import CallTimers
-from router.store.ops import Admission, Admit, Finish, Hold, Op, Save
+from router.store.ops import Admit, Answer, Finish, Hold, Op, Save
 
 RINGS_FOR_EVER = Behaviour(answer_after_ms=None)
 
@@ -263,7 +263,7 @@ class FailingStore(CopyingStore):
 
     failing = False
 
-    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Answer | None]:
         if self.failing:
             raise OSError("disk full")
         return super().commit(ops, now_ms)

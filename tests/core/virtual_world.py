@@ -29,8 +29,8 @@ from router.sip.render import REASONS, render_response, reply_head
 from router.store.memory import MemoryLive
 from router.store.ops import (
     UNLIMITED,
-    Admission,
     Admit,
+    Answer,
     Finish,
     Forget,
     Hold,
@@ -148,7 +148,7 @@ class CopyingStore(MemoryLive):
         self.finished: list[str] = []
         self.ops: list[Op] = []
 
-    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Admission | None]:
+    def commit(self, ops: Sequence[Op], now_ms: int) -> list[Answer | None]:
         results = []
         for op in ops:
             self.ops.append(op)

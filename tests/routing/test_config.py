@@ -169,3 +169,29 @@ def test_screens_rules_and_times_of_a_gateway_and_a_trunk() -> None:
     assert trunk.callers.refusal("31") and not trunk.callers.refusal("30")
     assert trunk.inward is not None
     assert trunk.replaced == {503: 480, 486: 600}
+
+
+def test_a_phone_has_its_number_its_account_and_what_the_account_says() -> None:
+    config = config_of(
+        "lines = 100\n"
+        'account acme {\n  lines = 5\n  ringing_timeout = 30s\n  number_length = 3-9\n'
+        '  phone 1001 { password = "secret"  ips = 10.0.0.0/8  lines = 2  callee_in = "0:86" }\n'
+        '  phone 1002 { password = "other" }\n}\n'
+        'account sub { phone 2001 { password = "third" } }\n'
+    )
+    assert list(config.phones) == ["1001", "1002", "2001"]
+    phone = config.phones["1001"]
+    assert (phone.id, phone.number, str(phone), phone.key) == ("1001", "1001", "1001", "phone:1001")
+    assert phone.account is config.accounts["acme"]
+    assert (phone.password, phone.lines, phone.number_length) == ("secret", 2, (3, 9))
+    assert phone.timers == {"ringing_timeout": 30_000}
+    assert phone.inward is not None and phone.outward is None
+    assert phone.holds == (
+        Hold("server:", 100), Hold("account:acme", 5), Hold("phone:1001", 2),
+    )
+    assert phone.may_come_from("10.1.2.3") and not phone.may_come_from("192.0.2.1")
+    other = config.phones["1002"]
+    assert other.holds == (Hold("server:", 100), Hold("account:acme", 5))
+    assert other.may_come_from("2001:db8::1")
+    assert (other.forward_always, other.forward_after_ms) == ("", 20_000)
+    assert config.phones["2001"].account.name == "sub"

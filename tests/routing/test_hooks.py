@@ -154,9 +154,9 @@ def test_each_program_has_its_own_file_with_its_own_variables() -> None:
 
 
 def test_every_fact_and_object_of_routes_is_one_of_the_call() -> None:
-    names = {fact.alias for fact in FACTS if fact.ready} | {"account", "trunk", "gateway"}
+    names = {fact.alias for fact in FACTS if fact.ready} | {"account", "trunk", "phone", "gateway"}
     assert {name for name in names if not isinstance(getattr(Call, name, None), property)} == set()
-    assert set(OBJECTS_READY) == {"account", "trunk", "gateway"}
+    assert set(OBJECTS_READY) == {"account", "trunk", "phone", "gateway"}
 
 
 OBJECTS_READY = [

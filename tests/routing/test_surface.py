@@ -15,12 +15,12 @@ from dsl.literals import read_duration
 from dsl.surface import ENTRY_KINDS, NAMED, ROUTE_KINDS, Fact, Function
 from router.core.end_reasons import EndReason
 from router.routing.context import Context
-from router.routing.objects import NO_ACCOUNT, NO_GATEWAY, NO_TRUNK
+from router.routing.objects import NO_ACCOUNT, NO_GATEWAY, NO_PHONE, NO_TRUNK
 from router.routing.surface import END_REASON, SURFACE
 
 FUNCTIONS = sorted(SURFACE.functions.values(), key=lambda one: one.name)
 READY = [one for one in FUNCTIONS if one.ready]
-OBJECTS = {"account": NO_ACCOUNT, "trunk": NO_TRUNK, "gateway": NO_GATEWAY}
+OBJECTS = {"account": NO_ACCOUNT, "trunk": NO_TRUNK, "phone": NO_PHONE, "gateway": NO_GATEWAY}
 PAGE = Path(__file__).parents[2] / "docs/findings.md"
 
 

@@ -14,14 +14,18 @@ from store_samples import (
     TRUNK,
     call_id,
     sample_admit,
+    sample_bind,
     sample_call,
     sample_cdr,
+    sample_contact,
 )
 
 from router.store.interface import Usage
 from router.store.ops import (
     Admission,
     Admit,
+    Bind,
+    Bound,
     Candidate,
     Finish,
     Forget,
@@ -33,7 +37,7 @@ from router.store.ops import (
     Save,
 )
 from router.store.query import CdrQuery
-from router.store.records import CallRecord
+from router.store.records import CallRecord, Registration
 
 
 def in_use(live: Any) -> dict[str, int]:
@@ -242,7 +246,103 @@ class AdmissionSuite:
         assert live.commit([], NOW_MS) == []
 
 
-class LiveStoreSuite(AdmissionSuite):
+class RegistrationSuite:
+    """Bind and its index: who is online, where, until when (RFC 3261 §10.3)."""
+
+    def test_a_phone_is_online_from_its_registration_to_its_expiry(self, live: Any) -> None:
+        contact = sample_contact()
+        assert live.registration("1001", NOW_MS) is None
+        (answer,) = live.commit([sample_bind(contact)], NOW_MS)
+        assert answer == Bound([contact])
+        registration = Registration("1001", "acme", [contact])
+        assert live.registration("1001", NOW_MS) == registration
+        assert list(live.registrations()) == [registration]
+        assert live.registered_phones() == 1
+        assert live.registration("1001", contact.expires_ms - 1) == registration
+        assert live.registration("1001", contact.expires_ms) is None
+        assert live.registration("1002", NOW_MS) is None
+
+    def test_a_later_register_refreshes_and_another_address_is_added(self, live: Any) -> None:
+        live.commit([sample_bind(sample_contact())], NOW_MS)
+        later = sample_contact(cseq=2, expires_ms=NOW_MS + 7_200_000)
+        other = sample_contact("sip:1001@192.0.2.8", call_id="r2", q=500)
+        assert live.commit([sample_bind(later)], NOW_MS) == [Bound([later])]
+        assert live.commit([sample_bind(other)], NOW_MS) == [Bound([later, other])]
+        assert live.registration("1001", NOW_MS).contacts == [later, other]
+
+    def test_an_address_is_the_same_however_it_is_written(self, live: Any) -> None:
+        live.commit([sample_bind(sample_contact("sip:1001@Phone.example;ob"))], NOW_MS)
+        again = sample_contact("sip:%31001@phone.EXAMPLE", cseq=2)
+        assert live.commit([sample_bind(again)], NOW_MS) == [Bound([again])]
+
+    @pytest.mark.parametrize(("call_id", "cseq", "refused"), [
+        ("r1@192.0.2.7", 1, True),
+        ("r1@192.0.2.7", 0, True),
+        ("r1@192.0.2.7", 2, False),
+        ("another", 0, False),
+    ])
+    def test_an_older_register_of_the_same_call_id_changes_nothing(
+        self, live: Any, call_id: str, cseq: int, refused: bool
+    ) -> None:
+        contact = sample_contact()
+        live.commit([sample_bind(contact)], NOW_MS)
+        new = sample_contact("sip:1001@192.0.2.9", call_id=call_id, cseq=cseq)
+        late = sample_contact(call_id=call_id, cseq=cseq, q=1)
+        (answer,) = live.commit([sample_bind(new, late)], NOW_MS)
+        assert answer == (Bound([contact], True) if refused else Bound([late, new]))
+        assert live.registration("1001", NOW_MS).contacts == answer.contacts
+
+    def test_a_contact_that_expires_at_once_is_removed(self, live: Any) -> None:
+        first, second = sample_contact(), sample_contact("sip:1001@192.0.2.8")
+        live.commit([sample_bind(first, second)], NOW_MS)
+        gone = sample_contact(cseq=2, expires_ms=NOW_MS)
+        unknown = sample_contact("sip:1001@192.0.2.9", cseq=2, expires_ms=NOW_MS)
+        assert live.commit([sample_bind(gone, unknown)], NOW_MS) == [Bound([second])]
+        gone = sample_contact(second.uri, cseq=3, expires_ms=NOW_MS)
+        assert live.commit([sample_bind(gone)], NOW_MS) == [Bound([])]
+        assert live.registration("1001", NOW_MS) is None
+        assert live.registered_phones() == 0
+
+    def test_a_star_removes_all_contacts_unless_it_comes_late(self, live: Any) -> None:
+        contacts = [sample_contact(cseq=5), sample_contact("sip:1001@192.0.2.8", call_id="r2")]
+        live.commit([sample_bind(*contacts)], NOW_MS)
+        late = sample_bind(clear=True, call_id="r1@192.0.2.7", cseq=5)
+        assert live.commit([late], NOW_MS) == [Bound(contacts, True)]
+        star = sample_bind(clear=True, call_id="r1@192.0.2.7", cseq=6)
+        assert live.commit([star], NOW_MS) == [Bound([])]
+        assert live.registered_phones() == 0
+
+    def test_of_too_many_contacts_those_go_that_would_expire_first(self, live: Any) -> None:
+        contacts = [
+            sample_contact(f"sip:1001@192.0.2.{n}", expires_ms=NOW_MS + 1_000 * n)
+            for n in (3, 1, 2)
+        ]
+        live.commit([sample_bind(*contacts)], NOW_MS)
+        soon = sample_contact("sip:1001@192.0.2.4", expires_ms=NOW_MS + 10)
+        (answer,) = live.commit([sample_bind(soon, max_contacts=2)], NOW_MS)
+        assert answer == Bound([contacts[0], soon])
+
+    def test_what_has_expired_is_swept_and_the_rest_stays(self, live: Any) -> None:
+        short = sample_contact(expires_ms=NOW_MS + 1_000)
+        long = sample_contact("sip:1001@192.0.2.8", expires_ms=NOW_MS + 9_000)
+        other = Bind("1002", "acme", (sample_contact("sip:1002@192.0.2.7"),))
+        live.commit([sample_bind(short, long), other], NOW_MS)
+        assert live.sweep_registrations(NOW_MS + 999) == 0
+        assert live.sweep_registrations(NOW_MS + 1_000) == 1
+        assert next(live.registrations()).contacts == [long]
+        assert live.sweep_registrations(NOW_MS + 1_000) == 0
+        assert live.sweep_registrations(NOW_MS + 9_000) == 1
+        assert [one.number for one in live.registrations()] == ["1002"]
+        assert live.registered_phones() == 1
+
+    def test_a_refreshed_phone_is_not_swept_at_its_first_expiry(self, live: Any) -> None:
+        live.commit([sample_bind(sample_contact(expires_ms=NOW_MS + 1_000))], NOW_MS)
+        live.commit([sample_bind(sample_contact(cseq=2))], NOW_MS + 500)
+        assert live.sweep_registrations(NOW_MS + 2_000) == 0
+        assert live.registration("1001", NOW_MS + 2_000) is not None
+
+
+class LiveStoreSuite(AdmissionSuite, RegistrationSuite):
     """The rest of `LiveStore`: records for adoption, outbox, heartbeats, sizes."""
 
     def test_a_call_is_read_back_as_it_was_stored(self, live: Any) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from router.store.ops import Admit, Candidate, Hold
-from router.store.records import Attempt, CallRecord, Cdr
+from router.store.ops import Admit, Bind, Candidate, Hold
+from router.store.records import Attempt, CallRecord, Cdr, Contact
 
 NOW_MS = 1_700_000_000_000
 ACCOUNT = Hold("account:acme", 3)
@@ -74,3 +74,22 @@ def sample_admit(
 ) -> Admit:
     """The admission of call `number`: three lines of the account, two of each gateway."""
     return Admit(sample_call(number), holds, tiers)
+
+
+def sample_contact(uri: str = "sip:1001@192.0.2.7:5062", **fields: object) -> Contact:
+    """A contact for an hour from NOW_MS, by the first REGISTER of a phone."""
+    contact = Contact(
+        uri, 1000, NOW_MS + 3_600_000, "r1@192.0.2.7", 1, "udp", "198.51.100.7", 40_000, 0,
+        user_agent="phone/1.0",
+    )
+    for name, value in fields.items():
+        setattr(contact, name, value)
+    return contact
+
+
+def sample_bind(*contacts: Contact, **fields: object) -> Bind:
+    """The binding of phone 1001's contacts."""
+    bind = Bind("1001", "acme", contacts)
+    for name, value in fields.items():
+        setattr(bind, name, value)
+    return bind

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live_suite import AdmissionSuite, in_use
+from live_suite import AdmissionSuite, RegistrationSuite, in_use
 from store_samples import NOW_MS, sample_admit, sample_call, sample_cdr
 
 from router.store.live import LmdbLive
@@ -29,7 +29,7 @@ from router.store.ops import (
 from router.store.records import CallRecord
 
 
-class TestMemoryLive(AdmissionSuite):
+class TestMemoryLive(AdmissionSuite, RegistrationSuite):
     @pytest.fixture
     def live(self) -> MemoryLive:
         return MemoryLive()
