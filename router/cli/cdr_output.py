@@ -16,7 +16,7 @@ from rich.cells import cell_len, set_cell_size
 
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason
-from router.store.records import Attempt, Cdr
+from router.store.records import Attempt, Cdr, Charge
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,6 +60,17 @@ def write_csv(cdrs: Iterable[Cdr]) -> None:
 def _fields(cdr: Cdr) -> dict[str, Any]:
     fields = msgspec.structs.asdict(cdr)
     fields["attempts"] = [msgspec.structs.asdict(attempt) for attempt in cdr.attempts]
+    fields["charges"] = [
+        {
+            "account": charge.account,
+            "kind": charge.kind,
+            "amount": decimal(charge.amount),
+            "rate_prefix": charge.rate_prefix,
+            "rate": decimal(charge.rate),
+            "billed_s": charge.billed_s,
+        }
+        for charge in cdr.charges
+    ]
     return fields
 
 
@@ -158,12 +169,13 @@ def show_cdr(cdr: Cdr) -> None:
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")
     for name, value in _fields(cdr).items():
-        if name not in ("attempts", "variables", "decision"):
+        if name not in ("attempts", "variables", "decision", "charges"):
             facts.add_row(name, Text(_readable(name, value)))
     console.print(facts)
     for title, lines in (
         ("variables", [f"{name} = {value}" for name, value in cdr.variables.items()]),
         ("decision", sentences(cdr.decision)),
+        ("charges", [_charge(charge) for charge in cdr.charges]),
     ):
         console.print(f"\n{title}" if lines else f"\n{title}: none", style="bold")
         for line in lines:
@@ -176,6 +188,13 @@ def show_cdr(cdr: Cdr) -> None:
         console.print(f"\n{reason.name} ({reason.chinese}): {reason.diagnosis}", style="bold")
         if not reason.where.startswith("trunkline cdr show"):  # that is where we are
             console.print(f"Look next at: {reason.where}")
+
+
+def _charge(charge: Charge) -> str:
+    return (
+        f"{charge.account} ({charge.kind}) pays {decimal(charge.amount)}: {charge.billed_s} s at "
+        f"{decimal(charge.rate)} a minute, prefix {charge.rate_prefix or '*'}"
+    )
 
 
 def _attempt(number: int, attempt: Attempt) -> RenderableType:

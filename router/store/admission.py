@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from router.store.money import Moneys, short_of
 from router.store.ops import Candidate, Hold
 
 DOWN = "down"
@@ -14,6 +15,7 @@ FULL = "full"
 TOO_FAST = "calls per second used up"
 PACE_MS = 1_000
 """The time that calls per second are counted in."""
+NO_MONEYS: Moneys = {}
 
 
 def choose_gateway(
@@ -23,14 +25,15 @@ def choose_gateway(
     now_ms: int,
     dropped: list[tuple[str, str]],
     pace: Callable[[str], int] = lambda key: 0,
+    moneys: Moneys = NO_MONEYS,
 ) -> Candidate | None:
     """The gateway to use, or None; appends the unusable ones seen to `dropped`, with the reason.
 
     Tiers in order; inside a tier the smallest in_use/limit (0 when unlimited), then the fewest
     handed, then the smallest key. `usage[key]` begins with in_use, handed; `down_until[key]` is
     epoch ms; both know every key, also of the candidates' holds. `pace(key)` are the calls of the
-    last second, asked only where a limit is set. A tier is looked at only when the ones before it
-    have nothing.
+    last second, asked only where a limit is set; `moneys` is asked for the candidates' credits.
+    A tier is looked at only when the ones before it have nothing.
     """
     for tier in tiers:
         best: Candidate | None = None
@@ -47,8 +50,8 @@ def choose_gateway(
             if in_use >= limit >= 0:
                 dropped.append((key, FULL))
                 continue
-            if candidate.cps >= 0 or candidate.holds:
-                why = _obstacle(candidate, usage, pace)
+            if candidate.cps >= 0 or candidate.holds or candidate.credits:
+                why = _obstacle(candidate, usage, pace, moneys)
                 if why:
                     dropped.append((key, why))
                     continue
@@ -63,7 +66,10 @@ def choose_gateway(
 
 
 def _obstacle(
-    candidate: Candidate, usage: Mapping[str, Sequence[int]], pace: Callable[[str], int]
+    candidate: Candidate,
+    usage: Mapping[str, Sequence[int]],
+    pace: Callable[[str], int],
+    moneys: Moneys,
 ) -> str:
     if 0 <= candidate.cps <= pace(candidate.key):
         return TOO_FAST
@@ -73,7 +79,8 @@ def _obstacle(
             return f"every line of {kind} {name} in use"
         if 0 <= hold.cps <= pace(hold.key):
             return f"calls per second of {kind} {name} used up"
-    return ""
+    short = short_of(moneys, candidate.credits) if candidate.credits else ""
+    return f"clearing account {short} used up" if short else ""
 
 
 def paced(holds: Sequence[Hold], candidate: Candidate | None) -> list[str]:

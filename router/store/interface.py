@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from router.store.money import Money
 from router.store.ops import Answer, Op
 from router.store.query import CdrQuery
 from router.store.records import CallRecord, Cdr, GatewayState, Registration
@@ -32,6 +33,15 @@ class LiveStore(Protocol):
 
         StoreError: nothing of the turn is stored and no record was changed.
         """
+
+    def money(self, account: str) -> Money:
+        """Balance and reserve of an account; zeros for one that was never seen.
+
+        The balance is the ledger's and everything of it that still waits in the outbox.
+        """
+
+    def monies(self) -> dict[str, Money]:
+        """Balance and reserve of every account, by name."""
 
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key; zeros for a key never used."""
@@ -88,10 +98,10 @@ class LiveStore(Protocol):
         """The last heartbeat of every slot, epoch ms."""
 
     def verify(self) -> list[str]:
-        """One sentence for each key whose in-use is not the sum over the records; [] when sound."""
+        """One sentence for each in-use and reserve that is not the sum over the records."""
 
     def recount(self) -> list[str]:
-        """Set every in-use to the sum over the records; what was wrong, as `verify` says it."""
+        """Set in-use and reserves to the sums over the records; what `verify` says was wrong."""
 
     def stat(self) -> dict[str, int]:
         """Sizes for the metrics: bytes mapped and used, readers, entries of each part."""

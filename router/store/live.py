@@ -10,8 +10,12 @@ before the transaction is, and nothing waits inside it.
     gateway_state  key                 GatewayState
     outbox         id                  the CDR as the ledger will store it
                    id + "+"            the call's opening, a CDR so far
+                   id + "$"            Funds
     heartbeat      slot, decimal       epoch ms (int64)
     pace           key                 calls of the last second, where there is a limit (`window`)
+    money          account             balance, reserved (two int64, millionths); reserved is a
+                                       cache of what the records of calls have reserved
+    funded         id                  when these funds were given: none is given twice
     shared         kind + key          what routes share (`shared`), and by its end:
     shared_until   until + kind + key
     registrations  number              Registration (`bindings`), and in the order of their ends:
@@ -30,6 +34,7 @@ import lmdb
 
 from router.store.bindings import BindingDatabases, current, something_ended, sweep
 from router.store.boot import ensure_current_live, live_is_current
+from router.store.databases import MONEY, USAGE, LiveDatabases
 from router.store.environment import (
     GIB,
     fault,
@@ -41,6 +46,7 @@ from router.store.environment import (
 )
 from router.store.errors import StoreError
 from router.store.interface import OutboxEntry, Usage
+from router.store.money import Money
 from router.store.ops import Admit, Answer, Op
 from router.store.query import CdrQuery
 from router.store.records import (
@@ -54,9 +60,10 @@ from router.store.records import (
     decode_lease,
     decode_registration,
 )
+from router.store.recount import differences
 from router.store.room import Room
 from router.store.shared import RATE, VALUE, SharedDatabases, read_shared, shared_key, write_shared
-from router.store.turn import OPENING_SUFFIX, USAGE, LiveDatabases, Turn
+from router.store.turn import FUNDS_SUFFIX, OPENING_SUFFIX, Turn
 from router.store.window import Window
 
 LIVE_MAP_BYTES = 4 * GIB
@@ -139,7 +146,7 @@ class LmdbLive:
         turn = Turn(txn, self._databases, now_ms)
         try:
             results = [turn.do(op) for op in ops]
-            turn.write_usage()
+            turn.write_values()
             txn.commit()
         except BaseException as error:
             txn.abort()
@@ -168,6 +175,20 @@ class LmdbLive:
         if self._room is None:
             raise StoreError(f"{self.path} is open for reading only")
         return self._room
+
+    def money(self, account: str) -> Money:
+        """Balance and reserve of an account; zeros for one that was never seen."""
+        with reading(self._env) as txn:
+            value = txn.get(account.encode(), db=self._databases.money)
+        return Money(*MONEY.unpack(value)) if value else Money(0, 0)
+
+    def monies(self) -> dict[str, Money]:
+        """Balance and reserve of every account, by name."""
+        return {
+            key.decode(): Money(*MONEY.unpack(value))
+            for page in page_forward(self._env, self._databases.money)
+            for key, value in page
+        }
 
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key; zeros for a key never used."""
@@ -290,7 +311,7 @@ class LmdbLive:
         end = query.end_id().encode() if query.until_ms else b""
         for page in page_backward(self._env, self._databases.outbox, first, end):
             for key, value in page:
-                if key.endswith(OPENING_SUFFIX):
+                if key.endswith((OPENING_SUFFIX, FUNDS_SUFFIX)):
                     continue
                 cdr = decode_cdr(value)
                 if query.matches(cdr):
@@ -324,40 +345,18 @@ class LmdbLive:
         }
 
     def verify(self) -> list[str]:
-        """One sentence for each key whose in-use is not the sum over the records."""
+        """One sentence for each in-use and reserve that is not the sum over the records."""
         with reading(self._env) as txn:
-            return [text for _, text, _ in self._differences(txn)]
+            return [text for _, _, text, _ in differences(txn, self._databases)]
 
     def recount(self) -> list[str]:
-        """Set every in-use to the sum over the records; what was wrong."""
+        """Set every in-use and reserve to the sum over the records; what was wrong."""
         found: list[str] = []
         with self._writing() as txn:
-            for key, text, value in self._differences(txn):
-                txn.put(key, value, db=self._databases.usage)
+            for database, key, text, value in differences(txn, self._databases):
+                txn.put(key, value, db=database)
                 found.append(text)
         return found
-
-    def _differences(self, txn: lmdb.Transaction[bytes]) -> list[tuple[bytes, str, bytes]]:
-        """Key, sentence and right value of every usage entry that the leases contradict."""
-        held: dict[str, int] = {}
-        with txn.cursor(self._databases.calls) as cursor:
-            for _, record in cursor:
-                lease = decode_lease(record)
-                for key in (*lease.holds, lease.gateway) if lease.gateway else lease.holds:
-                    held[key] = held.get(key, 0) + 1
-        cached: dict[str, tuple[int, int]] = {}
-        with txn.cursor(self._databases.usage) as cursor:
-            for raw_key, value in cursor:
-                in_use, handed = USAGE.unpack(value)
-                cached[raw_key.decode()] = (in_use, handed)
-        differences = []
-        for key in sorted(held.keys() | cached.keys()):
-            in_use, handed = cached.get(key, (0, 0))
-            right = held.get(key, 0)
-            if in_use != right:
-                text = f"{key}: in-use is {in_use}, the calls in progress hold {right}"
-                differences.append((key.encode(), text, USAGE.pack(right, handed)))
-        return differences
 
     def stat(self) -> dict[str, int]:
         """map_bytes, used_bytes (high-water mark), readers, and entries of calls and outbox."""

@@ -5,11 +5,22 @@ Same rules as LMDB's, one process, nothing shared. The CDRs of ended calls are i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from router.store.admission import PACE_MS, choose_gateway, paced
 from router.store.bindings import bound, current
 from router.store.interface import Usage
+from router.store.money import (
+    CREDIT,
+    Money,
+    charge,
+    free,
+    joined,
+    release,
+    reserve,
+    short_of,
+)
 from router.store.ops import (
     GROUP,
     Admission,
@@ -20,12 +31,15 @@ from router.store.ops import (
     Candidate,
     Finish,
     Forget,
+    Funds,
     Hold,
     Keep,
     Op,
     Opened,
     Rehunt,
     Remember,
+    Renew,
+    Renewed,
     Save,
 )
 from router.store.records import CallRecord, Cdr, GatewayState, Registration
@@ -45,8 +59,10 @@ class MemoryLive:
         self.records: dict[str, CallRecord] = {}
         self.cdrs: dict[str, Cdr] = {}
         self.opened: list[str] = []
+        self.funds: dict[str, Funds] = {}
         self._usage: dict[str, list[int]] = {key: [*usage] for key, usage in usages.items()}
         self._down: dict[str, GatewayState] = {}
+        self._money: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._windows: dict[str, Window] = {}
         self._shared: dict[str, tuple[str, int]] = {}
         self._registrations: dict[str, Registration] = {}
@@ -54,6 +70,14 @@ class MemoryLive:
     def commit(self, ops: Sequence[Op], now_ms: int) -> list[Answer | None]:
         """Does all operations in order, one answer for each."""
         return [self._apply(op, now_ms) for op in ops]
+
+    def money(self, account: str) -> Money:
+        """Balance and reserve of an account."""
+        return Money(*self._money.get(account, (0, 0)))
+
+    def monies(self) -> dict[str, Money]:
+        """Balance and reserve of every account, by name."""
+        return {account: Money(*money) for account, money in sorted(self._money.items())}
 
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key."""
@@ -121,15 +145,22 @@ class MemoryLive:
         return answer
 
     def verify(self) -> list[str]:
-        """One sentence for each key whose in-use is not the sum over the records."""
+        """One sentence for each in-use and reserve that is not the sum over the records."""
         sums: dict[str, int] = {}
+        reserved: dict[str, int] = {}
         for record in self.records.values():
             for key in (*record.holds, *([record.gateway] if record.gateway else [])):
                 sums[key] = sums.get(key, 0) + 1
+            for account, amount in (*record.reserved, *record.gateway_reserved):
+                reserved[account] = reserved.get(account, 0) + amount
         return [
             f"{key}: {used[0]} in use, {sums.get(key, 0)} held by calls"
             for key, used in self._usage.items()
             if used[0] != sums.get(key, 0)
+        ] + [
+            f"account {account}: {money[1]} reserved, {reserved.get(account, 0)} by calls"
+            for account, money in self._money.items()
+            if money[1] != reserved.get(account, 0)
         ]
 
     def _apply(self, op: Op, now_ms: int) -> Answer | None:
@@ -146,6 +177,8 @@ class MemoryLive:
             record = self.records.pop(op.id, None)
             if record is not None:
                 self._give_back((*record.holds, record.gateway))
+                release(self._money, (*record.reserved, *record.gateway_reserved))
+                charge(self._money, op.cdr.charges)
             self.cdrs.setdefault(op.id, op.cdr)
         elif isinstance(op, Opened):
             self.opened.append(op.record.id)
@@ -153,10 +186,16 @@ class MemoryLive:
             self.records.setdefault(op.record.id, op.record)
         elif isinstance(op, Forget):
             kept = self.records.get(op.id)
-            if kept is not None and not (kept.holds or kept.gateway):
+            if kept is not None and not (kept.holds or kept.gateway or kept.reserved):
                 del self.records[op.id]
         elif isinstance(op, Remember):
             self._shared[op.key] = op.value, op.until_ms
+        elif isinstance(op, Renew):
+            return self._renew(op)
+        elif isinstance(op, Funds):
+            if op.id not in self.funds:
+                self.funds[op.id] = op
+                self._money[op.account][0] += op.amount
         else:
             self._down[op.key] = op
         return None
@@ -165,14 +204,22 @@ class MemoryLive:
         refused = self._refused(op.holds, now_ms)
         if refused is not None:
             return refused
-        admission, groups = self._choose(op.tiers, op.holds, now_ms)
-        if admission.gateway is not None:
-            record = op.record
-            record.holds = [hold.key for hold in op.holds] + groups
-            record.gateway = admission.gateway
-            for hold in op.holds:
-                self._used(hold.key)[0] += 1
-            self.records[record.id] = record
+        short = short_of(self._money, op.credits)
+        if short:
+            return Admission(refused=CREDIT + short)
+        reserved = reserve(self._money, op.credits)
+        admission, chosen = self._choose(op.tiers, op.holds, now_ms)
+        if chosen is None:
+            release(self._money, reserved)
+            return admission
+        record = op.record
+        record.holds = [hold.key for hold in (*op.holds, *chosen.holds)]
+        record.gateway = chosen.key
+        record.reserved = reserved
+        record.gateway_reserved = reserve(self._money, chosen.credits)
+        for hold in op.holds:
+            self._used(hold.key)[0] += 1
+        self.records[record.id] = record
         return admission
 
     def _rehunt(self, op: Rehunt, now_ms: int) -> Admission:
@@ -181,11 +228,26 @@ class MemoryLive:
             return Admission()
         groups = [key for key in record.holds if key.startswith(GROUP)]
         self._give_back((record.gateway, *groups))
+        release(self._money, record.gateway_reserved)
         record.holds = [key for key in record.holds if not key.startswith(GROUP)]
-        admission, groups = self._choose(op.tiers, (), now_ms)
-        record.holds += groups
-        record.gateway = admission.gateway or ""
+        record.gateway = ""
+        record.gateway_reserved = []
+        admission, chosen = self._choose(op.tiers, (), now_ms)
+        if chosen is not None:
+            record.holds += [hold.key for hold in chosen.holds]
+            record.gateway = chosen.key
+            record.gateway_reserved = reserve(self._money, chosen.credits)
         return admission
+
+    def _renew(self, op: Renew) -> Renewed:
+        record = op.record
+        if record.id not in self.records:
+            return Renewed(False)
+        granted = not short_of(self._money, op.wants)
+        if granted:
+            record.reserved = joined(record.reserved, reserve(self._money, op.wants))
+            record.paid_until = op.paid_until
+        return Renewed(granted, free(self._money, op.wants))
 
     def _refused(self, holds: Sequence[Hold], now_ms: int) -> Admission | None:
         taken: dict[str, int] = {}
@@ -202,7 +264,7 @@ class MemoryLive:
 
     def _choose(
         self, tiers: tuple[tuple[Candidate, ...], ...], holds: Sequence[Hold], now_ms: int
-    ) -> tuple[Admission, list[str]]:
+    ) -> tuple[Admission, Candidate | None]:
         usage, down = {}, {}
         for tier in tiers:
             for candidate in tier:
@@ -213,20 +275,19 @@ class MemoryLive:
                 down[key] = state.down_until_ms if state is not None else 0
         dropped: list[tuple[str, str]] = []
         chosen = choose_gateway(
-            tiers, usage, down, now_ms, dropped, lambda key: self._pace(key, now_ms)
+            tiers, usage, down, now_ms, dropped, lambda key: self._pace(key, now_ms), self._money
         )
         if chosen is None:
-            return Admission(None, dropped), []
+            return Admission(None, dropped), None
         used = self._used(chosen.key)
         used[0] += 1
         used[1] += 1
-        groups = [hold.key for hold in chosen.holds]
-        for key in groups:
-            self._used(key)[0] += 1
+        for hold in chosen.holds:
+            self._used(hold.key)[0] += 1
         for key in paced(holds, chosen):
             self._pace(key, now_ms)
             self._windows[key].note(now_ms)
-        return Admission(chosen.key, dropped), groups
+        return Admission(chosen.key, dropped), chosen
 
     def _used(self, key: str) -> list[int]:
         return self._usage.setdefault(key, [0, 0])

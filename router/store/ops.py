@@ -2,7 +2,7 @@
 
 A turn of the engine makes a list of operations. All of them are committed in one write
 transaction, in order, each seeing what the earlier ones did. `Admit` and `Rehunt` are answered
-with an `Admission`, `Bind` with a `Bound`, every other operation with None.
+with an `Admission`, `Renew` with a `Renewed`, `Bind` with a `Bound`, all others with None.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from router.store.records import CallRecord, Cdr, Contact, GatewayState
+from router.store.records import CallRecord, Cdr, Contact, Funds, GatewayState
 
 UNLIMITED = -1
 
@@ -33,27 +33,43 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     cps: int = UNLIMITED
 
 
+class Credit(msgspec.Struct, frozen=True, gc=False):
+    """Money that an account must be able to give: balance - reserved - need >= floor.
+
+    Millionths; `floor` is the overdraft with a minus before it.
+    """
+
+    account: str
+    need: int
+    floor: int = 0
+
+
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """A gateway the call may use: its lines and calls a second (-1: unlimited), and its groups'."""
+    """A gateway the call may use: its lines and calls a second (-1: unlimited), and its groups'.
+
+    `credits` are asked of its clearing account, reserved with it and given back with it.
+    """
 
     key: str
     limit: int = UNLIMITED
     cps: int = UNLIMITED
     holds: tuple[Hold, ...] = ()
+    credits: tuple[Credit, ...] = ()
 
 
 class Admit(msgspec.Struct, gc=False):
-    """Take every hold and the first usable gateway and store the record, or take nothing.
+    """Take every hold, credit and the first usable gateway and store the record, or take nothing.
 
     Tiers are walked in order; inside a tier the gateway with the smallest in_use/limit (0 when
     unlimited), then the fewest calls handed so far, then the smallest key comes first. Full ones,
     those down at `now_ms` and those whose holds have no room are skipped. On success
-    `record.holds` and `record.gateway` are filled in.
+    `record.holds`, `record.gateway`, `record.reserved` and `record.gateway_reserved` are filled in.
     """
 
     record: CallRecord
     holds: tuple[Hold, ...] = ()
     tiers: tuple[tuple[Candidate, ...], ...] = ()
+    credits: tuple[Credit, ...] = ()
 
 
 class Keep(msgspec.Struct, gc=False):
@@ -91,11 +107,31 @@ class Save(msgspec.Struct, gc=False):
 class Finish(msgspec.Struct, gc=False):
     """Delete the record if there is one, give back all it holds, put the CDR in the outbox.
 
-    Doing it twice releases once and leaves one CDR, the first.
+    What it has reserved is released and what `cdr.charges` say is taken from the balances. Doing it
+    twice releases and charges once and leaves one CDR, the first.
     """
 
     id: str
     cdr: Cdr
+
+
+class Renew(msgspec.Struct, gc=False):
+    """Reserve more for a call in progress, all of it or nothing, and store its record again.
+
+    When granted `record.reserved` grows and `record.paid_until` is the one given. A call that is
+    no longer in the store is granted nothing.
+    """
+
+    record: CallRecord
+    wants: tuple[Credit, ...]
+    paid_until: int
+
+
+class Renewed(msgspec.Struct, gc=False):
+    """What `Renew` came to: `free` is what each account could give now, millionths."""
+
+    granted: bool
+    free: dict[str, int] = {}
 
 
 class Opened(msgspec.Struct, gc=False):
@@ -112,7 +148,8 @@ class Admission(msgspec.Struct, gc=False):
 
     `gateway` is the key taken, or None. `dropped` are the candidates seen and not usable, in the
     order given, with the reason (`admission`). `refused` is the key of the hold that was at its
-    limit, `too_fast` says that it was its calls a second; then no candidate was looked at.
+    limit, or "credit:ACCOUNT" where an account could not give what is needed; `too_fast` says that
+    it was the hold's calls a second. Then no candidate was looked at.
     """
 
     gateway: str | None = None
@@ -157,9 +194,20 @@ class Bound(msgspec.Struct, gc=False):
 
 
 Op: TypeAlias = (
-    Admit | Keep | Forget | Rehunt | Save | Finish | Opened | GatewayState | Remember | Bind
+    Admit
+    | Keep
+    | Forget
+    | Rehunt
+    | Save
+    | Finish
+    | Opened
+    | GatewayState
+    | Remember
+    | Bind
+    | Renew
+    | Funds
 )
-Answer: TypeAlias = Admission | Bound
+Answer: TypeAlias = Admission | Bound | Renewed
 """What an operation that is answered is answered with."""
 
 __all__ = [
@@ -172,8 +220,10 @@ __all__ = [
     "Bind",
     "Bound",
     "Candidate",
+    "Credit",
     "Finish",
     "Forget",
+    "Funds",
     "GatewayState",
     "Hold",
     "Keep",
@@ -181,5 +231,7 @@ __all__ = [
     "Opened",
     "Rehunt",
     "Remember",
+    "Renew",
+    "Renewed",
     "Save",
 ]

@@ -19,6 +19,9 @@ CALL_SCHEMA = 1
 CDR_SCHEMA = 1
 GATEWAY_STATE_SCHEMA = 1
 REGISTRATION_SCHEMA = 1
+FUNDS_SCHEMA = 1
+OPENING = "opening"
+"""The kind of the balance that routes.cfg gives an account to begin with, and its id's start."""
 
 
 class Attempt(msgspec.Struct, array_like=True, gc=False):
@@ -36,13 +39,36 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     reason: str = ""
 
 
+class Charge(msgspec.Struct, array_like=True, gc=False):
+    """What an account pays for a call: `amount` is taken from its balance when the call ends.
+
+    `kind` is retail (the account), agent (one above it) or vendor (the gateway's clearing account).
+    `rate` is the price of a minute; it and what follows `billed_s` are the terms that the call was
+    admitted by, so that it can be billed where there are no decks (`billing.charges`).
+    """
+
+    account: str
+    amount: int = 0
+    kind: str = "retail"
+    rate_prefix: str = ""
+    rate: int = 0
+    billed_s: int = 0
+    connect_fee: int = 0
+    first_s: int = 1
+    cycle_s: int = 1
+    free_s: int = 0
+    hold_precision_ms: int = 50
+    fee_decimals: int = 6
+
+
 class Cdr(msgspec.Struct, array_like=True, gc=False):
     """The call detail record: one for each call, with all its attempts.
 
     `id` sorts by time of arrival: 12 hex digits of epoch ms, 2 hex digits of the worker slot, and
     random hex digits. `attempt` is the 1-based index of the last (or answering) attempt, 0 for
     none. `pdd_ms` is to the first sign of ringing or else the
-    answer, -1 when there was neither. `end_side` is caller, callee or server.
+    answer, -1 when there was neither. `end_side` is caller, callee or server. `charges` are what
+    each account pays; `charge` repeats the retail account's, `cost` the vendor's.
     """
 
     id: str = ""
@@ -80,6 +106,7 @@ class Cdr(msgspec.Struct, array_like=True, gc=False):
     worker: int = 0
     variables: dict[str, str] = {}
     decision: list[str] = []
+    charges: list[Charge] = []
 
 
 class CallRecord(msgspec.Struct, array_like=True, gc=False):
@@ -87,9 +114,12 @@ class CallRecord(msgspec.Struct, array_like=True, gc=False):
 
     `holds` are the keys of the lines it occupies ("account:acme", "trunk:acme/office",
     "server:"), `gateway` the key of the gateway it occupies ("gateway:cn_mobile", or "").
-    Both are written by the store when it admits the call, and by nothing else. `cdr` is the
-    record so far, `dialog` the core's own snapshot, opaque here; `callee` and `caller` the
-    numbers as the routes left them; prices are for the first.
+    `reserved` is the money it has reserved, by account; `gateway_reserved` what it has reserved
+    with its gateway, of the clearing account. All four are written by the store when it admits the
+    call or renews its credit, and by nothing else. `cdr` is the record so far, `dialog` the core's
+    own snapshot, opaque here; `callee` and `caller` the numbers as the routes left them; prices
+    are for the first. `paid_until` is the epoch ms until which the reserve pays for the call, 0
+    without a limit.
     """
 
     id: str = ""
@@ -104,10 +134,13 @@ class CallRecord(msgspec.Struct, array_like=True, gc=False):
     dialog: bytes = b""
     callee: str = ""
     caller: str = ""
+    reserved: list[tuple[str, int]] = []
+    paid_until: int = 0
+    gateway_reserved: list[tuple[str, int]] = []
 
 
 class Lease(msgspec.Struct, array_like=True, gc=False):
-    """The leading fields of a `CallRecord`: what it holds, read without building its CDR."""
+    """The fields of a `CallRecord` that say what it holds, read without building its CDR."""
 
     id: str = ""
     slot: int = 0
@@ -117,6 +150,13 @@ class Lease(msgspec.Struct, array_like=True, gc=False):
     answered: bool = False
     holds: list[str] = []
     gateway: str = ""
+    cdr: msgspec.Raw = msgspec.Raw(b"")
+    dialog: msgspec.Raw = msgspec.Raw(b"")
+    callee: msgspec.Raw = msgspec.Raw(b"")
+    caller: msgspec.Raw = msgspec.Raw(b"")
+    reserved: list[tuple[str, int]] = []
+    paid_until: int = 0
+    gateway_reserved: list[tuple[str, int]] = []
 
 
 class GatewayState(msgspec.Struct, array_like=True, gc=False):
@@ -157,16 +197,34 @@ class Registration(msgspec.Struct, array_like=True, gc=False):
     contacts: list[Contact] = []
 
 
+class Funds(msgspec.Struct, array_like=True, gc=False):
+    """Money that an account is given or loses other than by a call, once for each `id`.
+
+    `amount` is signed. `kind` is topup, adjust or opening. An id begins with its time like a CDR's
+    (`new_funds_id`); that of an opening is `opening_id(account)`, so that there is only one.
+    """
+
+    id: str
+    account: str
+    amount: int
+    kind: str = "topup"
+    note: str = ""
+    who: str = ""
+    at_ms: int = 0
+
+
 _encoder = msgspec.msgpack.Encoder()
 _call_decoder = msgspec.msgpack.Decoder(CallRecord)
 _lease_decoder = msgspec.msgpack.Decoder(Lease)
 _cdr_decoder = msgspec.msgpack.Decoder(Cdr)
 _gateway_state_decoder = msgspec.msgpack.Decoder(GatewayState)
 _registration_decoder = msgspec.msgpack.Decoder(Registration)
+_funds_decoder = msgspec.msgpack.Decoder(Funds)
 _CALL_BYTE = bytes((CALL_SCHEMA,))
 _CDR_BYTE = bytes((CDR_SCHEMA,))
 _GATEWAY_STATE_BYTE = bytes((GATEWAY_STATE_SCHEMA,))
 _REGISTRATION_BYTE = bytes((REGISTRATION_SCHEMA,))
+_FUNDS_BYTE = bytes((FUNDS_SCHEMA,))
 
 
 def encode_call(record: CallRecord) -> bytes:
@@ -250,6 +308,29 @@ def decode_registration(value: bytes | memoryview) -> Registration:
         return _registration_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
         raise _broken("registration", error) from error
+
+
+def encode_funds(funds: Funds) -> bytes:
+    """The stored form of funds, the same in the outbox and in the ledger."""
+    try:
+        return _FUNDS_BYTE + _encoder.encode(funds)
+    except UnicodeEncodeError:
+        return _FUNDS_BYTE + _encoder.encode(_readable(msgspec.to_builtins(funds)))
+
+
+def decode_funds(value: bytes | memoryview) -> Funds:
+    """The funds of a stored value; StoreError when they cannot be read."""
+    if not value or value[0] != FUNDS_SCHEMA:
+        raise _unknown_schema("payment", value, FUNDS_SCHEMA)
+    try:
+        return _funds_decoder.decode(value[1:])
+    except msgspec.DecodeError as error:
+        raise _broken("payment", error) from error
+
+
+def opening_id(account: str) -> str:
+    """The id of the one opening balance of an account."""
+    return f"{OPENING}:{account}"
 
 
 def _readable(value: object) -> object:

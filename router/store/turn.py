@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TypeAlias
 
 import lmdb
 
 from router.store.admission import PACE_MS, choose_gateway, paced
 from router.store.bindings import BindingDatabases, bind
+from router.store.databases import (
+    MONEY,
+    USAGE,
+    CachedDownUntil,
+    CachedMoneys,
+    CachedUsages,
+    LiveDatabases,
+)
 from router.store.errors import StoreError
+from router.store.money import CREDIT, Reserved, charge, free, joined, release, reserve, short_of
 from router.store.ops import (
     GROUP,
     MAX_SHARED_BYTES,
@@ -22,80 +31,39 @@ from router.store.ops import (
     Candidate,
     Finish,
     Forget,
+    Funds,
     Hold,
     Keep,
     Op,
     Opened,
     Rehunt,
     Remember,
+    Renew,
+    Renewed,
     Save,
 )
 from router.store.records import (
     CallRecord,
     GatewayState,
-    decode_gateway_state,
     decode_lease,
     encode_call,
     encode_cdr,
+    encode_funds,
     encode_gateway_state,
+    opening_id,
 )
 from router.store.shared import VALUE, SharedDatabases, shared_key, write_shared
 from router.store.window import Window
 
 OPENING_SUFFIX = b"+"
-USAGE = struct.Struct("<qq")
-_UNUSED = USAGE.pack(0, 0)
+FUNDS_SUFFIX = b"$"
+FUNDED_AT_MOST = 10_000
+"""How many ids of funds are kept against doing them twice; openings are kept apart from that."""
+_OPENING_ID = opening_id("").encode()
+_INSTANT = struct.Struct("<q")
 
 
-class LiveDatabases(NamedTuple):
-    """The databases of live.lmdb, in the order they are opened; what each holds: `live`."""
-
-    calls: lmdb._Database
-    usage: lmdb._Database
-    gateway_state: lmdb._Database
-    outbox: lmdb._Database
-    heartbeat: lmdb._Database
-    meta: lmdb._Database
-    pace: lmdb._Database
-    shared: lmdb._Database
-    shared_until: lmdb._Database
-    registrations: lmdb._Database
-    registrations_until: lmdb._Database
-
-
-class _Usages(dict[str, list[Any]]):
-    """Usage by key, read from the transaction when first asked for.
-
-    Each is [in_use, handed, key as bytes, value as stored]; the first two are changed in place.
-    """
-
-    __slots__ = ("_database", "_get")
-
-    def __init__(self, txn: lmdb.Transaction[bytes], database: lmdb._Database) -> None:
-        self._get = txn.get
-        self._database = database
-
-    def __missing__(self, key: str) -> list[Any]:
-        raw_key = key.encode()
-        value = self._get(raw_key, _UNUSED, self._database)
-        in_use, handed = USAGE.unpack(value)
-        usage = self[key] = [in_use, handed, raw_key, value]
-        return usage
-
-
-class _DownUntil(dict[str, int]):
-    """Until when each gateway is aside, epoch ms, read from the transaction when first asked."""
-
-    __slots__ = ("_database", "_get")
-
-    def __init__(self, txn: lmdb.Transaction[bytes], database: lmdb._Database) -> None:
-        self._get = txn.get
-        self._database = database
-
-    def __missing__(self, key: str) -> int:
-        value = self._get(key.encode(), None, self._database)
-        until = self[key] = decode_gateway_state(value).down_until_ms if value else 0
-        return until
+_Held: TypeAlias = tuple[list[str], str, Reserved, Reserved, int]
 
 
 class Turn:
@@ -104,6 +72,7 @@ class Turn:
     __slots__ = (
         "_databases",
         "_down_until",
+        "_moneys",
         "_noted",
         "_now_ms",
         "_touched",
@@ -116,14 +85,15 @@ class Turn:
         self._databases = databases
         self._txn = txn
         self._now_ms = now_ms
-        self._usage = _Usages(txn, databases.usage)
-        self._down_until = _DownUntil(txn, databases.gateway_state)
+        self._usage = CachedUsages(txn, databases.usage)
+        self._moneys = CachedMoneys(txn, databases.money)
+        self._down_until = CachedDownUntil(txn, databases.gateway_state)
         self._windows: dict[str, Window] = {}
         self._noted: set[str] = set()
-        self._touched: list[tuple[CallRecord, list[str], str]] = []
+        self._touched: list[tuple[CallRecord, _Held]] = []
 
     def do(self, op: Op) -> Answer | None:
-        """Do one operation in the transaction; Admit, Rehunt and Bind are answered."""
+        """Do one operation in the transaction; Admit, Rehunt, Renew and Bind are answered."""
         if isinstance(op, Admit):
             return self._admit(op)
         if isinstance(op, Rehunt):
@@ -142,6 +112,10 @@ class Turn:
             self._forget(op)
         elif isinstance(op, Remember):
             self._remember(op)
+        elif isinstance(op, Renew):
+            return self._renew(op)
+        elif isinstance(op, Funds):
+            self._funds(op)
         else:
             self._gateway_state(op)
         return None
@@ -160,14 +134,25 @@ class Turn:
             # Taken at once, so that a key named twice counts twice against its limit.
             usage[0] += 1
             taken.append(usage)
-        admission, groups = self._take_gateway(op.tiers, op.holds)
-        if admission.gateway is None:
+        reserved: Reserved = []
+        if op.credits:
+            short = short_of(self._moneys, op.credits)
+            if short:
+                for usage in taken:
+                    usage[0] -= 1
+                return Admission(refused=CREDIT + short)
+            reserved = reserve(self._moneys, op.credits)
+        admission, chosen = self._take_gateway(op.tiers, op.holds)
+        if chosen is None:
             for usage in taken:
                 usage[0] -= 1
+            release(self._moneys, reserved)
             return admission
-        self._touched.append((record, record.holds, record.gateway))
-        record.holds = [hold.key for hold in op.holds] + groups
-        record.gateway = admission.gateway
+        self._touched.append((record, _held(record)))
+        record.holds = [hold.key for hold in op.holds] + [hold.key for hold in chosen.holds]
+        record.gateway = chosen.key
+        record.reserved = reserved
+        record.gateway_reserved = self._reserve_with(chosen)
         key = record.id.encode()
         calls = self._databases.calls
         value = encode_call(record)
@@ -182,7 +167,7 @@ class Turn:
         if stored is None:
             return False
         lease = decode_lease(stored)
-        return bool(lease.holds or lease.gateway)
+        return bool(lease.holds or lease.gateway or lease.reserved)
 
     def _keep(self, op: Keep) -> None:
         """Never over a record that is there: it may hold lines."""
@@ -206,16 +191,24 @@ class Turn:
         lease = decode_lease(stored)
         if lease.gateway:
             self._give_back(lease.gateway)
+        if lease.gateway_reserved:
+            release(self._moneys, lease.gateway_reserved)
         holds = []
         for hold in lease.holds:
             if hold.startswith(GROUP):
                 self._give_back(hold)
             else:
                 holds.append(hold)
-        admission, groups = self._take_gateway(op.tiers, ())
-        self._touched.append((record, record.holds, record.gateway))
-        record.holds = holds + groups
-        record.gateway = admission.gateway or ""
+        admission, chosen = self._take_gateway(op.tiers, ())
+        self._touched.append((record, _held(record)))
+        record.holds = holds
+        record.gateway = ""
+        record.reserved = lease.reserved
+        record.gateway_reserved = []
+        if chosen is not None:
+            record.holds += [hold.key for hold in chosen.holds]
+            record.gateway = chosen.key
+            record.gateway_reserved = self._reserve_with(chosen)
         self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
         return admission
 
@@ -229,10 +222,35 @@ class Turn:
         lease = decode_lease(stored)
         record.holds = lease.holds
         record.gateway = lease.gateway
+        record.reserved = lease.reserved
+        record.gateway_reserved = lease.gateway_reserved
         self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
 
+    def _renew(self, op: Renew) -> Renewed:
+        """What it has already is read from the stored record, as in `_save`."""
+        record = op.record
+        key = record.id.encode()
+        stored = self._txn.get(key, None, self._databases.calls)
+        if stored is None:
+            return Renewed(False)
+        moneys = self._moneys
+        if short_of(moneys, op.wants):
+            return Renewed(False, free(moneys, op.wants))
+        lease = decode_lease(stored)
+        self._touched.append((record, _held(record)))
+        record.holds = lease.holds
+        record.gateway = lease.gateway
+        record.reserved = joined(lease.reserved, reserve(moneys, op.wants))
+        record.gateway_reserved = lease.gateway_reserved
+        record.paid_until = op.paid_until
+        self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
+        return Renewed(True, free(moneys, op.wants))
+
     def _finish(self, op: Finish) -> None:
-        """What was held is read from the stored record, so a second Finish releases nothing."""
+        """What was held is read from the stored record, so a second Finish releases nothing.
+
+        Neither does it charge: the ledger will not, since it has a CDR of that id.
+        """
         key = op.id.encode()
         stored = self._txn.pop(key, self._databases.calls)
         if stored is not None:
@@ -241,6 +259,12 @@ class Turn:
                 self._give_back(hold)
             if lease.gateway:
                 self._give_back(lease.gateway)
+            if lease.reserved:
+                release(self._moneys, lease.reserved)
+            if lease.gateway_reserved:
+                release(self._moneys, lease.gateway_reserved)
+            if op.cdr.charges:
+                charge(self._moneys, op.cdr.charges)
         self._txn.put(key, encode_cdr(op.cdr), True, False, False, self._databases.outbox)
 
     def _opened(self, op: Opened) -> None:
@@ -272,6 +296,22 @@ class Turn:
         bindings = BindingDatabases(databases.registrations, databases.registrations_until)
         return bind(self._txn, bindings, op, self._now_ms)
 
+    def _funds(self, op: Funds) -> None:
+        """Once for each id; ids sort by their time, so that the oldest are forgotten."""
+        key = op.id.encode()
+        funded = self._databases.funded
+        if not self._txn.put(key, _INSTANT.pack(self._now_ms), True, False, False, funded):
+            return
+        if self._txn.stat(funded)["entries"] > FUNDED_AT_MOST:
+            with self._txn.cursor(funded) as cursor:
+                if cursor.first() and not cursor.key().startswith(_OPENING_ID):
+                    cursor.delete()
+        money = self._moneys[op.account]
+        money[0] += op.amount
+        money[3] = b""  # written even when it is 0: from now on the account is known
+        value = encode_funds(op)
+        self._txn.put(key + FUNDS_SUFFIX, value, True, False, False, self._databases.outbox)
+
     def _pace(self, key: str) -> int:
         """The calls of the last second."""
         window = self._windows.get(key)
@@ -280,7 +320,7 @@ class Turn:
             window = self._windows[key] = Window(PACE_MS, stored)
         return window.count(self._now_ms)
 
-    def write_usage(self) -> None:
+    def write_values(self) -> None:
         """Write what the operations changed; same size, so LMDB overwrites in place."""
         for key in self._noted:
             value = self._windows[key].render()
@@ -292,39 +332,67 @@ class Turn:
             value = pack(in_use, handed)
             if value != stored:
                 put(key, value, True, True, False, database)
+        for balance, reserved, key, stored in self._moneys.values():
+            value = MONEY.pack(balance, reserved)
+            if value != stored:
+                put(key, value, True, True, False, self._databases.money)
 
     def restore_records(self) -> None:
         """After an abort the records must not claim leases that nobody took."""
-        for record, holds, gateway in reversed(self._touched):
-            record.holds = holds
-            record.gateway = gateway
+        for record, held in reversed(self._touched):
+            (
+                record.holds,
+                record.gateway,
+                record.reserved,
+                record.gateway_reserved,
+                record.paid_until,
+            ) = held
 
     def _take_gateway(
         self, tiers: Sequence[Sequence[Candidate]], holds: Sequence[Hold]
-    ) -> tuple[Admission, list[str]]:
+    ) -> tuple[Admission, Candidate | None]:
         """Takes a gateway with its own holds, and counts the call for the pace of all.
 
-        Gives the keys of the gateway's holds.
+        What it has to reserve is the caller's to do.
         """
         dropped: list[tuple[str, str]] = []
         chosen = choose_gateway(
-            tiers, self._usage, self._down_until, self._now_ms, dropped, self._pace
+            tiers,
+            self._usage,
+            self._down_until,
+            self._now_ms,
+            dropped,
+            self._pace,
+            self._moneys,
         )
         if chosen is None:
-            return Admission(None, dropped), []
+            return Admission(None, dropped), None
         usage = self._usage[chosen.key]
         usage[0] += 1
         usage[1] += 1
-        groups = [hold.key for hold in chosen.holds]
-        for key in groups:
-            self._usage[key][0] += 1
+        for hold in chosen.holds:
+            self._usage[hold.key][0] += 1
         for key in paced(holds, chosen):
             self._pace(key)
             self._windows[key].note(self._now_ms)
             self._noted.add(key)
-        return Admission(chosen.key, dropped), groups
+        return Admission(chosen.key, dropped), chosen
+
+    def _reserve_with(self, chosen: Candidate) -> Reserved:
+        return reserve(self._moneys, chosen.credits) if chosen.credits else []
 
     def _give_back(self, key: str) -> None:
         usage = self._usage[key]
         if usage[0] > 0:
             usage[0] -= 1
+
+
+def _held(record: CallRecord) -> _Held:
+    """What an operation may change of a record, to be put back if the turn fails."""
+    return (
+        record.holds,
+        record.gateway,
+        record.reserved,
+        record.gateway_reserved,
+        record.paid_until,
+    )

@@ -8,13 +8,16 @@ from types import SimpleNamespace
 import lmdb
 import pytest
 from live_suite import LiveStoreSuite
+from money_suite import ACME, StoredMoneySuite, admit, fund
 from store_samples import ACCOUNT, MOBILE, NOW_MS, call_id, sample_admit, sample_call, sample_cdr
 
+from router.store.databases import MONEY, USAGE
 from router.store.environment import fault
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
-from router.store.ops import Admit, Candidate, Finish
-from router.store.turn import USAGE
+from router.store.money import Money
+from router.store.ops import Admit, Candidate, Finish, Funds, Keep, Renew
+from router.store.records import CallRecord, opening_id
 
 SMALL_MAP_BYTES = 8 << 20
 
@@ -23,12 +26,59 @@ class TestLmdbLive(LiveStoreSuite):
     pass
 
 
+class TestLmdbMoney(StoredMoneySuite):
+    pass
+
+
 def put_raw(path: Path, database: str, key: bytes, value: bytes) -> None:
     """Write past the store, as another version or a damaged disk would."""
-    with lmdb.open(str(path), max_dbs=6, map_size=SMALL_MAP_BYTES, lib_version=0) as env:
+    with lmdb.open(str(path), max_dbs=13, map_size=SMALL_MAP_BYTES, lib_version=0) as env:
         handle = env.open_db(database.encode())
         with env.begin(write=True) as txn:
             txn.put(key, value, db=handle)
+
+
+def test_a_recount_corrects_the_reserve_and_leaves_the_balance(live_path: Path) -> None:
+    live = LmdbLive(live_path, map_bytes=SMALL_MAP_BYTES)
+    fund(live, acme=100, top=50)
+    live.commit([admit(1, ACME)], NOW_MS)
+    live.close()
+    put_raw(live_path, "money", b"acme", MONEY.pack(100, 70))
+    put_raw(live_path, "money", b"top", MONEY.pack(50, 3))
+    live = LmdbLive(live_path, map_bytes=SMALL_MAP_BYTES)
+    wrong = [
+        "account acme: 70 millionths are reserved, the calls in progress have reserved 100",
+        "account top: 3 millionths are reserved, the calls in progress have reserved 0",
+    ]
+    assert live.verify() == wrong
+    assert live.recount() == wrong
+    assert live.verify() == []
+    assert live.monies() == {"acme": Money(100, 100), "top": Money(50, 0)}
+    live.close()
+
+
+def test_a_turn_that_fails_leaves_the_money_as_it_was(live: LmdbLive) -> None:
+    fund(live, acme=300)
+    kept = admit(1, ACME)
+    live.commit([kept], NOW_MS)
+    lost, broken = admit(2, ACME), CallRecord(id="x" * 5_000)
+    with pytest.raises(StoreError, match="live"):
+        live.commit([Renew(kept.record, (ACME,), 9), lost, Keep(broken)], NOW_MS)
+    assert live.money("acme") == Money(300, 100)
+    assert (kept.record.reserved, kept.record.paid_until) == ([("acme", 100)], 0)
+    assert lost.record.reserved == []
+    assert live.verify() == []
+
+
+def test_old_ids_of_funds_are_forgotten_and_openings_are_not(
+    live: LmdbLive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.store.turn.FUNDED_AT_MOST", 3)
+    opening = Funds(opening_id("acme"), "acme", 5, "opening")
+    live.commit([opening], NOW_MS)
+    live.commit([Funds(f"{number:04}", "acme", 1) for number in range(6)], NOW_MS)
+    live.commit([opening, Funds("0005", "acme", 1)], NOW_MS)
+    assert live.money("acme") == Money(11, 0)
 
 
 def test_the_state_survives_closing_and_opening(live_path: Path) -> None:

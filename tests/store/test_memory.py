@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_suite import AdmissionSuite, RegistrationSuite, in_use
+from money_suite import MoneySuite
 from store_samples import NOW_MS, sample_admit, sample_call, sample_cdr
 
 from router.store.live import LmdbLive
@@ -30,6 +31,12 @@ from router.store.records import CallRecord
 
 
 class TestMemoryLive(AdmissionSuite, RegistrationSuite):
+    @pytest.fixture
+    def live(self) -> MemoryLive:
+        return MemoryLive()
+
+
+class TestMemoryMoney(MoneySuite):
     @pytest.fixture
     def live(self) -> MemoryLive:
         return MemoryLive()
