@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -31,6 +31,8 @@ COLUMNS = (
     "prefix", "name", "rate_per_min", "connect_fee", "first_s", "cycle_s", "free_s", "kind",
     "enabled", "valid_from", "valid_to",
 )
+MAX_KNOWN = 10_000
+"""how many fields of a column are remembered"""
 _REQUIRED = ("prefix", "rate_per_min")
 _GZIP = b"\x1f\x8b"
 _NUMBER = frozenset("0123456789+*#")
@@ -53,6 +55,9 @@ class ParsedRates(NamedTuple):
     problems: list[Problem]
 
 
+_Column = tuple[str, Callable[[str], Any], dict[str, Any]]
+
+
 class _Fault(Exception):
     def __init__(self, message: str, code: str = "bad-rates") -> None:
         super().__init__(message)
@@ -73,30 +78,46 @@ def read_rates(raw: bytes) -> ParsedRates:
 
 def parse_rates(lines: Iterable[str]) -> ParsedRates:
     """The rates of the lines of a CSV file, the header among them."""
-    reader = csv.reader(_plain(lines), strict=True)
-    problems: list[Problem] = []
     deck = Deck()
+    problems: list[Problem] = []
+    for line, faults, rate in read_lines(lines):
+        problems += faults
+        if rate is not None and not deck.add(rate):
+            problems.append(twice(line, rate))
+    return ParsedRates(None if problems else deck, problems)
+
+
+def read_lines(lines: Iterable[str]) -> Iterator[tuple[int, Sequence[Problem], Rate | None]]:
+    """The rates of the lines of a CSV file one by one: line number, what is wrong, the rate.
+
+    A header that is wrong ends it. Nothing is kept: a file may be of any length.
+    """
+    reader = csv.reader(_plain(lines), strict=True)
     try:
         header = next((row for row in reader if row), None)
         if header is None:
-            return ParsedRates(None, [Problem(1, "is empty: there is no header")])
+            yield 1, [Problem(1, "is empty: there is no header")], None
+            return
         columns = [name.strip().lower() for name in header]
-        problems += [Problem(reader.line_num, why) for why in _header_faults(columns)]
-        if problems:
-            return ParsedRates(None, problems)
+        faults = [Problem(reader.line_num, why) for why in _header_faults(columns)]
+        if faults:
+            yield reader.line_num, faults, None
+            return
+        readers: list[_Column] = [(name, _READERS[name], {}) for name in columns]
         for row in reader:
             if not row or (len(row) == 1 and not row[0].strip()):
                 continue
             line = reader.line_num
-            found, rate = _row(columns, row)
-            problems += [Problem(line, *fault) for fault in found]
-            if rate is None:
-                continue
-            if not deck.add(rate):
-                problems.append(Problem(line, f"prefix {rate.prefix} has a rate already"))
+            found, rate = _row(readers, row)
+            yield line, [Problem(line, *fault) for fault in found] if found else (), rate
     except csv.Error as error:
-        problems.append(Problem(reader.line_num, f"is not CSV: {error}"))
-    return ParsedRates(None if problems else deck, problems)
+        line = reader.line_num
+        yield line, [Problem(line, f"is not CSV: {error}")], None
+
+
+def twice(line: int, rate: Rate) -> Problem:
+    """What is wrong with a second rate of a prefix for the same time."""
+    return Problem(line, f"prefix {rate.prefix} has a rate already")
 
 
 def _plain(lines: Iterable[str]) -> Iterator[str]:
@@ -138,20 +159,27 @@ def _header_faults(columns: list[str]) -> Iterator[str]:
             yield f"the column `{name}` is missing"
 
 
-def _row(columns: list[str], row: list[str]) -> tuple[list[tuple[str, str]], Rate | None]:
-    if len(row) > len(columns):
-        return [(f"has {len(row)} fields, the header has {len(columns)}", "bad-rates")], None
+def _row(readers: list[_Column], row: list[str]) -> tuple[list[tuple[str, str]], Rate | None]:
+    if len(row) > len(readers):
+        return [(f"has {len(row)} fields, the header has {len(readers)}", "bad-rates")], None
     faults: list[tuple[str, str]] = []
     given: dict[str, Any] = {}
-    for name, raw in zip(columns, row, strict=False):
-        text = raw.strip()
-        if not text and name != "prefix":
-            continue
-        try:
-            given[name] = _READERS[name](text)
-        except _Fault as fault:
-            message, code = fault.problem
-            faults.append((f"{name}: {message}", code))
+    for (name, read, known), raw in zip(readers, row, strict=False):
+        value = known.get(raw)
+        if value is None:
+            text = raw.strip()
+            if not text and name != "prefix":
+                continue
+            try:
+                value = read(text)
+            except _Fault as fault:
+                message, code = fault.problem
+                faults.append((f"{name}: {message}", code))
+                continue
+            # Columns but the first repeat themselves.
+            if name != "prefix" and len(known) < MAX_KNOWN:
+                known[raw] = value
+        given[name] = value
     # A field that is wrong is there all the same.
     faulty = {message.partition(":")[0] for message, _ in faults}
     for name in _REQUIRED:

@@ -35,6 +35,7 @@ COMMANDS: Final = (
     Command("status", "router.cli.status:status", "Show workers, calls and gateways now."),
     Command("cdr", "router.cli.cdr:app", "Show and search call detail records."),
     Command("rates", "router.cli.rates:app", "Show what the decks of routes.cfg say."),
+    Command("load", "router.cli.load:app", "Load rates into a deck, while calls go on."),
     Command("lsp", "router.cli.lsp.command:lsp", "Serve an editor; it starts this by itself."),
     Command("demo", "router.cli.demo:demo", "Place a dozen calls through a router of its own."),
 )

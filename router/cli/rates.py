@@ -2,58 +2,189 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.console import Console
+from rich.table import Table
 
 from dsl.check.report import did_you_mean
+from dsl.outcome import Outcome
 from dsl.sources import SourceError
 from router.billing.deck import Deck
 from router.billing.rate import Rate
+from router.billing.rates_file import COLUMNS
 from router.cli.findings_text import show_findings
+from router.cli.loaded_rates import loaded_rates, state_of
 from router.routing.pricing import amount
+from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck, rate_of
 from router.runtime.clock import make_clock
 from router.runtime.routes_file import check_file
+from router.store.errors import StoreError
+from router.store.rates import DeckVersion, LmdbRates
 
 app = App(name="rates", help="Show what the decks of routes.cfg say.")
+
+
+Config = Annotated[Path, Parameter(help="The configuration.")]
+State = Annotated[
+    Path | None, Parameter(help="The state folder, where it is not as the configuration says.")
+]
 
 
 @app.command
 def find(
     number: Annotated[str, Parameter(help="The number that is called.")],
-    file: Annotated[Path, Parameter(help="The configuration.")] = Path("routes.cfg"),
+    file: Config = Path("routes.cfg"),
     *,
     deck: Annotated[str, Parameter(help="Only this deck; else all of them.")] = "",
+    state: State = None,
 ) -> int:
     """Show the rate that a call to a number would have now, in each deck.
 
     The exit code is 1 if no deck has one, or if the configuration has errors.
     """
+
+    def show(decks: dict[str, AnyDeck], _: Outcome, __: LmdbRates | None) -> int:
+        return _show(number, {deck: decks[deck]} if deck else decks)
+
+    return _with_decks(file, deck, state, show)
+
+
+@app.command(name="decks")
+def list_decks(
+    file: Config = Path("routes.cfg"),
+    *,
+    state: State = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """List the decks: where their rates come from, how many there are, since when they count."""
+
+    def show(decks: dict[str, AnyDeck], outcome: Outcome, rates: LmdbRates | None) -> int:
+        loaded = rates.decks() if rates is not None else {}
+        files = decks_of(outcome)
+        rows = [_deck_row(name, files[name], one, loaded.get(name)) for name, one in decks.items()]
+        if as_json:
+            print(json.dumps(rows, indent=2, ensure_ascii=False))
+        else:
+            _show_decks(rows)
+        return 0
+
+    return _with_decks(file, "", state, show)
+
+
+@app.command
+def export(
+    deck: Annotated[str, Parameter(help="The deck.")],
+    file: Config = Path("routes.cfg"),
+    *,
+    state: State = None,
+) -> int:
+    """Write a deck's rates as CSV, as a rates file has them."""
+
+    def show(decks: dict[str, AnyDeck], _: Outcome, rates: LmdbRates | None) -> int:
+        one = decks[deck]
+        if isinstance(one, Deck):
+            found = one.rates()
+        else:
+            stored = rates.rows(deck) if rates is not None else iter(())
+            found = (rate_of(prefix, row) for prefix, row in stored)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_csv_row(rate) for rate in found)
+        return 0
+
+    return _with_decks(file, deck, state, show)
+
+
+def _with_decks(
+    file: Path, deck: str, state: Path | None,
+    show: Callable[[dict[str, AnyDeck], Outcome, LmdbRates | None], int],
+) -> int:
+    """Shows something of all decks; 1, with the reason, where there is nothing to show."""
     try:
         outcome = check_file(file)
+        if outcome.errors:
+            errors = Console(stderr=True, highlight=False, soft_wrap=True)
+            show_findings(outcome.findings, outcome.unit.texts, errors)
+            return 1
+        named = decks_of(outcome)
+        if deck and deck not in named:
+            known = did_you_mean(deck, named) or f"the decks are: {', '.join(named) or 'none'}"
+            print(f"there is no deck `{deck}`; {known}", file=sys.stderr)
+            return 1
+        if not named:
+            print(f"{file} has no deck", file=sys.stderr)
+            return 1
+        with loaded_rates(state or state_of(file, outcome.settings.values)) as rates:
+            view = RatesView()
+            view.store = rates
+            decks = {
+                name: outcome.tables[name] if path else StoredDeck(name, view)
+                for name, path in named.items()
+            }
+            return show(decks, outcome, rates)
     except SourceError as error:
         print(error, file=sys.stderr)
-        return 1
-    if outcome.errors:
-        errors = Console(stderr=True, highlight=False, soft_wrap=True)
-        show_findings(outcome.findings, outcome.unit.texts, errors)
-        return 1
-    decks: dict[str, Deck] = outcome.tables
-    if deck and deck not in decks:
-        known = did_you_mean(deck, decks) or f"the decks are: {', '.join(decks) or 'none'}"
-        print(f"there is no deck `{deck}`; {known}", file=sys.stderr)
-        return 1
-    if not decks:
-        print(f"{file} has no deck", file=sys.stderr)
-        return 1
-    return _show(number, {deck: decks[deck]} if deck else decks)
+    except StoreError as error:
+        print(f"trunkline: {error}", file=sys.stderr)
+    return 1
 
 
-def _show(number: str, decks: dict[str, Deck]) -> int:
+def decks_of(outcome: Outcome) -> dict[str, str]:
+    """The decks of a configuration and the files they are read from, "" for none."""
+    return {
+        block.node.name: block.given.values.get("file", "")
+        for block in outcome.blocks
+        if block.node.kind == "deck"
+    }
+
+
+def _deck_row(
+    name: str, file: str, deck: AnyDeck, loaded: DeckVersion | None
+) -> dict[str, Any]:
+    if isinstance(deck, Deck):
+        return {"deck": name, "rates": len(deck), "from": file, "loaded": None}
+    if loaded is None:
+        return {"deck": name, "rates": 0, "from": "", "loaded": None}
+    at = datetime.fromtimestamp(loaded.loaded_ms / 1000, UTC).isoformat(timespec="seconds")
+    return {"deck": name, "rates": loaded.rows, "from": loaded.source, "loaded": at}
+
+
+def _show_decks(rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("DECK")
+    table.add_column("RATES", justify="right")
+    table.add_column("FROM")
+    for row in rows:
+        if row["loaded"]:
+            origin = f"{row['from']}, loaded {row['loaded'][:16].replace('T', ' ')} UTC"
+        else:
+            origin = row["from"] or "nothing loaded yet: trunkline load rates FILE --deck NAME"
+        table.add_row(row["deck"], f"{row['rates']:,}", origin)
+    Console(highlight=False, markup=False, soft_wrap=True).print(table)
+
+
+def _csv_row(rate: Rate) -> list[object]:
+    return [
+        rate.prefix, rate.name, amount(rate.rate_per_min), amount(rate.connect_fee), rate.first_s,
+        rate.cycle_s, rate.free_s, rate.kind, "yes", _iso(rate.valid_from), _iso(rate.valid_to),
+    ]
+
+
+def _iso(epoch_ms: int) -> str:
+    if not epoch_ms:
+        return ""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat().removesuffix("+00:00")
+
+
+def _show(number: str, decks: dict[str, AnyDeck]) -> int:
     now_ms = make_clock()()
     width = max(len(name) for name in decks)
     found = 0

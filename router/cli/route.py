@@ -27,9 +27,11 @@ from dsl.sources import SourceError
 from router.cli.cdr import WrongValue, parse_instant
 from router.cli.cdr_output import CONTROL, plain
 from router.cli.findings_text import show_outcome
+from router.cli.loaded_rates import loaded_rates, state_of
 from router.cli.route_lines import LineTrace, Visit
 from router.cli.route_text import show_decision
 from router.routing.decision_run import Decided, DecisionRun, LiveNow, Question
+from router.routing.stored_decks import StoredRates
 from router.routing.surface import SURFACE
 from router.runtime.hook_loop import HookLoop
 from router.runtime.routes_file import DiskFiles, check_file
@@ -79,8 +81,9 @@ def route(
             show_outcome(outcome, Console(stderr=True, highlight=False, soft_wrap=True))
             return 1
         program = load_program(str(file), SURFACE, DiskFiles())
-        with _live_now(state) as live:
-            decided, trace = decide(outcome, program, question, live)
+        folder = state or state_of(program.path, program.settings)
+        with _live_now(state) as live, loaded_rates(folder) as rates:
+            decided, trace = decide(outcome, program, question, live, rates)
     except (WrongValue, StoreError) as error:
         print(f"trunkline: {plain(str(error))}", file=sys.stderr)
         return 1
@@ -97,12 +100,13 @@ def route(
 
 
 def decide(
-    outcome: Outcome, program: Program, question: Question, live: LiveNow
+    outcome: Outcome, program: Program, question: Question, live: LiveNow,
+    rates: StoredRates | None = None,
 ) -> tuple[Decided, LineTrace]:
     """The decision, and the lines of the routes that were run for it."""
     with HookLoop() as loop:
         run = DecisionRun(
-            program, question, live, lambda engine: loop.run_all(engine, question.now_ms)
+            program, question, live, lambda engine: loop.run_all(engine, question.now_ms), rates
         )
         with LineTrace(compile_routes(outcome, SURFACE)) as trace:
             decided = run.decide()

@@ -24,10 +24,12 @@ from dsl.trials import Trial
 from router.cli.cdr_output import plain
 from router.cli.findings_text import show_findings
 from router.cli.ladder import Lane, render_ladder
+from router.cli.loaded_rates import loaded_rates, state_of
 from router.routing.trial.results import Failure, TrialResult
 from router.routing.trial.run import run_trials
 from router.runtime.hook_loop import HookLoop
 from router.runtime.routes_file import load_routes
+from router.store.errors import StoreError
 
 INDENT = " " * 8
 DEEPER = " " * 10
@@ -62,10 +64,15 @@ def test(
     def chosen(trial: Trial) -> bool:
         return k.lower() in trial.title.lower()
 
-    with HookLoop() as loop:
-        results = run_trials(
-            program, chosen, stopwatch=time.perf_counter, run_wait=loop.run_wait
-        )
+    state = state_of(program.path, program.settings)
+    try:
+        with HookLoop() as loop, loaded_rates(state) as rates:
+            results = run_trials(
+                program, chosen, stopwatch=time.perf_counter, run_wait=loop.run_wait, rates=rates
+            )
+    except StoreError as error:
+        print(f"trunkline: {plain(str(error))}", file=sys.stderr)
+        return 1
     if json:
         print(results_json(results))
     else:

@@ -32,6 +32,7 @@ from router.routing.objects import (
 from router.routing.rewrite import number_rules
 from router.routing.screening import screening
 from router.routing.selection import PrefixTable, in_tiers
+from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck
 from router.store.ops import UNLIMITED, Hold
 
 DEFAULT_LISTEN = (Address("udp", "127.0.0.1", 5060),)
@@ -72,6 +73,8 @@ class Config:
         self.is_test = False  # set where calls are only tried
         self._timers = _timers_in(settings)
         self.live = LiveView()
+        self.rates = RatesView()
+        decks = decks_of(program, self.rates)
         self.groups = {
             block.name: Group(
                 block.name, block.settings.get("lines", UNLIMITED),
@@ -81,7 +84,7 @@ class Config:
         }
         self.gateways: dict[str, Gateway] = {}
         for block in program.blocks_of("gateway"):
-            gateway = _gateway(block, program.tables, self)
+            gateway = _gateway(block, decks, self)
             self.gateways[gateway.name] = gateway
         self.members = {
             name: in_tiers(one for one in self.gateways.values() if one.group is group)
@@ -104,7 +107,7 @@ class Config:
         """the phones of all accounts, by number"""
         trunks: list[Trunk] = []
         for block in program.blocks_of("account"):
-            account = _account(block, program.tables, self.live)
+            account = _account(block, decks, self.live)
             self.accounts[account.name] = account
             trunks += [
                 _trunk(account, child, block.settings, length, self)
@@ -143,6 +146,16 @@ class Config:
 def build_config(program: Program) -> Config:
     """The configuration of a checked program."""
     return Config(program)
+
+
+def decks_of(program: Program, rates: RatesView) -> dict[str, AnyDeck]:
+    """Every deck by name: read from its file, or asked of the loaded rates."""
+    return {
+        block.name: program.tables[block.name]
+        if block.name in program.tables
+        else StoredDeck(block.name, rates)
+        for block in program.blocks_of("deck")
+    }
 
 
 def _timers_in(settings: Mapping[str, Any]) -> dict[str, int]:

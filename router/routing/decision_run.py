@@ -26,6 +26,7 @@ from router.routing.live_view import SharedState
 from router.routing.objects import Gateway
 from router.routing.pricing import amount
 from router.routing.selection import Candidates, PrefixTable
+from router.routing.stored_decks import StoredRates
 from router.routing.switch import Switch
 from router.sip.message import Request, Response, parse_message
 from router.sip.uri import escape_user
@@ -158,18 +159,21 @@ class _WatchedSwitch(Switch):
 class DecisionRun:
     """One question put to a program.
 
-    `wait_for` runs what a route waits for (functions of imported Python) to its end.
+    `wait_for` runs what a route waits for (functions of imported Python) to its end; `rates` are
+    those of decks without a file.
     """
 
     def __init__(
         self, program: Program, question: Question, live: LiveNow,
         wait_for: Callable[[Engine], None] = lambda engine: None,
+        rates: StoredRates | None = None,
     ) -> None:
         self._question = question
         self._live = live
         self._wait_for = wait_for
         self._config: Config = build_config(program)
         self._config.is_test = True
+        self._config.rates.store = rates
         self._prefixes = _AskedPrefixes(self._config.gateways.values())
         self._config.prefixes = self._prefixes
         self._logs: list[tuple[str, str]] = []

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from router.billing.deck import Deck
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
 from router.core.parameters import CallTimers
 from router.routing.hours import Hours
 from router.routing.live_view import NOTHING_LIVE, LiveView
 from router.routing.rewrite import NumberRules
 from router.routing.screening import Screening
+from router.routing.stored_decks import AnyDeck
 from router.store.ops import GROUP, UNLIMITED, Candidate, Hold
 
 Network = IPv4Network | IPv6Network
@@ -63,7 +63,7 @@ class Gateway:
         priority: int, lines: int, switch_on: Codes, switch_after_ring: bool,
         switch_after_media: bool, timers: Mapping[str, int], *,
         outward: NumberRules | None = None, callers: Screening | None = None,
-        hours: Hours | None = None, terminates: bool = False, deck: Deck | None = None,
+        hours: Hours | None = None, terminates: bool = False, deck: AnyDeck | None = None,
         deck_name: str = "", max_rate: int | None = None, min_margin: int | None = None,
         cps: int = UNLIMITED, group: Group | None = None, live: LiveView = NOTHING_LIVE,
     ) -> None:
@@ -129,7 +129,7 @@ class Account:
 
     def __init__(
         self, name: str, lines: int, locked: bool, expires: date | None, *,
-        deck: Deck | None = None, deck_name: str = "", fee_decimals: int = MAX_DECIMALS,
+        deck: AnyDeck | None = None, deck_name: str = "", fee_decimals: int = MAX_DECIMALS,
         hold_precision_ms: int = DEFAULT_HOLD_PRECISION_MS, cps: int = UNLIMITED,
         live: LiveView = NOTHING_LIVE,
     ) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from router.billing.deck import Deck
 from router.billing.rate import Rate, rate_call
 from router.routing.objects import Account, Gateway
 from router.routing.selection import Candidates
+from router.routing.stored_decks import AnyDeck
 from router.store.records import Cdr
 
 _NO_PRICE = 1 << 62
@@ -24,7 +24,7 @@ def unaffordable(
 
     `pays` is the account's rate, None for an account without a deck: it needs no vendor's rate.
     """
-    found: dict[Deck, Rate | None] = {}
+    found: dict[AnyDeck, Rate | None] = {}
     dropped: dict[str, str] = {}
     for gateway in gateways:
         deck = gateway.deck
@@ -59,7 +59,7 @@ def by_cost(candidates: Sequence[Gateway], number: str, now_ms: int) -> list[Gat
     Among those that ask the same the order stays, and with it what the load decides.
     """
     prices: dict[str, int] = {}
-    found: dict[Deck, int] = {}
+    found: dict[AnyDeck, int] = {}
     for gateway in candidates:
         deck = gateway.deck
         if deck is None:

@@ -301,7 +301,13 @@ BLOCKS = {
     ),
     "deck": BlockSchema(
         "deck",
-        by_name(Setting("file", STRING, "The CSV file of its rates.", required=True)),
+        by_name(
+            Setting(
+                "file",
+                STRING,
+                "The CSV file of its rates. Without one they are loaded by trunkline load rates.",
+            )
+        ),
         "A list of rates.",
         unused=True,
     ),

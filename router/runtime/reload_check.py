@@ -27,6 +27,8 @@ from router.runtime.reload_image import RESTART_SETTINGS, load_image, pack_image
 from router.runtime.reload_memory import Deployment, write_memory
 from router.runtime.reload_report import Checked
 from router.runtime.routes_file import DiskFiles
+from router.store.errors import StoreError
+from router.store.rates import RATES_DIR, LmdbRates
 
 NICENESS = 10
 """The calls come first: checking may take longer while they need the processor."""
@@ -87,8 +89,15 @@ class Checker:
 
     def _try(self, program: Program, checked: Checked) -> str:
         """Run the tests; "" if all passed."""
-        with HookLoop() as loop:
-            results = run_trials(program, run_wait=loop.run_wait)
+        try:
+            rates = LmdbRates(self._started.state / RATES_DIR)
+        except StoreError as error:
+            return str(error)
+        try:
+            with HookLoop() as loop:
+                results = run_trials(program, run_wait=loop.run_wait, rates=rates)
+        finally:
+            rates.close()
         checked.tests = len(results)
         checked.failures = [_told(one.title, one.failure) for one in results if one.failure]
         if not checked.failures:

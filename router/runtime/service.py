@@ -34,6 +34,7 @@ from router.runtime.worker import Birth, Equipment, run_worker
 from router.store.boot import LIVE_DIR
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
+from router.store.rates import RATES_DIR, LmdbRates
 from router.store.state import prepare_state
 
 METRICS_DIR = "metrics"
@@ -108,6 +109,7 @@ def _worker_equipment(
         log = birth.log
 
         def make_policy(program: Program, config: Config) -> Policy:
+            config.rates.store = rates
             return build_switch(
                 program,
                 config,
@@ -124,6 +126,7 @@ def _worker_equipment(
             raise CannotBoot(str(error)) from error
         try:
             store = LmdbLive(config.state / LIVE_DIR, slot=birth.slot)
+            rates = LmdbRates(config.state / RATES_DIR)
             flusher = MetricsFlusher(config.state / METRICS_DIR, birth.slot)
             engine = Engine(
                 make_policy(program, config),
@@ -160,6 +163,10 @@ def _worker_equipment(
                 log.line("error", "heartbeat not stored", reason=str(error))
 
         swapper = Swapper(engine, store, config, started, make_policy)
-        return Equipment(engine, store, on_second, store.close, swapper.load)
+        def close() -> None:
+            store.close()
+            rates.close()
+
+        return Equipment(engine, store, on_second, close, swapper.load)
 
     return equip

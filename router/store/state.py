@@ -7,6 +7,7 @@ from pathlib import Path
 from router.store.boot import LEDGER_DIR, LIVE_DIR, check_writable, ensure_current_live
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
+from router.store.rates import RATES_DIR, prepare_rates
 
 PREDECESSOR_WAIT_S = 5.0
 
@@ -29,6 +30,7 @@ def prepare_state(path: str | Path, *, wait_s: float = PREDECESSOR_WAIT_S) -> bo
             live.recount()
         finally:
             live.close()
+        prepare_rates(folder / RATES_DIR)
     finally:
         ledger.close()
     return stale

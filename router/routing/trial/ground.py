@@ -8,6 +8,7 @@ from dsl.program import Program
 from router.core.flow import Listener
 from router.core.network import RunWait, run_at_once
 from router.routing.config import build_config
+from router.routing.stored_decks import StoredRates
 
 FIRST_PORT = 5060
 _LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -20,11 +21,14 @@ class Ground:
     depend on the machine.
     """
 
-    def __init__(self, program: Program, run_wait: RunWait = run_at_once) -> None:
+    def __init__(
+        self, program: Program, run_wait: RunWait = run_at_once, rates: StoredRates | None = None
+    ) -> None:
         self.program = program
         self.run_wait = run_wait
         self.config = build_config(program)
         self.config.is_test = True
+        self.config.rates.store = rates
         self.listeners = [
             Listener(transport, _LOOPBACKS.get(host, host), port)
             for transport, host, port in self.config.listeners

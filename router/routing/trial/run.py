@@ -8,6 +8,7 @@ from typing import Any
 from dsl.program import Position, Program
 from dsl.trials import ExpectEnd, ExpectReply, Trial
 from router.core.network import RunWait, Wire, run_at_once
+from router.routing.stored_decks import StoredRates
 from router.routing.trial.ground import Ground
 from router.routing.trial.results import Failure, TrialResult, Unmet
 from router.routing.trial.steps import Player
@@ -22,16 +23,18 @@ OUR_LANE = "trunkline"
 def run_trials(
     program: Program, chosen: Callable[[Trial], bool] = lambda trial: True, *,
     stopwatch: Callable[[], float] = lambda: 0.0, run_wait: RunWait = run_at_once,
+    rates: StoredRates | None = None,
 ) -> list[TrialResult]:
     """The results of a checked program's chosen trials, in their order; empty if it has none.
 
     `stopwatch` gives seconds from any fixed point and is only looked at to say how long each took.
-    `run_wait` runs the routes that wait for async Python functions.
+    `run_wait` runs the routes that wait for async Python functions; `rates` are those of decks
+    without a file.
     """
     trials = [trial for trial in program.tests if chosen(trial)]
     if not trials:
         return []
-    ground = Ground(program, run_wait)
+    ground = Ground(program, run_wait, rates)
     return [run_trial(ground, trial, stopwatch) for trial in trials]
 
 
