@@ -1,0 +1,74 @@
+"""What each account pays for a call, by the terms that stand on its CDR.
+
+The terms are written when the call is admitted: `terms` for the account, for each agent above it
+and for the gateway's clearing account. `settle` needs nothing else, so that a call is billed alike
+by the worker that had it, by a successor that cannot go on with it, and by the ledger after a power
+cut, when there may be no deck any more.
+"""
+
+from __future__ import annotations
+
+from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS, Rate, rate_call
+from router.store.records import Cdr, Charge
+
+RETAIL = "retail"
+AGENT = "agent"
+VENDOR = "vendor"
+
+
+def terms(
+    account: str,
+    kind: str,
+    rate: Rate,
+    hold_precision_ms: int = DEFAULT_HOLD_PRECISION_MS,
+    fee_decimals: int = MAX_DECIMALS,
+) -> Charge:
+    """What an account will pay by, its amount 0 so far."""
+    return Charge(
+        account,
+        0,
+        kind,
+        rate.prefix,
+        rate.rate_per_min,
+        0,
+        rate.connect_fee,
+        rate.first_s,
+        rate.cycle_s,
+        rate.free_s,
+        hold_precision_ms,
+        fee_decimals,
+    )
+
+
+def rate_of(charge: Charge) -> Rate:
+    """The rate that a charge was made by."""
+    return Rate(
+        charge.rate_prefix,
+        charge.rate,
+        charge.connect_fee,
+        charge.first_s,
+        charge.cycle_s,
+        charge.free_s,
+    )
+
+
+def settle(cdr: Cdr) -> None:
+    """Writes what a call that is over costs each account into its CDR; nothing if unanswered.
+
+    The retail account's is repeated in `charge`, the vendor's in `cost`. Doing it twice changes
+    nothing.
+    """
+    if not cdr.answered:
+        cdr.charges = []
+        return
+    if not cdr.charges:
+        return
+    cdr.charge = cdr.cost = 0
+    for one in cdr.charges:
+        one.billed_s, one.amount = rate_call(
+            rate_of(one), cdr.duration_ms, one.hold_precision_ms, one.fee_decimals
+        )
+        if one.kind == RETAIL:
+            cdr.billed_s, cdr.charge = one.billed_s, one.amount
+        elif one.kind == VENDOR:
+            cdr.cost = one.amount
