@@ -164,7 +164,7 @@ class Scrape:
             usage = usages.get(GATEWAY_KEY + name)
             state = states.get(GATEWAY_KEY + name)
             active[label] = active.get(label, 0) + (usage.in_use if usage else 0)
-            answers = 0 if state and state.down_until_ms > now_ms else 1
+            answers = 0 if state and state.out_until_ms > now_ms else 1
             up[label] = min(up.get(label, 1), answers)
         self._add_draining(active, usages)
         _add_by_gateway(families[PREFIX + "active_calls"], active)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -44,6 +45,12 @@ class Gateway(msgspec.Struct):
     handed: int
     """Calls handed to it since live state began."""
     up_again_in_ms: int
+    """0 also while nobody can tell when."""
+    why: str = ""
+    """What went wrong there last, in words."""
+    why_age_ms: int = 0
+    registered_until_ms: int | None = None
+    """Epoch ms; 0: not registered; None: it wants no registration."""
 
 
 class Status(msgspec.Struct):
@@ -123,17 +130,24 @@ def _gateways(live: LmdbLive, run: RunRecord | None, now_ms: int) -> list[Gatewa
     for name in names:
         usage = usages.get(GATEWAY_KEY + name, Usage(0, 0))
         state = states.get(GATEWAY_KEY + name)
-        down_ms = max(0, state.down_until_ms - now_ms) if state else 0
+        down = state is not None and state.out_until_ms > now_ms
+        aside_ms = max(0, state.down_until_ms - now_ms) if state else 0
+        registered = None
+        if state and (state.unregistered or state.registered_until_ms):
+            registered = 0 if state.unregistered else state.registered_until_ms
         limit = limits.get(name, UNLIMITED)
         found.append(
             Gateway(
                 name=name,
-                up=not down_ms,
+                up=not down,
                 lines_used=usage.in_use,
                 lines=limit if limit != UNLIMITED else None,
                 lines_known=name in limits,
                 handed=usage.handed,
-                up_again_in_ms=down_ms,
+                up_again_in_ms=aside_ms,
+                why=state.trouble if state else "",
+                why_age_ms=now_ms - state.trouble_ms if state and state.trouble_ms else 0,
+                registered_until_ms=registered,
             )
         )
     return found
@@ -162,10 +176,26 @@ def show(status: Status, state: Path, console: Console, now_ms: int) -> None:
             str(gateway.lines_used),
             allowed if gateway.lines_known else "unknown",
             str(gateway.handed),
-            "up" if gateway.up else f"down, tried again in {_span(gateway.up_again_in_ms)}",
+            _state_of(gateway),
         )
     console.print()
     console.print(table, highlight=False)
+
+
+def _state_of(gateway: Gateway) -> str:
+    """Whether a gateway is up, registered, and what went wrong there last."""
+    words = "up" if gateway.up else "down"
+    if not gateway.up and gateway.up_again_in_ms:
+        words += f", tried again in {_span(gateway.up_again_in_ms)}"
+    registered = gateway.registered_until_ms
+    if registered:
+        until = datetime.fromtimestamp(registered // 1000, UTC)
+        words += f", registered until {until:%Y-%m-%d %H:%M:%S} UTC"
+    elif registered == 0:
+        words += ", not registered"
+    if gateway.why:
+        words += f": {gateway.why} ({_span(gateway.why_age_ms)} ago)"
+    return words
 
 
 def _facts(status: Status, state: Path, now_ms: int) -> list[tuple[str, str]]:

@@ -78,7 +78,7 @@ class Engine:
         self.call_id_like = call_id_like
         self.no_flow = Flow("udp", "", 0, 0)
         self.listeners = list(listeners)
-        self.hosts = [_authority(listener) for listener in listeners]
+        self.hosts = [listener.authority for listener in listeners]
         self.vias = [
             f"Via: SIP/2.0/{listener.transport.upper()} {host};branch="
             for listener, host in zip(listeners, self.hosts, strict=True)
@@ -429,8 +429,3 @@ class Engine:
         server = self._dispatch.server
         if server is not None:
             server.respond(500)
-
-
-def _authority(listener: Listener) -> str:
-    host = f"[{listener.host}]" if ":" in listener.host else listener.host
-    return f"{host}:{listener.port}"

@@ -12,6 +12,11 @@ class Listener(NamedTuple):
     host: str
     port: int
 
+    @property
+    def authority(self) -> str:
+        """host:port as it stands in a URI."""
+        return authority_of(self.host, self.port)
+
 
 class Flow(NamedTuple):
     """One path to a peer.
@@ -27,3 +32,8 @@ class Flow(NamedTuple):
     listener: int = -1
     connection: int = 0
     slot: int = -1
+
+
+def authority_of(host: str, port: int) -> str:
+    """host:port as it stands in a URI: an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,18 +1,22 @@
-"""Passive health of gateways, as one worker sees it: silence and Retry-After put one aside.
+"""Health of gateways, as one worker sees it: who is asked, and what INVITEs tell.
 
-Only what a gateway of the current configuration does counts: a call that began before a reload
-may still wait for a gateway that was removed since, or for the address that it had.
+Silence and Retry-After put a gateway aside. One that is pinged (`pings`) is down then until it
+answers pings again; any other is tried again after a while. Only what a gateway of the current
+configuration does counts: a call that began before a reload may still wait for a gateway that was
+removed since, or for the address that it had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from router.core.events import DOWN, UP
-from router.core.verdicts import Target
+from router.core.pings import Ping
+from router.core.steering import gateway_slot
+from router.core.verdicts import Target, same_place
 from router.sip.grammar import parse_digits
-from router.store.ops import GatewayState
+from router.store.ops import GatewayNews, GatewayState
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -23,14 +27,47 @@ MAX_ASIDE_MS = 3_600_000
 
 
 class Health:
-    """Counts what the gateways of one engine leave unanswered, and tells the store."""
+    """Asks the gateways that are this worker's to ask, counts what they leave unanswered."""
 
-    __slots__ = ("_down_until", "_engine", "_silences")
+    __slots__ = ("_down_until", "_engine", "_pings", "_silences", "_watching")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._silences: dict[str, int] = {}
         self._down_until: dict[str, int] = {}
+        self._pings: dict[str, Ping] = {}
+        self._watching = False  # a trial asks nobody, so nobody would ever say that one is up
+
+    # -- who is asked -----------------------------------------------------------------------------
+
+    def watch(self, states: Mapping[str, GatewayState]) -> None:
+        """Asks the gateways of the engine's policy from now on, each from one worker.
+
+        `states` is what live state says of them, by key. What an earlier configuration, or a
+        worker that died, has left there and nobody would ever take back is taken back here.
+        """
+        engine = self._engine
+        self._watching = True
+        pings, self._pings = self._pings, {}
+        for target in engine.policy.all_targets:
+            if gateway_slot(target.name, engine.slots) != engine.slot:
+                continue
+            state = states.get(target.key)
+            ping = pings.pop(target.name, None)
+            if ping is not None and ping.goes_on(target):
+                ping.target = target
+                self._pings[target.name] = ping
+                continue
+            if ping is not None:
+                ping.stop()
+            if target.ping_ms:
+                self._pings[target.name] = Ping(engine, target)
+            elif state is not None and state.down:
+                engine.ask(GatewayNews(target.key, down=False, trouble=""), None)
+        for ping in pings.values():
+            ping.stop()
+
+    # -- what INVITEs tell ------------------------------------------------------------------------
 
     def note_alive(self, target: Target) -> None:
         """A gateway answered an INVITE, whatever it said."""
@@ -40,7 +77,7 @@ class Health:
                 self._engine.events.tell(UP, target)
 
     def note_silence(self, target: Target) -> None:
-        """A gateway left an INVITE without any answer; five in a row take it out for a while."""
+        """A gateway left an INVITE without any answer; five in a row take it out."""
         if not self._is_current(target):
             return
         gateway = target.name
@@ -53,9 +90,17 @@ class Health:
         if self._down_until.get(gateway, 0) > now:
             return
         self._silences.pop(gateway, None)
-        was_up = gateway not in self._down_until
-        self._down_until[gateway] = now + DOWN_FOR_MS
-        engine.ask(GatewayState(_key(gateway), now + DOWN_FOR_MS, count), None)
+        if target.ping_ms and self._watching:
+            state = engine.policy.health_of(target.key)
+            if state is not None and state.down:
+                return
+            why = f"{count} INVITEs without any answer"
+            engine.ask(GatewayNews(target.key, down=True, trouble=why), None)
+            was_up = True
+        else:
+            was_up = gateway not in self._down_until
+            self._down_until[gateway] = now + DOWN_FOR_MS
+            engine.ask(GatewayState(target.key, now + DOWN_FOR_MS, count), None)
         engine.log("warning", "gateway is down", gateway=gateway, silent_invites=count)
         if was_up:
             engine.events.tell(DOWN, target)
@@ -66,7 +111,7 @@ class Health:
         seconds = parse_digits(digits, 9_999_999_999) or 0
         if seconds > 0 and self._is_current(target):
             until = self._engine.layer.now + min(seconds * 1000, MAX_ASIDE_MS)
-            self._engine.ask(GatewayState(_key(target.name), until, 0), None)
+            self._engine.ask(GatewayState(target.key, until, 0), None)
 
     def forget(self, gateways: Iterable[str], is_aside: Callable[[str], bool]) -> None:
         """Gateways by name that are gone or stand elsewhere now: what they did no longer counts.
@@ -77,17 +122,9 @@ class Health:
             self._silences.pop(gateway, None)
             self._down_until.pop(gateway, None)
             if is_aside(gateway):
-                self._engine.ask(GatewayState(_key(gateway), 0, 0), None)
+                news = GatewayNews(f"gateway:{gateway}", down_until_ms=0, down=False, trouble="")
+                self._engine.ask(news, None)
 
     def _is_current(self, target: Target) -> bool:
-        known = self._engine.policy.target(_key(target.name))
-        return known is target or (
-            known is not None
-            and known.host == target.host
-            and known.port == target.port
-            and known.transport == target.transport
-        )
-
-
-def _key(gateway: str) -> str:
-    return f"gateway:{gateway}"
+        known = self._engine.policy.target(target.key)
+        return known is target or (known is not None and same_place(known, target))

@@ -13,6 +13,13 @@ class TimerDefaults(msgspec.Struct, frozen=True):
     t4_ms: int = 5_000
 
 
+class Login(msgspec.Struct, frozen=True):
+    """What a gateway knows us by: digest credentials."""
+
+    username: str
+    password: str
+
+
 class CallTimers(msgspec.Struct, frozen=True):
     """How long each phase of a call may last, in milliseconds (4-calls, section 4)."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from router.core.flow import Flow
 from router.core.verdicts import Target, Verdict, Wait
 from router.sip.message import Request, Response
+from router.store.records import GatewayState
 
 if TYPE_CHECKING:
     from router.core.attempt import Attempt
@@ -56,6 +57,13 @@ class Policy(Protocol):
 
     def target(self, key: str) -> Target | None:
         """The gateway of a candidate's key, or None when it is no longer configured."""
+
+    @property
+    def all_targets(self) -> Iterable[Target]:
+        """Every gateway of the configuration."""
+
+    def health_of(self, key: str) -> GatewayState | None:
+        """What live state says of a gateway, None when nothing."""
 
     def max_duration_ms(self, gateway: str) -> int:
         """How long an answered call through this gateway may last."""

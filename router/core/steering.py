@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from itertools import product
 from string import ascii_lowercase, ascii_uppercase, digits
+from zlib import crc32
 
 HASHED_BYTES = 48
 """How much of a Call-ID counts: the kernel's filter is unrolled, each byte costs instructions."""
@@ -49,6 +50,16 @@ def call_hash(call_id: str) -> int:
 def owner_slot(call_id: str, slots: int) -> int:
     """Slot of the worker that owns the call, 0 to slots - 1."""
     return call_hash(call_id) % slots
+
+
+def call_id_of(slot: int, token: str) -> str:
+    """A Call-ID that this slot owns whatever the number of workers; `token` as in call_id_like."""
+    return token + SUFFIXES[(slot - sum(token.encode("ascii"))) % BUCKETS]
+
+
+def gateway_slot(name: str, slots: int) -> int:
+    """Slot of the worker that pings a gateway and registers with it, 0 to slots - 1."""
+    return crc32(name.encode()) % slots
 
 
 def call_id_like(call_id: str, token: str) -> str:

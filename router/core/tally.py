@@ -83,6 +83,7 @@ class Tally:
         "hook_errors",
         "parse_errors",
         "pdd",
+        "pings",
         "requests",
         "responses",
         "retransmissions",
@@ -99,6 +100,8 @@ class Tally:
         """gateway → attempts to place a call through it"""
         self.calls: dict[tuple[str, str], int] = defaultdict(int)
         """(gateway or "", end reason) → calls that have ended"""
+        self.pings: dict[tuple[str, str], int] = defaultdict(int)
+        """(gateway, "answered" or "missed") → OPTIONS sent to gateways"""
         self.requests: dict[tuple[str, str], int] = defaultdict(int)
         """(method, "in" or "out") → SIP requests, resends not counted"""
         self.responses: dict[tuple[str, int, str], int] = defaultdict(int)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from router.core.end_reasons import EndReason
-from router.core.parameters import CallTimers
+from router.core.parameters import CallTimers, Login
 from router.store.ops import Candidate, Hold
 
 if TYPE_CHECKING:
@@ -25,9 +25,16 @@ class Target(Protocol):
     """A gateway as the core sees it: where it is, what it wants, how long to wait for it."""
 
     name: str
+    key: str
     transport: str
     host: str
     port: int
+    ping_ms: int
+    """How often OPTIONS asks whether it is up, 0 for never."""
+    login: Login | None
+    """What we answer its challenges with."""
+    registers: bool
+    """Whether it wants us to register with it."""
     switch_after_ring: bool
     switch_after_media: bool
 
@@ -37,6 +44,13 @@ class Target(Protocol):
 
     def switches_on(self, status: int) -> bool:
         """Whether hunting goes on after this final status."""
+
+
+def same_place(one: Target, other: Target) -> bool:
+    """Whether two gateways, of two configurations, stand at the same address."""
+    return (
+        one.host == other.host and one.port == other.port and one.transport == other.transport
+    )
 
 
 class Respond:

@@ -12,7 +12,7 @@ from typing import Any
 from dsl.program import Address, Block, Program
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
 from router.core.flow import Listener
-from router.core.parameters import CallTimers, TimerDefaults
+from router.core.parameters import CallTimers, Login, TimerDefaults
 from router.routing.hours import hours_of
 from router.routing.identify import TrunkTable
 from router.routing.live_view import LiveView
@@ -41,6 +41,8 @@ DEFAULT_NUMBER_LENGTH = (1, 32)
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_SHUTDOWN_MS = 30_000
 DEFAULT_HOOK_TIMEOUT_MS = 2_000
+DEFAULT_PING_MS = 30_000
+MIN_PING_MS = 1_000
 
 
 class Config:
@@ -205,6 +207,12 @@ def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
         cps=settings.get("cps", UNLIMITED),
         group=config.groups.get(settings.get("group", "")),
         live=config.live,
+        ping_ms=_ping_ms(settings.get("ping", DEFAULT_PING_MS)),
+        login=(
+            Login(settings["username"], settings.get("password", ""))
+            if "username" in settings else None
+        ),
+        registers=settings.get("register", False),
     )
 
 
@@ -223,6 +231,11 @@ def _account(block: Block, decks: Mapping[str, Any], live: LiveView) -> Account:
         cps=settings.get("cps", UNLIMITED),
         live=live,
     )
+
+
+def _ping_ms(wanted_ms: int) -> int:
+    """0 for no pings; nobody wants to be asked several times a second."""
+    return max(wanted_ms, MIN_PING_MS) if wanted_ms else 0
 
 
 def _millionths(amount: Decimal | int | None) -> int | None:

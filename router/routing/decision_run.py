@@ -127,7 +127,7 @@ class LiveNow(msgspec.Struct, frozen=True):
     def down_until(self, key: str) -> int:
         """Until when a gateway is no candidate, epoch ms."""
         state = self.states.get(key)
-        return state.down_until_ms if state is not None else 0
+        return state.out_until_ms if state is not None else 0
 
 
 class _AskedPrefixes(PrefixTable):
@@ -177,8 +177,7 @@ class DecisionRun:
         self._prefixes = _AskedPrefixes(self._config.gateways.values())
         self._config.prefixes = self._prefixes
         self._logs: list[tuple[str, str]] = []
-        self._store = MemoryLive(live.usages)
-        self._store.commit(list(live.states.values()), question.now_ms)
+        self._store = MemoryLive(live.usages, live.states)
         tally = Tally()
         self._switch = _WatchedSwitch(
             program, self._config, tally, lambda: 0.0, self._on_log, live.shared or self._store

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from router.store.interface import Usage
 from router.store.memory import MemoryLive
 from router.store.ops import Remember
+from router.store.records import GatewayState
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -24,6 +25,9 @@ class SharedState(Protocol):
 
     def recall(self, key: str, now_ms: int) -> str | None:
         """The value shared under a key; None when there is none, or no longer."""
+
+    def gateway_state(self, key: str) -> GatewayState | None:
+        """Health of one gateway, None when nothing is known of it."""
 
     def permit(self, key: str, n: int, per_ms: int, now_ms: int) -> bool:
         """Whether this is one of at most n in this time, counting it if it is."""

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
-from router.core.parameters import CallTimers
+from router.core.parameters import CallTimers, Login
 from router.routing.hours import Hours
 from router.routing.live_view import NOTHING_LIVE, LiveView
 from router.routing.rewrite import NumberRules
@@ -48,14 +48,15 @@ class Gateway:
 
     `outward` are its rewrite rules, `callers` and `hours` what a call has to pass to come here;
     None when there is no such rule. `terminates` says that no shorter prefix follows it.
-    `deck` is what its vendor asks, `max_rate` and `min_margin` are millionths a minute.
+    `deck` is what its vendor asks, `max_rate` and `min_margin` are millionths a minute. `login` is
+    what we answer its challenges with, `registers` that we register there.
     """
 
     __slots__ = (
         "_live", "_switches", "callers", "candidate", "cps", "deck", "deck_name", "group", "host",
-        "hours", "id", "key", "lines", "max_rate", "min_margin", "name", "outward", "port",
-        "prefixes", "priority", "switch_after_media", "switch_after_ring", "terminates", "timers",
-        "transport",
+        "hours", "id", "key", "lines", "login", "max_rate", "min_margin", "name", "outward",
+        "ping_ms", "port", "prefixes", "priority", "registers", "switch_after_media",
+        "switch_after_ring", "terminates", "timers", "transport",
     )
 
     def __init__(
@@ -66,10 +67,14 @@ class Gateway:
         hours: Hours | None = None, terminates: bool = False, deck: AnyDeck | None = None,
         deck_name: str = "", max_rate: int | None = None, min_margin: int | None = None,
         cps: int = UNLIMITED, group: Group | None = None, live: LiveView = NOTHING_LIVE,
+        ping_ms: int = 0, login: Login | None = None, registers: bool = False,
     ) -> None:
         self._live = live
         self.cps = cps
         self.group = group
+        self.ping_ms = ping_ms
+        self.login = login
+        self.registers = registers
         self.id = self.name = name
         self.key = f"gateway:{name}"
         self.outward = outward

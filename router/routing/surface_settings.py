@@ -195,12 +195,18 @@ GATEWAY_SETTINGS = (
     ),
     _CPS,
     Setting("group", _reference("group"), "The group it belongs to."),
+    Setting(
+        "ping",
+        DURATION,
+        "How often OPTIONS asks whether it is up, at least 1s; 0s: never. It is down after three "
+        "pings in a row without an answer, or with 503, and up again after two answers.",
+        "30s",
+    ),
     *_later(
         _SESSION,
         Setting("clearing", _reference("account"), "The account the vendor's cost goes to."),
         Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
         Setting("protect_delay", DURATION, "After which time it joins."),
-        Setting("ping", DURATION, "How often OPTIONS asks whether it is up.", "30s"),
         *_CREDENTIALS,
         Setting("register", BOOL, "Whether to register with it.", "false"),
         Setting("media", _word("pass", "relay", "transcode"), "What happens to media.", "pass"),

@@ -5,7 +5,7 @@ The Program and its objects are of one piece: a call keeps the Switch it began w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from dsl.program import Program
@@ -26,6 +26,7 @@ from router.routing.variables import texts_of, values_of
 from router.sip.message import Request, Response
 from router.sip.name_addr import header_uri, parse_name_addr
 from router.sip.uri import uri_number
+from router.store.records import GatewayState
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -169,6 +170,15 @@ class Switch:
     def target(self, key: str) -> Target | None:
         """The gateway of a candidate's key, or None when it is no longer configured."""
         return self.config.gateways_by_key.get(key)
+
+    @property
+    def all_targets(self) -> Iterable[Target]:
+        """Every gateway of the configuration."""
+        return self.config.gateways.values()
+
+    def health_of(self, key: str) -> GatewayState | None:
+        """What live state says of a gateway, None when nothing."""
+        return self.config.live.store.gateway_state(key)
 
     def max_duration_ms(self, gateway: str) -> int:
         """How long an answered call through this gateway may last."""

@@ -313,6 +313,7 @@ class MetricsFlusher:
             "calls",
             lambda key: (gateway(key[0]) if key[0] else NO_GATEWAY, reason(key[1])),
         )
+        self._pings = _Counter(counters, "gateway_pings", lambda key: (gateway(key[0]), key[1]))
         self._requests = _Counter(counters, "sip_requests", lambda key: (_method(key[0]), key[1]))
         self._responses = _Counter(
             counters, "sip_responses", lambda key: (_method(key[0]), _code(key[1]), key[2])
@@ -356,6 +357,7 @@ class MetricsFlusher:
         self._call_duration.carry({"": tally.call_duration})
         self._attempts.carry(tally.attempts)
         self._calls.carry(tally.calls)
+        self._pings.carry(tally.pings)
         self._requests.carry(tally.requests)
         self._responses.carry(tally.responses)
         self._pdd.carry(tally.pdd)

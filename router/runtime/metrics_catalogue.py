@@ -74,8 +74,15 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "gateway_up",
         "gauge",
         ("gateway",),
-        "1 when the gateway is a candidate, 0 while it is set aside for not answering. At 0 check "
-        "its address and the network.",
+        "1 when the gateway is a candidate, 0 while it is down, set aside, or has not registered "
+        "us. At 0 ask trunkline status why; check address and network.",
+    ),
+    Metric(
+        "gateway_pings",
+        "counter",
+        ("gateway", "result"),
+        "OPTIONS to a gateway, answered or missed. If misses rise, packets are lost or it is "
+        "overloaded: three in a row take it down.",
     ),
     Metric(
         "sip_requests",

@@ -19,7 +19,7 @@ class HealthStore(Protocol):
     """What of the store a swap reads."""
 
     def gateway_states(self) -> Mapping[str, GatewayState]:
-        """Passive health of every gateway that has some, by key."""
+        """Health of every gateway that has some, by key."""
 
 
 class Swapper:
@@ -61,16 +61,16 @@ class Swapper:
         self._config = config
         engine = self._engine
         engine.use_policy(policy, config.timers, now_ms)
-        if moved:
-            engine.health.forget(moved, self._is_aside(now_ms))
-
-    def _is_aside(self, now_ms: int) -> Callable[[str], bool]:
+        states: Mapping[str, GatewayState] = {}
+        readable = True
         try:
             states = self._store.gateway_states()
         except StoreError:
-            return lambda name: True  # to lift what was not there harms nobody
-        aside = {key for key, state in states.items() if state.down_until_ms > now_ms}
-        return lambda name: f"gateway:{name}" in aside
+            readable = False  # to lift what was not there harms nobody
+        if moved:
+            aside = {key for key, state in states.items() if state.out_until_ms > now_ms}
+            engine.health.forget(moved, lambda name: not readable or f"gateway:{name}" in aside)
+        engine.health.watch(states)
 
 
 def moved_gateways(old: Config, new: Config) -> list[str]:

@@ -148,6 +148,7 @@ def _worker_equipment(
             ]
             engine.adopt(orphans, birth.now_ms)
             engine.events.begin()
+            engine.health.watch(store.gateway_states())
         except StoreError as error:
             raise CannotBoot(str(error)) from error
         except OSError as error:

@@ -83,5 +83,5 @@ class CachedDownUntil(dict[str, int]):
 
     def __missing__(self, key: str) -> int:
         value = self._get(key.encode(), None, self._database)
-        until = self[key] = decode_gateway_state(value).down_until_ms if value else 0
+        until = self[key] = decode_gateway_state(value).out_until_ms if value else 0
         return until

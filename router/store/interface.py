@@ -56,7 +56,10 @@ class LiveStore(Protocol):
         """In-use and handed of every key that begins with the prefix, in key order."""
 
     def gateway_states(self) -> dict[str, GatewayState]:
-        """Passive health of every gateway that has some, by key."""
+        """Health of every gateway that has some, by key."""
+
+    def gateway_state(self, key: str) -> GatewayState | None:
+        """Health of one gateway, None when nothing is known of it."""
 
     def registration(self, number: str, now_ms: int) -> Registration | None:
         """Where a phone can be reached now; None when it is not online."""

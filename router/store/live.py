@@ -239,7 +239,7 @@ class LmdbLive:
         return found
 
     def gateway_states(self) -> dict[str, GatewayState]:
-        """Passive health of every gateway that has some, by key."""
+        """Health of every gateway that has some, by key."""
         states = (
             decode_gateway_state(value)
             for page in page_forward(self._env, self._databases.gateway_state)
@@ -275,6 +275,12 @@ class LmdbLive:
                 return 0
         with self._writing(frees=True) as txn:
             return sweep(txn, self._bindings, now_ms)
+
+    def gateway_state(self, key: str) -> GatewayState | None:
+        """Health of one gateway, None when nothing is known of it."""
+        with reading(self._env) as txn:
+            value = txn.get(key.encode(), None, self._databases.gateway_state)
+        return decode_gateway_state(value) if value else None
 
     def calls(self) -> Iterator[CallRecord]:
         """Every call in progress, oldest first."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from router.store.admission import PACE_MS, choose_gateway, paced
 from router.store.bindings import bound, current
+from router.store.health import changed
 from router.store.interface import Usage
 from router.store.money import (
     CREDIT,
@@ -46,22 +47,27 @@ from router.store.records import CallRecord, Cdr, GatewayState, Registration
 from router.store.window import Window
 
 NO_USAGES: Mapping[str, Usage] = {}
+NO_STATES: Mapping[str, GatewayState] = {}
 
 
 class MemoryLive:
     """In-use, health and records of one process.
 
     It keeps the worker's own records instead of copies: a call that is saved again is the same
-    object. `usages` is what is in use, and was handed out, before it begins.
+    object. `usages` is what is in use, and was handed out, before it begins; `states` is the health
+    of gateways then.
     """
 
-    def __init__(self, usages: Mapping[str, Usage] = NO_USAGES) -> None:
+    def __init__(
+        self, usages: Mapping[str, Usage] = NO_USAGES,
+        states: Mapping[str, GatewayState] = NO_STATES,
+    ) -> None:
         self.records: dict[str, CallRecord] = {}
         self.cdrs: dict[str, Cdr] = {}
         self.opened: list[str] = []
         self.funds: dict[str, Funds] = {}
         self._usage: dict[str, list[int]] = {key: [*usage] for key, usage in usages.items()}
-        self._down: dict[str, GatewayState] = {}
+        self._down: dict[str, GatewayState] = dict(states)
         self._money: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._windows: dict[str, Window] = {}
         self._shared: dict[str, tuple[str, int]] = {}
@@ -103,7 +109,7 @@ class MemoryLive:
         }
 
     def gateway_states(self) -> dict[str, GatewayState]:
-        """Passive health of every gateway that has some, by key."""
+        """Health of every gateway that has some, by key."""
         return dict(self._down)
 
     def registration(self, number: str, now_ms: int) -> Registration | None:
@@ -143,6 +149,10 @@ class MemoryLive:
         if not answer.refused:
             self._keep_registration(Registration(op.number, op.account, answer.contacts))
         return answer
+
+    def gateway_state(self, key: str) -> GatewayState | None:
+        """Health of one gateway, None when nothing is known of it."""
+        return self._down.get(key)
 
     def verify(self) -> list[str]:
         """One sentence for each in-use and reserve that is not the sum over the records."""
@@ -197,7 +207,7 @@ class MemoryLive:
                 self.funds[op.id] = op
                 self._money[op.account][0] += op.amount
         else:
-            self._down[op.key] = op
+            self._down[op.key] = changed(self._down.get(op.key), op, now_ms)
         return None
 
     def _admit(self, op: Admit, now_ms: int) -> Admission:
@@ -272,7 +282,7 @@ class MemoryLive:
                 usage[key] = self._used(key)
                 usage.update((hold.key, self._used(hold.key)) for hold in candidate.holds)
                 state = self._down.get(key)
-                down[key] = state.down_until_ms if state is not None else 0
+                down[key] = state.out_until_ms if state is not None else 0
         dropped: list[tuple[str, str]] = []
         chosen = choose_gateway(
             tiers, usage, down, now_ms, dropped, lambda key: self._pace(key, now_ms), self._money

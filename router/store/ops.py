@@ -158,6 +158,20 @@ class Admission(msgspec.Struct, gc=False):
     too_fast: bool = False
 
 
+class GatewayNews(msgspec.Struct, frozen=True, gc=False):
+    """Change some of what is known of a gateway's health; None leaves it as it is.
+
+    `trouble` in words, "" for none any more.
+    """
+
+    key: str
+    down_until_ms: int | None = None
+    down: bool | None = None
+    unregistered: bool | None = None
+    registered_until_ms: int | None = None
+    trouble: str | None = None
+
+
 class Remember(msgspec.Struct, gc=False):
     """Share a value with all workers until a time, epoch ms."""
 
@@ -202,6 +216,7 @@ Op: TypeAlias = (
     | Finish
     | Opened
     | GatewayState
+    | GatewayNews
     | Remember
     | Bind
     | Renew
@@ -224,6 +239,7 @@ __all__ = [
     "Finish",
     "Forget",
     "Funds",
+    "GatewayNews",
     "GatewayState",
     "Hold",
     "Keep",

@@ -22,6 +22,8 @@ REGISTRATION_SCHEMA = 1
 FUNDS_SCHEMA = 1
 OPENING = "opening"
 """The kind of the balance that routes.cfg gives an account to begin with, and its id's start."""
+NEVER_MS = 1 << 62
+"""In place of a time that nobody can tell yet."""
 
 
 class Attempt(msgspec.Struct, array_like=True, gc=False):
@@ -160,11 +162,26 @@ class Lease(msgspec.Struct, array_like=True, gc=False):
 
 
 class GatewayState(msgspec.Struct, array_like=True, gc=False):
-    """Passive health of one gateway: no candidate before `down_until_ms`; misses in a row."""
+    """Health of one gateway: no candidate before `down_until_ms`, while `down` or `unregistered`.
+
+    As an operation it changes what INVITEs tell, `down_until_ms` and `misses` in a row, and nothing
+    else. `down` comes from pings, `unregistered` from a registration that we do not have;
+    `trouble` is the last thing that went wrong there, in words, since `trouble_ms`.
+    """
 
     key: str
     down_until_ms: int = 0
     misses: int = 0
+    down: bool = False
+    unregistered: bool = False
+    registered_until_ms: int = 0
+    trouble: str = ""
+    trouble_ms: int = 0
+
+    @property
+    def out_until_ms(self) -> int:
+        """Until when it is no candidate, epoch ms; NEVER_MS while nobody can say."""
+        return NEVER_MS if self.down or self.unregistered else self.down_until_ms
 
 
 class Contact(msgspec.Struct, array_like=True, gc=False):

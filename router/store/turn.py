@@ -19,6 +19,7 @@ from router.store.databases import (
     LiveDatabases,
 )
 from router.store.errors import StoreError
+from router.store.health import changed
 from router.store.money import CREDIT, Reserved, charge, free, joined, release, reserve, short_of
 from router.store.ops import (
     GROUP,
@@ -32,6 +33,7 @@ from router.store.ops import (
     Finish,
     Forget,
     Funds,
+    GatewayNews,
     Hold,
     Keep,
     Op,
@@ -45,6 +47,7 @@ from router.store.ops import (
 from router.store.records import (
     CallRecord,
     GatewayState,
+    decode_gateway_state,
     decode_lease,
     encode_call,
     encode_cdr,
@@ -273,17 +276,13 @@ class Turn:
         key = op.record.id.encode() + OPENING_SUFFIX
         self._txn.put(key, encode_cdr(cdr), True, True, False, self._databases.outbox)
 
-    def _gateway_state(self, state: GatewayState) -> None:
-        """The newest word about a gateway's health stands."""
-        self._txn.put(
-            state.key.encode(),
-            encode_gateway_state(state),
-            True,
-            True,
-            False,
-            self._databases.gateway_state,
-        )
-        self._down_until[state.key] = state.down_until_ms
+    def _gateway_state(self, news: GatewayState | GatewayNews) -> None:
+        """The newest word about each part of a gateway's health stands."""
+        key, database = news.key.encode(), self._databases.gateway_state
+        stored = self._txn.get(key, None, database)
+        state = changed(decode_gateway_state(stored) if stored else None, news, self._now_ms)
+        self._txn.put(key, encode_gateway_state(state), True, True, False, database)
+        self._down_until[news.key] = state.out_until_ms
 
     def _remember(self, op: Remember) -> None:
         value = op.value.encode("utf-8", "surrogateescape")[:MAX_SHARED_BYTES]

@@ -55,6 +55,7 @@ def directory(tmp_path: Path) -> Path:
     for slot in range(2):
         flusher, tally = MetricsFlusher(directory, slot), Tally()
         tally.attempts["cn_mobile"] += 3
+        tally.pings["cn_mobile", "answered"] += 2
         tally.calls["cn_mobile", "Normal"] += 2
         tally.calls["", "NotFound"] += 1
         tally.requests["INVITE", "in"] += 3

@@ -21,7 +21,7 @@ from router.runtime.run_record import (
 )
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
-from router.store.ops import Admit, Candidate, Finish, GatewayState
+from router.store.ops import Admit, Candidate, Finish, GatewayNews, GatewayState
 from router.store.records import CallRecord, Cdr
 
 NOW_MS = 1_000_000_000_000
@@ -87,6 +87,27 @@ def test_the_table_shows_workers_calls_and_gateways(state: Path) -> None:
     assert lines_with(text, "cn_mobile") == "cn_mobile 2 30 3 up"
     assert lines_with(text, "backup") == "backup 0 unlimited 0 up"
     assert lines_with(text, "down_town") == "down_town 0 5 0 down, tried again in 1 min 30 s"
+
+
+def test_a_gateway_says_why_it_is_down_and_whether_it_has_registered_us(state: Path) -> None:
+    with open_live(state) as live:
+        live.commit(
+            [
+                GatewayNews("gateway:cn_mobile", down=True, trouble="3 pings without an answer"),
+                GatewayNews("gateway:backup", registered_until_ms=NOW_MS + 600_000),
+                GatewayNews("gateway:down_town", unregistered=True, trouble="403 Forbidden"),
+            ],
+            NOW_MS - 5_000,
+        )
+    text = shown(state)
+    assert "3 down: 3 pings without an answer (5 s ago)" in lines_with(text, "cn_mobile")
+    assert "up, registered until 20" in lines_with(text, "backup")
+    found = {one.name: one for one in read_status(state, NOW_MS).gateways}
+    assert not found["cn_mobile"].up and found["cn_mobile"].up_again_in_ms == 0
+    assert found["cn_mobile"].registered_until_ms is None
+    assert found["backup"].registered_until_ms == NOW_MS + 600_000
+    assert found["down_town"].registered_until_ms == 0
+    assert found["down_town"].why == "403 Forbidden"
 
 
 def test_the_interpreter_that_runs_is_named(state: Path) -> None:

@@ -39,7 +39,7 @@ from router.store.ops import (
     Rehunt,
     Save,
 )
-from router.store.records import CallRecord, Cdr, decode_call, encode_call
+from router.store.records import CallRecord, Cdr, GatewayState, decode_call, encode_call
 
 T0 = 1_700_000_000_000
 US = ("10.0.0.1", 5060)
@@ -49,12 +49,12 @@ SDP_TYPE = "Content-Type: application/sdp\r\n"
 
 def gateway(
     name: str, number: int, *, lines: int = UNLIMITED, switch_on: Codes = DEFAULT_SWITCH_ON,
-    after_ring: bool = False, after_media: bool = False, transport: str = "udp",
+    after_ring: bool = False, after_media: bool = False, transport: str = "udp", **more: Any,
 ) -> Gateway:
     """A gateway at 10.0.1.`number`."""
     return Gateway(
         name, transport, f"10.0.1.{number}", 5060, ("",), 1, lines, switch_on, after_ring,
-        after_media, {},
+        after_media, {}, **more,
     )
 
 
@@ -70,6 +70,7 @@ class Routes:
         self.timers = CallTimers()
         self.holds: tuple[Hold, ...] = ()
         self.max_attempts = 5
+        self.store: MemoryLive
         self.invites = 0
         self.events: list[tuple[str, str]] = []
         self.on_invite: Callable[[Call], Verdict | Wait] | None = None
@@ -130,6 +131,13 @@ class Routes:
     def ended(self, call: Call) -> None:
         if self.on_ended is not None:
             self.on_ended(call)
+
+    @property
+    def all_targets(self) -> list[Gateway]:
+        return self.gateways
+
+    def health_of(self, key: str) -> GatewayState | None:
+        return self.store.gateway_state(key)
 
     def max_duration_ms(self, gateway: str) -> int:
         return self.timers.max_duration_ms
@@ -345,7 +353,7 @@ class World:
         self.random = random.Random(seed)
         self.routes = Routes(gateways or [gateway("g1", 1), gateway("g2", 2), gateway("g3", 3)])
         self.timers = timers or TimerDefaults()
-        self.store = CopyingStore()
+        self.store = self.routes.store = CopyingStore()
         self.listeners = listeners
         self.engine = self.make_engine(1)
         self.behaviours: dict[str, Behaviour] = {}

@@ -29,6 +29,7 @@ from router.store.ops import (
     Candidate,
     Finish,
     Forget,
+    GatewayNews,
     GatewayState,
     Hold,
     Keep,
@@ -37,7 +38,7 @@ from router.store.ops import (
     Save,
 )
 from router.store.query import CdrQuery
-from router.store.records import CallRecord, Registration
+from router.store.records import NEVER_MS, CallRecord, Registration
 
 
 def in_use(live: Any) -> dict[str, int]:
@@ -241,6 +242,31 @@ class AdmissionSuite:
             "gateway:a": GatewayState("gateway:a", 0, 0),
             "gateway:b": GatewayState("gateway:b", 20, 2),
         }
+
+    def test_news_of_a_gateway_change_what_they_name_and_nothing_else(self, live: Any) -> None:
+        key = "gateway:a"
+        live.commit([GatewayNews(key, down=True, trouble="silent")], 7)
+        live.commit([GatewayState(key, 10, 1), GatewayNews(key, unregistered=True)], 8)
+        live.commit([GatewayNews(key, unregistered=False, registered_until_ms=99)], 9)
+        assert live.gateway_state(key) == GatewayState(
+            key, 10, 1, down=True, registered_until_ms=99, trouble="silent", trouble_ms=7
+        )
+        assert live.gateway_state(key).out_until_ms == NEVER_MS
+        live.commit([GatewayNews(key, down=False, trouble="")], 11)
+        assert live.gateway_state(key) == GatewayState(key, 10, 1, registered_until_ms=99)
+        assert live.gateway_state(key).out_until_ms == 10
+        assert live.gateway_state("gateway:b") is None
+
+    @pytest.mark.parametrize("news", [{"down": True}, {"unregistered": True}])
+    def test_a_gateway_that_is_down_or_unregistered_is_no_candidate(
+        self, live: Any, news: dict[str, bool]
+    ) -> None:
+        live.commit([GatewayNews(MOBILE.key, **news)], NOW_MS)
+        [answer] = live.commit([sample_admit(1, (), ((MOBILE,),))], NOW_MS)
+        assert answer.gateway is None and answer.dropped == [(MOBILE.key, "down")]
+        back = GatewayNews(MOBILE.key, down=False, unregistered=False)
+        [_, answer] = live.commit([back, sample_admit(2, (), ((MOBILE,),))], NOW_MS)
+        assert answer.gateway == MOBILE.key
 
     def test_a_turn_without_operations_is_answered_without_any(self, live: Any) -> None:
         assert live.commit([], NOW_MS) == []

@@ -37,6 +37,24 @@ class ClientUser(Protocol):
         """The request could not be delivered (RFC 3261 §8.1.3.1: as if a 503)."""
 
 
+class Expecting(Protocol):
+    """Whoever waits for responses under a branch and a method: a client transaction, or a ping."""
+
+    @property
+    def flow(self) -> Flow:
+        """Where its request went."""
+
+    @property
+    def user(self) -> object:
+        """Who hears of the response in the end."""
+
+    def on_response(self, response: Response) -> None:
+        """A response with its branch and method."""
+
+    def on_transport_error(self) -> None:
+        """Its request could not be delivered."""
+
+
 class ServerUser(Protocol):
     """Who answers a server INVITE transaction."""
 
@@ -56,7 +74,7 @@ class TransactionLayer:
     )
 
     def __init__(self, timers: TimerDefaults, tally: Tally, now_ms: int) -> None:
-        self.clients: dict[str, ClientTransaction] = {}
+        self.clients: dict[str, Expecting] = {}
         self.servers: dict[str, ServerTransaction] = {}
         # INVITEs over UDP without any response yet, by peer and branch
         self.calling: dict[tuple[str, int], dict[str, InviteClient]] = {}

@@ -130,6 +130,7 @@ class Routes:
             "prefixes": prefix,
             "priority": str(priority),
             "lines": "1000",
+            "ping": "0s",  # SIPp's gateways expect calls and nothing else
             **more,
         }
         inside = "\n".join(f"    {key} = {value}" for key, value in settings.items())
