@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dsl import ast
 from dsl.check.report import Report, link
-from dsl.check.settings import CheckedBlock
+from dsl.check.settings import CheckedBlock, Given
 from dsl.findings import WARNING
 from dsl.literals import LiteralError
 from dsl.rewriting import Rule, never_matches, parse_rules, undoes
@@ -38,7 +38,7 @@ def check_rewriting(blocks: list[CheckedBlock], report: Report) -> None:
             if found is not None:
                 _check_list(found, report)
     for peer in peers:
-        _check_codes(peer, report)
+        check_codes(peer.given, report)
     for number in _NUMBERS:
         inward = _all_rules(peers, "trunk", f"{number}_in")
         for outward in _all_rules(peers, "gateway", f"{number}_out"):
@@ -107,16 +107,18 @@ def _check_way(inward: list[_RuleList], outward: _RuleList, report: Report) -> N
             )
 
 
-def _check_codes(peer: CheckedBlock, report: Report) -> None:
-    codes = peer.given.values.get("replace_codes")
-    if not isinstance(codes, list):
-        return
-    seen: set[int] = set()
-    spans = [value.span for value in peer.given.nodes["replace_codes"].values]
-    for (code, _), span in zip(codes, spans, strict=False):
-        if code in seen:
-            report.warn("rule-never-matches", span, f"{code} is replaced already")
-        seen.add(code)
+def check_codes(given: Given, report: Report) -> None:
+    """Report codes that one setting names twice."""
+    for name, what in (("replace_codes", "is replaced"), ("reason_of", "has its reason")):
+        codes = given.values.get(name)
+        if not isinstance(codes, list):
+            continue
+        seen: set[int] = set()
+        spans = [value.span for value in given.nodes[name].values]
+        for (code, _), span in zip(codes, spans, strict=False):
+            if code in seen:
+                report.warn("rule-never-matches", span, f"{code} {what} already")
+            seen.add(code)
 
 
 def _shown(rule: Rule) -> str:

@@ -15,7 +15,7 @@ from dsl.check.kinds import check_kinds
 from dsl.check.networks import check_networks
 from dsl.check.python_files import Offers, check_imports_used, read_imports
 from dsl.check.report import Report
-from dsl.check.rewriting import check_rewriting
+from dsl.check.rewriting import check_codes, check_rewriting
 from dsl.check.settings import SettingsChecker
 from dsl.check.statements import check_route
 from dsl.check.tables import read_tables
@@ -64,6 +64,7 @@ def check_unit(
     check_networks([block for block in blocks if block.node.kind == "account"], report)
     check_timers(surface, settings, blocks, report)
     check_rewriting(blocks, report)
+    check_codes(settings, report)
     check_references(surface, declarations.blocks, settings_checker.references, report)
     tables = read_tables(unit, blocks, surface, files, report)
     trials = TrialChecker(surface, blocks, world.metrics, report).check(

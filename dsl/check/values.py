@@ -126,6 +126,20 @@ def _code_pair(text: str, quoted: bool, kind: ValueType) -> tuple[int, int]:
     return codes[0], codes[1]
 
 
+def _code_reason(text: str, quoted: bool, kind: ValueType) -> tuple[int, str]:
+    code, colon, reason = text.partition(":")
+    if not colon or re.fullmatch("[0-9]{1,4}", code) is None:
+        raise _bad(
+            f"`{text}` is no code with its end reason", "a reason of a code is written 480:UserBusy"
+        )
+    if not 300 <= int(code) <= 699:
+        raise _bad(f"`{code}` is no final failure status: they are 300 to 699")
+    if reason not in kind.choices:
+        message = f"there is no end reason `{reason}` for a call that was not answered"
+        raise _bad(message, did_you_mean(reason, kind.choices))
+    return int(code), reason
+
+
 def _prefix(text: str, quoted: bool, kind: ValueType) -> str:
     if _PREFIX.fullmatch(text) is None:
         raise _bad(
@@ -306,6 +320,7 @@ _NOUNS = {
     "codes": "status",
     "lengths": "length",
     "code_pair": "pair of codes",
+    "code_reason": "code with its end reason",
     "count": "number",
     "word": "word",
     "listener": "address",
@@ -319,6 +334,7 @@ _READERS: dict[str, Callable[[str, bool, ValueType], Any]] = {
     "times": _times,
     "zone": _zone,
     "code_pair": _code_pair,
+    "code_reason": _code_reason,
     "uri": _uri,
     "header": _header,
     "metric": _metric,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
+from router.cli.advice import advice
 from router.core.decision import sentences
-from router.core.end_reasons import EndReason
+from router.core.end_reasons import EndReason, reason_named
 from router.store.records import Attempt, Cdr, Charge
 
 if TYPE_CHECKING:
@@ -183,11 +184,11 @@ def show_cdr(cdr: Cdr) -> None:
     console.print("\nattempts" if cdr.attempts else "\nattempts: none", style="bold")
     for number, attempt in enumerate(cdr.attempts, 1):
         console.print(_attempt(number, attempt))
-    reason = EndReason.__members__.get(cdr.end_reason.partition("(")[0])
+    reason = reason_named(cdr.end_reason)
     if reason is not None:
         console.print(f"\n{reason.name} ({reason.chinese}): {reason.diagnosis}", style="bold")
-        if not reason.where.startswith("trunkline cdr show"):  # that is where we are
-            console.print(f"Look next at: {reason.where}")
+        for line in advice(cdr, reason):
+            console.print(plain(line))
 
 
 def _charge(charge: Charge) -> str:

@@ -15,6 +15,7 @@ from router.cli.cdr_output import plain
 from router.cli.route_lines import LineTrace, Visit
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason
+from router.core.reason_guide import GUIDE
 from router.routing.decision_run import Decided, GatewayFate, Question
 
 WIDTH: Final = 80
@@ -169,5 +170,4 @@ def _result(decided: Decided) -> Iterator[str]:
         return
     yield f"The call would end {name} ({reason.chinese}); the caller would get {status}."
     yield reason.diagnosis
-    if not reason.where.startswith("trunkline cdr show"):
-        yield f"Look next at: {reason.where}"
+    yield f"Look first at {GUIDE[reason].look}."

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.end_reasons import EndReason
+from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg
 from router.core.parameters import CallTimers
@@ -243,7 +243,7 @@ class Attempt:
         if call is None:
             # It answered while our CANCEL was on its way: the call it was for is gone.
             leg.send_ack(leg.invite_cseq)
-            leg.hang_up()
+            leg.hang_up(reason_header(EndReason.Cancelled.q850))
             return
         self.record.answered = leg.engine.layer.now
         self.record.sip_code = response.status

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from router.core import hunt
 from router.core.attempt import NONE, Attempt
-from router.core.end_reasons import EndReason, cause_of_status
+from router.core.end_reasons import EndReason, cause_of_status, reason_header
 from router.core.flow import Flow
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
@@ -202,7 +202,7 @@ class Call:
         self.a.peer = None
         engine = self.engine
         if response is not None:
-            attempt.record.reason = gateway_reason(attempt.status)
+            attempt.record.reason = gateway_reason(attempt)
             engine.health.note_alive(attempt.target)
             if attempt.status == 503 and response.has("retry-after"):
                 engine.health.put_aside(attempt.target, response.get("retry-after"))
@@ -227,14 +227,14 @@ class Call:
         assert leg is not None
         if self.state != CALLING or server is None:
             leg.send_ack(leg.invite_cseq)
-            leg.hang_up()
+            leg.hang_up(reason_header(EndReason.Cancelled.q850))
             return
         try:
             extra = self._reply_headers(attempt, response)
         except Exception:
             # The gateway answered all the same: the call it answers is about to be refused.
             leg.send_ack(leg.invite_cseq)
-            leg.hang_up()
+            leg.hang_up(reason_header(EndReason.ServerFailure.q850))
             raise
         self.state = ANSWERED
         self.b = leg
@@ -331,6 +331,8 @@ class Call:
         side = "caller" if leg is a else "callee"
         other = b if leg is a else a
         extra = request.passthrough(NOT_PASSED)
+        if not request.has("reason"):
+            extra += reason_header(EndReason.Normal.q850)
         leg.acknowledge_server()
         leg.forget()
         if other is not None:
@@ -342,7 +344,7 @@ class Call:
         if self.state != ANSWERED:
             self.reject(reason)
             return
-        extra = f"Reason: Q.850;cause={reason.q850}\r\n"
+        extra = reason_header(reason.q850)
         self.a.hang_up(extra)
         if self.b is not None:
             self.b.hang_up(extra)
@@ -372,7 +374,7 @@ class Call:
         server = self.server
         if server is not None:
             server.respond(
-                status, phrase, f"Reason: Q.850;cause={cause}\r\n{extra}",
+                status, phrase, reason_header(cause) + extra,
                 resend=reason not in TOLD_ONCE,
             )
         self.a.forget()

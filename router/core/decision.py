@@ -67,6 +67,17 @@ def failed(gateway: str, how: str, after_ms: int) -> str:
     return f"{gateway}: {how} after {after_ms} ms"
 
 
+def number_after(entries: Iterable[str], what: str, number: str) -> str:
+    """The number, callee or caller, as the routes left it: before any gateway's own rules."""
+    for entry in entries:
+        if entry.startswith(CANDIDATES):
+            break
+        found = _REWRITTEN.fullmatch(entry)
+        if found and found[1] == what:
+            number = found[3]
+    return number
+
+
 def _cut(named: list[str], more: int) -> str:
     more += max(0, len(named) - MAX_CANDIDATES)
     return ", ".join(named[:MAX_CANDIDATES]) + (f", and {more} more" if more else "")

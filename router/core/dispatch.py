@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.call import Call
-from router.core.end_reasons import EndReason
+from router.core.end_reasons import (
+    EndReason,
+    cause_of_status,
+    failure_header,
+    reason_header,
+)
 from router.core.flow import Flow
 from router.core.leg import Leg
 from router.core.relay import Relay
@@ -129,6 +134,8 @@ class Dispatch:
         stamp_source(request, flow.host, flow.port)
         head = reply_head(request, self._engine.token())
         method = request.method
+        if method == "INVITE":
+            extra += reason_header(cause_of_status(status))
         self._layer.send_response(
             render_response(status, reason or REASONS.get(status, "Bad Request"), head, extra),
             self._back(request, flow), method if method in KNOWN_METHODS else "other", status,
@@ -204,13 +211,14 @@ class Dispatch:
         self.server = server
         scheme = request.uri.partition(":")[0].lower()
         if scheme not in ("sip", "sips", "tel"):
-            server.respond(416)
+            server.respond(416, "", failure_header(server, 416))
             return
         if request.has("proxy-require"):
-            server.respond(420, "", f"Unsupported: {request.get('proxy-require')}\r\n")
+            unsupported = f"Unsupported: {request.get('proxy-require')}\r\n"
+            server.respond(420, "", unsupported + failure_header(server, 420))
             return
         if self._is_merged(request):
-            server.respond(482)
+            server.respond(482, "", failure_header(server, 482))
             return
         call = self._new_call(request, flow, server, tag)
         self.call = call
@@ -270,26 +278,27 @@ class Dispatch:
         self.server = server
         call = leg.call
         if call is None:  # both sides hung up at once
-            server.respond(200 if method == "BYE" else 481)
+            server.respond(200 if method == "BYE" else 481, "", failure_header(server, 481))
             if method == "BYE":
                 leg.on_bye()
             return
         self.call = call
         if request.cseq <= leg.remote_cseq:
-            server.respond(500, "CSeq Out of Order", "Retry-After: 1\r\n")
+            again = "Retry-After: 1\r\n" + failure_header(server, 500)
+            server.respond(500, "CSeq Out of Order", again)
             return
         leg.remote_cseq = request.cseq
         if method == "BYE":
             server.respond(200)
             call.on_bye(leg, request)
         elif request.max_forwards == 0:
-            server.respond(483)
+            server.respond(483, "", failure_header(server, 483))
         elif method == "INVITE" and (
             call.state != ANSWERED or call.relay is not None or leg.server is not None
         ):
-            server.respond(491)
+            server.respond(491, "", failure_header(server, 491))
         elif leg.peer is None:
-            server.respond(500, "", "Retry-After: 1\r\n")
+            server.respond(500, "", "Retry-After: 1\r\n" + failure_header(server, 500))
         else:
             relay = Relay(call, leg, leg.peer, server)
             if isinstance(server, InviteServer):

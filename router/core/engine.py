@@ -21,7 +21,7 @@ import msgspec
 from router.core.asking import Asker, call_of
 from router.core.call import Call
 from router.core.dispatch import Dispatch
-from router.core.end_reasons import EndReason
+from router.core.end_reasons import EndReason, failure_header, reason_header
 from router.core.events import Events
 from router.core.flow import Flow, Listener
 from router.core.health import Health
@@ -322,7 +322,7 @@ class Engine:
             server = waiting.server
             waiting.abandon()
             if server is not None:
-                server.respond(503)
+                server.respond(503, "", failure_header(server, 503))
 
     # -- what calls and legs ask ------------------------------------------------------------------
 
@@ -378,7 +378,7 @@ class Engine:
         fork.flow = leg.flow
         fork.learn(response)
         fork.send_ack(fork.invite_cseq)
-        fork.hang_up()
+        fork.hang_up(reason_header(EndReason.Normal.q850))
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         """Leaves a line for the driver to write."""
@@ -428,4 +428,4 @@ class Engine:
             self.log("error", "a failed call could not be ended", trace=traceback.format_exc())
         server = self._dispatch.server
         if server is not None:
-            server.respond(500)
+            server.respond(500, "", failure_header(server, 500))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from router.core.attempt import Attempt
 from router.core.decision import NO_CPS, NO_LINE, STOPPED, TAKEN
-from router.core.end_reasons import EndReason, reason_of_status
-from router.core.outcome import passed_on, untried, why_hunting_ends
+from router.core.end_reasons import EndReason
+from router.core.outcome import passed_on, refusal_reason, untried, why_hunting_ends
 from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
 from router.core.verdicts import Dial, Target
@@ -168,7 +168,7 @@ def end_as_last_attempt(call: Call) -> None:
     elif last.failure is not None:
         call.reject(last.failure)
     else:
-        reason = reason_of_status(last.status)
+        reason = refusal_reason(last)
         if reason is EndReason.GatewayRejected:
             call.reject(reason, passed_on(last.status), last.status_reason, side="callee")
         else:

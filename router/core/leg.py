@@ -63,7 +63,7 @@ class Leg:
 
     __slots__ = (
         "_ack",
-        "bye_pending",
+        "bye_extra",
         "call",
         "call_id", "client",
         "closing",
@@ -107,7 +107,7 @@ class Leg:
         self._ack = b""
         self.closing = False
         self.pinned = False
-        self.bye_pending = False
+        self.bye_extra: str | None = None  # the header lines of a BYE that has to wait
         engine.legs[local_tag] = self
 
     # -- the dialog's state ---------------------------------------------------------------------
@@ -244,7 +244,7 @@ class Leg:
         if self.pending_ack:
             self.send_ack(self.pending_ack)
         if self.server is not None:
-            self.bye_pending = True
+            self.bye_extra = extra
             self.server.user = self
             return
         self.send_request("BYE", self, extra)
@@ -265,13 +265,11 @@ class Leg:
         if server is not None:
             self.server = None
             server.acknowledged()
-            if self.bye_pending:
-                self.bye_pending = False
-                self.send_request("BYE", self)
+            self._send_pending_bye()
 
     def on_bye(self) -> None:
         """The peer hung up after we did: neither its ACK nor an answer to our BYE is waited for."""
-        self.bye_pending = False
+        self.bye_extra = None
         self.acknowledge_server()
         self.forget()
 
@@ -281,9 +279,13 @@ class Leg:
     def on_no_ack(self, server: InviteServer) -> None:
         """The ACK that a BYE was waiting for never came (RFC 3261 §13.3.1.4)."""
         self.server = None
-        if self.bye_pending:
-            self.bye_pending = False
-            self.send_request("BYE", self)
+        self._send_pending_bye()
+
+    def _send_pending_bye(self) -> None:
+        extra = self.bye_extra
+        if extra is not None:
+            self.bye_extra = None
+            self.send_request("BYE", self, extra)
 
     def on_response(self, client: ClientTransaction, response: Response) -> None:
         """The answer to our BYE: whatever it says, the dialog is over."""

@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from router.core.attempt import Attempt
 from router.core.decision import failed
-from router.core.end_reasons import EndReason, reason_of_status
+from router.core.end_reasons import EndReason
 from router.store.ops import Candidate
 from router.store.records import Cdr
 
@@ -48,9 +48,15 @@ def attempt_entry(attempt: Attempt) -> str:
     return failed(attempt.target.name, how, record.ended - record.started)
 
 
-def gateway_reason(status: int) -> str:
-    """A gateway's final status as the end reason of its attempt."""
-    reason = reason_of_status(status)
+def refusal_reason(attempt: Attempt) -> EndReason:
+    """The reason that the gateway's final status stands for when hunting is over."""
+    return attempt.target.reasons.get(attempt.status, EndReason.GatewayRejected)
+
+
+def gateway_reason(attempt: Attempt) -> str:
+    """The gateway's final status as the end reason of its attempt."""
+    status = attempt.status
+    reason = refusal_reason(attempt)
     return f"{reason.name}({status})" if reason is EndReason.GatewayRejected else reason.name
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.end_reasons import EndReason
+from router.core.end_reasons import EndReason, failure_header
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
 from router.core.transactions.client_invite import InviteClient
@@ -131,7 +131,7 @@ class Relay:
 
     def abandon(self) -> None:
         """The call ended while its re-INVITE was open (RFC 3261 §15.1.2)."""
-        self.server.respond(487)
+        self.server.respond(487, "", failure_header(self.server, 487))
         if self.client is not None:
             self.client.cancel()
 
@@ -139,7 +139,7 @@ class Relay:
         call = self.call
         if call.relay is self:
             call.relay = None
-        self.server.respond(408)
+        self.server.respond(408, "", failure_header(self.server, 408))
         if isinstance(client, InviteClient) and self.sink.call is call:
             call.hang_up(EndReason.SessionTimeout)
 

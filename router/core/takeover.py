@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from router.core.end_reasons import EndReason
+from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
 from router.core.steering import call_id_like
@@ -114,7 +114,7 @@ def dismiss(engine: Engine, record: CallRecord) -> None:
     except msgspec.DecodeError:
         return
     server = InviteServer(engine.layer, early.key, early.flow, early.head)
-    server.respond(500, "", "Reason: Q.850;cause=41\r\n")
+    server.respond(500, "", reason_header(EndReason.ServerFailure.q850))
     if record.gateway:
         number = len(record.cdr.attempts) + 1
         token = attempt_token(record.id, number)

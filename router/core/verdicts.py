@@ -37,6 +37,8 @@ class Target(Protocol):
     """Whether it wants us to register with it."""
     switch_after_ring: bool
     switch_after_media: bool
+    reasons: Mapping[int, EndReason]
+    """what its final codes mean; any other is GatewayRejected"""
 
     @property
     def outward(self) -> Outward | None:

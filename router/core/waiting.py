@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from router.core.end_reasons import EndReason
+from router.core.end_reasons import EndReason, failure_header
 from router.core.wheel import Timer, cancel
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def suspend(
         if call is not None:
             call.reject(EndReason.Overloaded, extra="Retry-After: 5\r\n")
         elif server is not None:
-            server.respond(503, "", "Retry-After: 5\r\n")
+            server.respond(503, "", "Retry-After: 5\r\n" + failure_header(server, 503))
         return
     waiting = Waiting(engine, wait, call, server, go_on)
     engine.waiting.add(waiting)

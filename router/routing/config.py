@@ -11,6 +11,7 @@ from typing import Any
 
 from dsl.program import Address, Block, Program
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
+from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.flow import Listener
 from router.core.parameters import CallTimers, Login, TimerDefaults
 from router.routing.hours import hours_of
@@ -84,6 +85,7 @@ class Config:
             )
             for block in program.blocks_of("group")
         }
+        self.reasons = _reasons(BY_STATUS, settings)
         self.gateways: dict[str, Gateway] = {}
         for block in program.blocks_of("gateway"):
             gateway = _gateway(block, decks, self)
@@ -213,7 +215,16 @@ def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
             if "username" in settings else None
         ),
         registers=settings.get("register", False),
+        reasons=_reasons(config.reasons, settings),
     )
+
+
+def _reasons(
+    outer: Mapping[int, EndReason], settings: Mapping[str, Any]
+) -> Mapping[int, EndReason]:
+    """What final codes mean: what the settings say, before what holds around them."""
+    own = settings.get("reason_of")
+    return {**outer, **{code: EndReason[name] for code, name in own}} if own else outer
 
 
 def _account(block: Block, decks: Mapping[str, Any], live: LiveView) -> Account:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
+from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.parameters import CallTimers, Login
 from router.routing.hours import Hours
 from router.routing.live_view import NOTHING_LIVE, LiveView
@@ -55,7 +56,7 @@ class Gateway:
     __slots__ = (
         "_live", "_switches", "callers", "candidate", "cps", "deck", "deck_name", "group", "host",
         "hours", "id", "key", "lines", "login", "max_rate", "min_margin", "name", "outward",
-        "ping_ms", "port", "prefixes", "priority", "registers", "switch_after_media",
+        "ping_ms", "port", "prefixes", "priority", "reasons", "registers", "switch_after_media",
         "switch_after_ring", "terminates", "timers", "transport",
     )
 
@@ -68,8 +69,10 @@ class Gateway:
         deck_name: str = "", max_rate: int | None = None, min_margin: int | None = None,
         cps: int = UNLIMITED, group: Group | None = None, live: LiveView = NOTHING_LIVE,
         ping_ms: int = 0, login: Login | None = None, registers: bool = False,
+        reasons: Mapping[int, EndReason] = BY_STATUS,
     ) -> None:
         self._live = live
+        self.reasons = reasons
         self.cps = cps
         self.group = group
         self.ping_ms = ping_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsl.surface import BlockSchema, Setting, ValueType, by_name
+from router.core.end_reasons import EndReason
 from router.routing.surface_functions import GATEWAY
 
 STRING = ValueType("string")
@@ -18,6 +19,12 @@ CODES = ValueType("codes", many=True)
 RULES = ValueType("rules")
 TIMES = ValueType("times")
 CODE_PAIRS = ValueType("code_pair", many=True)
+REASONS = ValueType(
+    "code_reason",
+    many=True,
+    # The others end calls that were answered.
+    choices=tuple(reason.name for reason in EndReason if reason.status),
+)
 LENGTHS = ValueType("lengths", minimum=1, maximum=64)
 DATE = ValueType("date")
 DECIMALS = ValueType("int", minimum=0, maximum=6)
@@ -99,6 +106,13 @@ _LENGTH = Setting(
     ("SS_CALLERALLOWLENGTH",),
 )
 
+_REASONS = Setting(
+    "reason_of",
+    REASONS,
+    "What final codes of gateways mean: 403:CalledNumberRestricted, 480:UserBusy.",
+    "docs/end-reasons.md",
+)
+
 GLOBAL = (
     Setting(
         "listen",
@@ -126,6 +140,7 @@ GLOBAL = (
     Setting("t2", DURATION, "RFC 3261's T2, the longest resend interval.", "4s"),
     *TIMERS,
     _LENGTH,
+    _REASONS,
     Setting("lines", LINES, "Lines of the whole server.", "unlimited"),
     Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
     *_later(_SESSION),
@@ -172,6 +187,7 @@ GATEWAY_SETTINGS = (
         "Final codes after which the next gateway is tried.",
         "408, 500, 502-504, 506-599",
     ),
+    _REASONS,
     Setting("switch_after_ring", BOOL, "Whether to go on after it rang.", "false"),
     Setting("switch_after_media", BOOL, "Whether to go on after early media.", "false"),
     Setting("deck", _reference("deck"), "The rates the vendor asks."),

@@ -138,7 +138,7 @@ def test_the_end_reason_is_explained(ask: Callable[..., tuple[int, str, str]]) -
     assert code == 0
     assert "- mobile: its prefix 8613 does not begin 4930;" in " ".join(out.split())
     assert "The call would end NotFound (未找到); the caller would get 404 Not Found." in out
-    assert "Look next at:" in out
+    assert "Look first at the gateways' prefixes" in " ".join(out.split())
 
 
 def test_silence_and_answers_of_the_script_are_told(

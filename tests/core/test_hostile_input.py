@@ -70,6 +70,7 @@ def test_strangers_cannot_harm_a_call(make_world: Callable[..., World], seed: in
     """The good call lasts as long as its caller wants, whatever others send meanwhile."""
     rng = random.Random(seed)
     world = make_world([gateway("g1", 1)])
+    world.causes_expected = False  # a spoilt method is no INVITE, whatever its CSeq says
     world.routes.timers = CallTimers(invite_ms=2_000, ringing_ms=5_000, max_duration_ms=20_000)
     world.behaviours["g1"] = Behaviour(ring_after_ms=20, answer_after_ms=60)
     good = world.place(hang_up_after_ms=10_000)
@@ -89,6 +90,7 @@ def test_spoilt_messages_of_a_call_leave_it_whole_or_ended(
     """They know every tag and branch: they may end the call, but nothing else."""
     rng = random.Random(seed)
     world = make_world()
+    world.causes_expected = False
     world.routes.timers = CallTimers(invite_ms=2_000, ringing_ms=5_000, max_duration_ms=20_000)
     world.behaviours["g1"] = Behaviour(ring_after_ms=20, answer_after_ms=60)
     world.place(hang_up_after_ms=3_000)

@@ -372,6 +372,8 @@ class World:
             fate=fate, record=True,
         )
         self.errors_expected = False
+        self.causes_expected = True
+        """Whether every failure that leaves here is ours: relayed ones stay as they came."""
 
     def make_engine(self, generation: int) -> Engine:
         return Engine(
@@ -454,6 +456,18 @@ class World:
             if line == text
         ]
 
+    def without_cause(self) -> list[str]:
+        """BYEs and failures of an INVITE that we sent without a Reason header."""
+        told = []
+        for wire, line in zip(self.network.wires, self.ladder(), strict=True):
+            source, what = line.split(">", 1)
+            words = what.split()
+            failed = words[-1] == "INVITE" and words[1].isdigit() and int(words[1]) >= 300
+            ours = source == "us" and (failed or words[1] == "BYE")
+            if ours and b"\r\nReason: " not in wire.data:
+                told.append(line)
+        return told
+
     def errors(self) -> list[tuple[str, str, dict[str, Any]]]:
         return [line for line in self.engine.logs if line[0] == "error"]
 
@@ -480,6 +494,8 @@ class World:
         assert self.store.verify() == []
         assert all(usage.in_use == 0 for usage in self.store.usages("").values())
         assert len(self.store.finished) == len(set(self.store.finished)), "a call finished twice"
+        told = self.without_cause() if self.causes_expected else []
+        assert told == [], f"without a Q.850 cause: {told}"
         if not self.errors_expected:
             assert self.errors() == [], self.errors()[0][2].get("trace")
 

@@ -37,6 +37,7 @@ GATEWAY = {
     "priority": ("0", "2", "7"),
     "prefix_mode": ("continue", "terminate"),
     "switch_on": ("403, 480-489", "500-599"),
+    "reason_of": ("403:CalledNumberRestricted, 480:UserBusy", "503:GatewayRejected"),
     "switch_after_ring": ("true", "false"),
     "switch_after_media": ("true",),
     "deck": ("vendor", "retail"),

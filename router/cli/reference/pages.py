@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from router.cli.reference.end_reasons import end_reasons_page
 from router.cli.reference.language import language_page
 from router.cli.reference.textmate import textmate_grammar
 from router.routing.surface import SURFACE
@@ -15,6 +16,7 @@ def made_pages() -> Mapping[str, str]:
     """The text of each file by its path below docs/."""
     return {
         "language.md": language_page(SURFACE),
+        "end-reasons.md": end_reasons_page(),
         "editor/syntaxes/trunkline.tmLanguage.json": textmate_grammar(SURFACE),
     }
 

@@ -32,6 +32,7 @@ _VALUE_NOUNS = {
     "rules": "rewrite rules",
     "times": "times of the week",
     "code_pair": "code:code",
+    "code_reason": "code:EndReason",
     "lengths": "length or range of them",
     "date": "date",
 }
@@ -40,6 +41,7 @@ _PLURALS = {
     "prefix": "prefixes",
     "codes": "statuses and ranges of them",
     "code_pair": "pairs code:code",
+    "code_reason": "pairs code:EndReason",
     "address": "addresses of peers",
     "listener": "transports with addresses",
 }
