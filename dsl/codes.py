@@ -17,6 +17,7 @@ READING = (
     "include-cycle",
     "included-twice",
     "bad-python",
+    "no-preprocessor",
 )
 SETTINGS = (
     "unknown-setting",
@@ -89,6 +90,7 @@ TYPES = (
     "bad-regex",
     "explosive-regex",
     "unanchored-regex",
+    "no-substitution",
 )
 PATHS = (
     "not-here",

@@ -24,7 +24,9 @@ from dsl import ast
 from dsl.builder import Builder
 from dsl.cursor import Cursor
 from dsl.expected import describe_expected
-from dsl.skipping import STATEMENT_WORDS, Skipper, word_at
+from dsl.foreign import ForeignWords
+from dsl.mistakes import ODD_QUOTES, OPERATORS, WORDS
+from dsl.skipping import STATEMENT_WORDS, Skipper, names_in, word_at
 
 MAX_REPEATS = 3
 """how many repairs at one place are tried before its character is passed over"""
@@ -41,18 +43,6 @@ _INSERTIONS = (
     ("RPAR", "RPAR", "SEMICOLON"),
     ("RBRACKET", "RPAR", "SEMICOLON"),
 )
-_OPERATORS = {"=": "==", "and": "&&", "or": "||", "&": "&&", "|": "||", "<>": "!=", "===": "=="}
-_WORDS = {
-    "elif": "write `else if`",
-    "elsif": "write `else if`",
-    "elseif": "write `else if`",
-    "foreach": "write `for x in list { … }`",
-    "unless": "write `if (!(…))`",
-    "until": "write `while (!(…))`",
-    "not": "write `!`",
-    "var": "write `let name = value;`",
-}
-_ODD_QUOTES = "‘’“”„«»`"
 _CLOSED_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _SINGLE_QUOTED = re.compile(r"'([^'\"\\\n]*)'")
 
@@ -72,6 +62,7 @@ class Recovery:
         self._builder = builder
         self._cursor = Cursor(text, builder.file, state, thread)
         self._skipper = Skipper(text, block_kinds)
+        self._foreign = ForeignWords(builder, self._cursor, self._skipper, self.skipped)
         self._block_kinds = block_kinds
         self._braces: list[Token] = []
         self._suspect: Token | None = None
@@ -121,12 +112,14 @@ class Recovery:
         if at_end:
             self._at_end()
             return stuck
-        if self._in_unknown_block() or self._unclosed(pos):
+        if self._took(self._foreign.line()) or self._in_unknown_block() or self._unclosed(pos):
             return False
         expected = self._cursor.accepted()
         if stuck or not (
             self._missing_in_setting(pos)
             or self._replace(pos, expected)
+            or self._took(self._foreign.expression(pos, expected))
+            or self._foreign.statement(pos, self.previous)
             or self._insert(pos, expected)
             or self._delete(pos, expected)
         ):
@@ -144,6 +137,11 @@ class Recovery:
         self._report(span, f"the file ends here; expected {expected}")
         self._cursor.pop_to_list()
         self._feed("BAD", "", len(self.text))
+
+    def _took(self, token: Token | None) -> bool:
+        """Whether the parser was given a token."""
+        self.previous = token or self.previous
+        return token is not None
 
     def _feed(self, kind: str, text: str, pos: int) -> None:
         self.previous = self._cursor.feed(kind, text, pos)
@@ -222,8 +220,8 @@ class Recovery:
 
     def _replace(self, pos: int, expected: set[str]) -> bool:
         found = word_at(self.text, pos)
-        if found in _OPERATORS and "BINARY" in expected:
-            meant = _OPERATORS[found]
+        if found in OPERATORS and "BINARY" in expected:
+            meant = OPERATORS[found]
             what = "`=` assigns" if found == "=" else f"`{found}` is no operator"
             self._report(self._cursor.span(pos, len(found)), what, f"did you mean `{meant}`?")
             self._feed("BINARY", meant, pos)
@@ -258,7 +256,7 @@ class Recovery:
             found in "{};)" or word in STATEMENT_WORDS or "COLON" in expected
         ):
             return False
-        if found == "{" and word_at(self.text, self._line_start(pos)) in _WORDS:
+        if found == "{" and word_at(self.text, self._skipper.line_start(pos)) in WORDS:
             return False
         for kinds in _INSERTIONS:
             if kinds[0] in expected and self._cursor.takes(*kinds):
@@ -369,18 +367,13 @@ class Recovery:
         return True
 
     def _remember(self, start: int, end: int) -> None:
-        self.skipped.update(re.findall(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+", self.text[start:end]))
-
-    def _line_start(self, pos: int) -> int:
-        before = self.text.rfind("\n", 0, pos) + 1
-        line = self.text[before:pos]
-        return before + len(line) - len(line.lstrip(" \t}"))
+        self.skipped.update(names_in(self.text[start:end]))
 
     def _report_unexpected(self, pos: int, expected: set[str]) -> None:
         found = word_at(self.text, pos)
         span = self._cursor.span(pos, len(found))
         first = self.text[pos]
-        start = self._line_start(pos)
+        start = self._skipper.line_start(pos)
         word = word_at(self.text, start)
         if first == '"' and not _CLOSED_STRING.match(self.text, pos):
             self._report(span, "this string has no closing quote on its line")
@@ -390,16 +383,15 @@ class Recovery:
         elif first == "/" and "REGEX" in expected:
             help = "write `\\/` for a `/` in it"
             self._report(span, "this regex has no closing `/` on its line", help)
-        elif first in _ODD_QUOTES:
+        elif first in ODD_QUOTES:
             self._report(span, f"`{first}` is no quote here", 'strings stand in "double quotes"')
         elif first == "}" and not self._braces:
             self._report(span, "this `}` closes nothing")
-        elif word in _WORDS:
+        elif word in WORDS:
             span = self._cursor.span(start, len(word))
-            self._report(span, f"`{word}` is no word of the language", _WORDS[word])
+            self._report(span, f"`{word}` is no word of the language", WORDS[word])
         else:
-            wanted = describe_expected(expected) or "something else"
-            self._report(span, f"expected {wanted}, found `{found}`", _WORDS.get(found, ""))
+            self._foreign.report(pos, found, self.previous, expected)
 
 
 def _position_of(error: UnexpectedInput) -> int:

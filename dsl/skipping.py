@@ -25,6 +25,11 @@ def word_at(text: str, pos: int) -> str:
     return match.group() if match is not None else text[pos : pos + 1]
 
 
+def names_in(text: str) -> list[str]:
+    """All that may be a name in a text."""
+    return re.findall(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+", text)
+
+
 class Skipper:
     """Ends of statements, settings and blocks in one text. Places are offsets into it."""
 
@@ -38,6 +43,12 @@ class Skipper:
                | (?:test|include)[ \t]*" """,
             re.VERBOSE,
         )
+
+    def line_start(self, pos: int) -> int:
+        """Where the line of a place begins, behind blanks and closing braces."""
+        before = self._text.rfind("\n", 0, pos) + 1
+        line = self._text[before:pos]
+        return before + len(line) - len(line.lstrip(" \t}"))
 
     def item_head(self, pos: int) -> int:
         """Where an item begins at the start of the line of `pos`; -1 if none does."""

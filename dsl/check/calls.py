@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsl import ast
+from dsl.check import kamailio
 from dsl.check.metrics import check_labels
-from dsl.check.report import article, did_you_mean
+from dsl.check.report import article, did_you_mean, written
 from dsl.check.values import read_value
 from dsl.literals import LiteralError
 from dsl.regexes import RegexError, compile_regex
@@ -16,26 +17,6 @@ from dsl.types import ANY, INT, REGEX, STRING, VOID, Type, fits
 
 if TYPE_CHECKING:
     from dsl.check.expressions import ExpressionChecker
-
-# Kamailio's functions by what does their work here.
-_KAMAILIO = {
-    "sl_send_reply": "`reply(code, reason)` answers the request",
-    "send_reply": "`reply(code, reason)` answers the request",
-    "t_reply": "`reply(code, reason)` answers the request",
-    "xlog": "`log(info, text)` writes a line to the log",
-    "t_relay": "`call(candidates)` sends the call on",
-    "t_on_branch": "`call(…, on_branch = NAME)` sets it",
-    "t_on_reply": "`call(…, on_reply = NAME)` sets it",
-    "t_on_failure": "`call(…, on_failure = NAME)` sets it",
-    "append_hf": "`add_header(name, value)` adds a header",
-    "remove_hf": "`remove_header(name)` removes a header",
-    "is_method": 'compare `$rm == "INVITE"`',
-    "ds_select_dst": "`gateways($rU)` gives the candidates for `call`",
-    "next_gw": "`next()` tries the next candidate",
-    "cr_route": "`gateways($rU)` gives the candidates for `call`",
-    "sht": "`cache_get(key)` reads what all workers share",
-    "continue": "the loop goes on by itself after its last statement",
-}
 
 
 class CallChecker:
@@ -77,7 +58,10 @@ class CallChecker:
     def _unknown(self, node: ast.Call) -> None:
         name = node.text
         functions = self._world.surface.functions
-        help = _KAMAILIO.get(name, "")
+        help = kamailio.FUNCTIONS.get(name, "")
+        self._world.declarations.mention(
+            one.value.value for one in node.arguments if isinstance(one.value, ast.Literal)
+        )
         if not help and (NAMED, name) in self._world.declarations.routes:
             help = f"a route is called with `route({name})`"
         close = did_you_mean(name, functions)
@@ -157,6 +141,8 @@ class CallChecker:
             return ANY
         name = first.text
         target = routes.get(name)
+        if target is None and name in self._world.declarations.unplaced:
+            return ANY
         if target is None:
             other = [kind for kind, one in self._world.declarations.routes if one == name]
             help = (
@@ -175,6 +161,7 @@ class CallChecker:
         by_place = [one for one in function.parameters if not one.keyword_only]
         by_name = {one.name: one for one in function.parameters}
         given: dict[str, ast.Argument] = {}
+        bound: list[tuple[ast.Argument, Parameter]] = []
         labels: list[tuple[ast.Argument, Type]] = []
         place = 0
         for argument in node.arguments:
@@ -198,9 +185,14 @@ class CallChecker:
                     "duplicate-argument", argument.span, f"`{parameter.name}` is given twice"
                 )
             given[parameter.name] = argument
-            self._argument(argument, parameter, function)
+            bound.append((argument, parameter))
         missing = [one.name for one in function.parameters if one.required]
         missing = [name for name in missing if name not in given]
+        for argument, parameter in bound:
+            if missing:  # and what is there may be meant for another place
+                self._loose(argument.value)
+            else:
+                self._argument(argument, parameter, function)
         if missing:
             names = " and ".join(f"`{name}`" for name in missing)
             self._report.add(
@@ -271,12 +263,31 @@ class CallChecker:
                 value.span,
                 f"`{parameter.name}` of `{function.name}` is {article(names)}, and this is "
                 f"{article(str(type_))}",
-                _conversion(value, type_, parameter),
+                self._conversion(value, type_, parameter),
             )
         elif isinstance(value, ast.Literal) and type_ == INT:
             self._bounds(value, parameter, function)
         elif isinstance(value, ast.Literal) and type_ == STRING:
             self._text(value, parameter)
+
+    def _conversion(self, value: ast.Expression, type_: Type, parameter: Parameter) -> str:
+        """How a value of this type could be what is wanted."""
+        text = value.value if isinstance(value, ast.Literal) and type_ == STRING else None
+        if text is not None:
+            if parameter.types == (REGEX,):
+                return f"did you mean `/{text}/`?"
+            if parameter.types == (INT,) and text.isdecimal():
+                return f"did you mean `{text}`?"
+        if STRING in parameter.types and type_ not in (VOID, ANY) and type_.sort == "value":
+            return "`str(…)` makes a string of it"
+        if parameter.types == (INT,) and type_ == STRING:
+            return "`int(text, default)` reads a number"
+        gateways = self._world.declarations.blocks.get("gateway", {})
+        if type_ == STRING and any(str(one) == "gateway" for one in parameter.types):
+            if text in gateways:
+                return f"a gateway is named without quotes: `{text}`"
+            return f"`gateways({written(value) or '$rU'})` gives those that serve a number"
+        return ""
 
     def _text(self, value: ast.Literal, parameter: Parameter) -> None:
         """A string that is written out where it has to mean something."""
@@ -310,6 +321,8 @@ class CallChecker:
             help = ""
             if isinstance(value, ast.Literal) and value.value in enumeration.values:
                 help = f"did you mean `{value.value}`?"
+            elif isinstance(value, ast.Literal) and value.type == INT and function.name == "end":
+                help = f"`reply({value.value})` answers with a status"
             self._report.add(
                 "wrong-type",
                 value.span,
@@ -336,6 +349,8 @@ class CallChecker:
             help = ""
             if isinstance(value, ast.Literal) and value.type == STRING:
                 help = f"did you mean `{value.value}`?"
+            elif isinstance(value, ast.Literal) and value.type == INT:
+                help = f"a name begins with a letter: `{kind}[R{value.value}]`"
             self._report.add(
                 "wrong-type",
                 value.span,
@@ -348,6 +363,8 @@ class CallChecker:
         if route is not None:
             route.referenced = True
             value.meaning, value.type, value.value = "route", Type(kind, None, "route"), name
+            return
+        if name in self._world.declarations.unplaced:
             return
         others = [one for one, other in self._world.declarations.routes if other == name]
         help = f"`{name}` is {article(others[0])}" if others else ""
@@ -368,13 +385,3 @@ def signature(function: Function) -> str:
         else:
             parts.append(f"{one.name} = {one.default}")
     return f"{function.name}({', '.join(parts)})"
-
-
-def _conversion(value: ast.Expression, type_: Type, parameter: Parameter) -> str:
-    if parameter.types == (REGEX,) and isinstance(value, ast.Literal) and type_ == STRING:
-        return f"did you mean `/{value.value}/`?"
-    if STRING in parameter.types and type_ not in (VOID, ANY) and type_.sort == "value":
-        return "`str(…)` makes a string of it"
-    if parameter.types == (INT,) and type_ == STRING:
-        return "`int(text, default)` reads a number"
-    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dsl import ast
@@ -43,6 +44,8 @@ class Route:
     recursive: bool = False
     waits: bool = False
     """whether it calls an async function by itself"""
+    unsure: bool = False
+    """whether it calls what is unknown, after which anything may be"""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -62,6 +65,15 @@ class Declarations:
     routes: dict[tuple[str, str], Route] = field(default_factory=dict)
     blocks: dict[str, dict[str, CheckedBlock]] = field(default_factory=dict)
     imports: dict[str, Import] = field(default_factory=dict)
+    unplaced: set[str] = field(default_factory=set)
+    """the names of routes of kinds that there are not: they are not missed elsewhere"""
+
+    def mention(self, names: Iterable[object]) -> None:
+        """Note texts that may be meant as names of routes, so that those are not called unused."""
+        texts = frozenset(names)
+        for (_, name), route in self.routes.items():
+            if name and name in texts:
+                route.referenced = True
 
     def routes_of(self, kind: str) -> dict[str, Route]:
         """The routes of a kind by their names."""
@@ -92,6 +104,7 @@ def declare_routes(
                 ROUTE_KINDS,
                 help,
             )
+            declarations.unplaced.add(node.name)
             continue
         if node.kind not in surface.ready_kinds:
             report.add(
@@ -124,11 +137,12 @@ def _check_label(node: ast.RouteNode, report: Report) -> bool:
             node.label = None
         return True
     if not node.label:
+        main = "the first one to run is `request_route`; others are " if node.kind == NAMED else ""
         report.add(
             "missing-name",
             node.kind_span,
             f"this {node.kind} has no name",
-            f"write `{node.kind}[NAME] {{ … }}`",
+            f"{main or 'write '}`{node.kind}[NAME] {{ … }}`",
         )
         return False
     if node.kind == EVENT:
@@ -138,7 +152,8 @@ def _check_label(node: ast.RouteNode, report: Report) -> bool:
             "bad-name",
             node.label_span,
             f"`{node.label}` is no name of a route",
-            "a name is letters, digits and `_`, and begins with a letter",
+            "a name is letters, digits and `_`, and begins with a letter"
+            + (f": `R{node.label}`" if node.label.isdecimal() else ""),
         )
     return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsl import ast
+from dsl.check import kamailio
 from dsl.check.calls import CallChecker
 from dsl.check.declarations import Route, Use
 from dsl.check.facts import FactChecker
@@ -11,7 +12,7 @@ from dsl.check.report import article, written
 from dsl.check.scope import Scope
 from dsl.check.world import World
 from dsl.regexes import RegexError, compile_regex
-from dsl.types import ANY, BOOL, INT, RANGE, REGEX, VOID, Type, fits, list_of
+from dsl.types import ANY, BOOL, INT, RANGE, REGEX, STRING, VOID, Type, fits, list_of
 
 
 class ExpressionChecker:
@@ -60,6 +61,8 @@ class ExpressionChecker:
     def _infer(self, node: ast.Expression) -> Type:
         match node:
             case ast.Literal():
+                if node.type == STRING and "$" in node.value:
+                    self._facts.look_into(node)
                 return node.type
             case ast.Fact():
                 return self._facts.read(node)
@@ -166,13 +169,16 @@ class ExpressionChecker:
             self.report.add("unknown-name", node.span, f"there is no value `{name}`", help)
             return
         candidates = [*self.scope.names(), *blocks]
+        if name in kamailio.NAMES:
+            candidates = []
         self.report.unknown(
             "unknown-name",
             node.span,
             f"there is no local or gateway `{name}`",
             name,
             candidates,
-            f'a text stands in quotes: "{name}"; a local is declared with `let`',
+            kamailio.NAMES.get(name)
+            or f'a text stands in quotes: "{name}"; a local is declared with `let`',
         )
 
     def _pattern(self, node: ast.Pattern) -> Type:
@@ -227,6 +233,8 @@ class ExpressionChecker:
 
 def _comparison_help(node: ast.Expression, type_: Type) -> str:
     text = written(node)
+    if isinstance(node, ast.Literal) and type_ == INT and node.value in (0, 1):
+        return f"write `{'true' if node.value else 'false'}`"
     if not text:
         return ""
     if type_.name == "string":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from dsl import ast
+from dsl.check import kamailio
 from dsl.check.report import article, did_you_mean
 from dsl.check.world import Variable
 from dsl.surface import ENTRY_KINDS, EVENT
@@ -13,19 +15,8 @@ from dsl.types import ANY, STRING, Type, fits
 if TYPE_CHECKING:
     from dsl.check.expressions import ExpressionChecker
 
-# What Kamailio's other pseudo-variables are here.
-_KAMAILIO = {
-    "var": "a local is declared with `let name = value;`",
-    "avp": "a variable of the call is `$call.name`",
-    "xavp": "a variable of the call is `$call.name`",
-    "dlg_var": "a variable of the call is `$call.name`",
-    "shv": "what all workers share is read with `cache_get(key)`",
-    "sht": "what all workers share is read with `cache_get(key)`",
-    "T_reply_code": "the status of the response is `$rs`",
-    "oU": "the called number is `$rU`",
-    "au": "the account of the call is `$account.id`",
-    "hdrc": 'an absent header is "": write `$hdr(Name) == ""`',
-}
+_IN_TEXT = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)(?:\([^()]*\)|(?:\.[A-Za-z_]\w*)+)?")
+_WITH_NAMES = frozenset({"call", "hdr", "var", "avp", "xavp", "dlg_var"})
 _SIGNS = frozenset("-_.!%*+`'~")
 
 
@@ -137,7 +128,7 @@ class FactChecker:
 
     def _unknown(self, node: ast.Fact) -> None:
         surface = self._world.surface
-        help = _KAMAILIO.get(node.name, "")
+        help = kamailio.FACTS.get(node.name, "")
         if not help and self._checker.scope.find(node.name) is not None:
             help = f"a local has no dollar: `{node.name}`"
         candidates = [f"${name}" for name in (*surface.by_dollar, *surface.objects, "call", "hdr")]
@@ -149,6 +140,20 @@ class FactChecker:
             (),
             help or did_you_mean(f"${node.name}", candidates),
         )
+
+    def look_into(self, node: ast.Literal) -> None:
+        """Warn of a fact inside a string, where it is a text like any other."""
+        surface = self._world.surface
+        for found in _IN_TEXT.finditer(node.value):
+            name = found.group(1)
+            if name in surface.by_dollar or name in surface.objects or name in _WITH_NAMES:
+                self._report.warn(
+                    "no-substitution",
+                    node.span,
+                    f"`{found.group()}` inside a string is text: no value takes its place",
+                    f"join strings with `+`: {_joined(node.value, found)}",
+                )
+                return
 
     # --------------------------------------------------------------------------- assignment
 
@@ -215,6 +220,13 @@ class FactChecker:
                 f"`{target.text}` is {article(str(variable.type))} since {place} and cannot "
                 f"become {article(str(value))}",
             )
+
+
+def _joined(text: str, found: re.Match[str]) -> str:
+    """The beginning of the string as it was meant."""
+    before = text[: found.start()].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    rest = " + …" if found.end() < len(text) else ""
+    return f'`"{before}" + {found.group()}{rest}`' if before else f"`{found.group()}{rest}`"
 
 
 def _earlier(one: ast.Span, other: ast.Span) -> bool:

@@ -41,8 +41,8 @@ class _FlowChecker:
     def check(self) -> None:
         route = self._route
         outcomes = self._body(route.node.body)
-        if route.node.broken or route.recursive:
-            # What was skipped may have done anything.
+        if route.node.broken or route.recursive or route.unsure:
+            # What was skipped, or is unknown, may have done anything.
             route.outcomes = outcomes | FALL | ANSWER
             return
         route.outcomes = outcomes & (ANSWER | SILENT)
@@ -112,8 +112,11 @@ class _FlowChecker:
             target = self._targets.get(value.route)
             if target is None or target.recursive:
                 return FALL | ANSWER
+            self._route.unsure |= target.unsure or target.node.broken
             return target.outcomes
         function = self._world.surface.functions.get(value.text)
+        if function is None and len(value.parts) == 1:
+            self._route.unsure = True
         return ANSWER if function is not None and function.terminal else FALL
 
     def _unreachable(self, node: ast.Node, before: ast.Node | None) -> None:
@@ -144,7 +147,7 @@ class _FlowChecker:
         """Where a path leaves request_route without an answer, as a help line."""
         if outcomes & FALL:
             return self._explain(body, "it")
-        for statement in _flat(body):
+        for statement in self._reached(body):
             match statement:
                 case ast.Stop(word="exit") | ast.Return():
                     word = "exit" if isinstance(statement, ast.Stop) else "return"
@@ -191,18 +194,19 @@ class _FlowChecker:
         del self._report.findings[count:]
         return outcomes
 
-
-def _flat(body: Sequence[ast.Node]) -> Iterator[ast.Node]:
-    """All statements of a body, those inside others too."""
-    for statement in body:
-        yield statement
-        match statement:
-            case ast.Group() | ast.For() | ast.While():
-                yield from _flat(statement.body)
-            case ast.If():
-                for _, branch in statement.branches:
-                    yield from _flat(branch)
-                yield from _flat(statement.otherwise or [])
-            case ast.Switch():
-                for case in statement.cases:
-                    yield from _flat(case.body)
+    def _reached(self, body: Sequence[ast.Node]) -> Iterator[ast.Node]:
+        """All statements of a body that can be reached, those inside others too."""
+        for statement in body:
+            yield statement
+            match statement:
+                case ast.Group() | ast.For() | ast.While():
+                    yield from self._reached(statement.body)
+                case ast.If():
+                    for _, branch in statement.branches:
+                        yield from self._reached(branch)
+                    yield from self._reached(statement.otherwise or [])
+                case ast.Switch():
+                    for case in statement.cases:
+                        yield from self._reached(case.body)
+            if not self._quiet([statement]) & FALL:
+                return

@@ -41,6 +41,10 @@ def _reached(entry: Route) -> list[tuple[Route, tuple[ChainLink, ...]]]:
     return found
 
 
+def _listed(kinds: list[str]) -> str:
+    return " and ".join([", ".join(kinds[:-1]), kinds[-1]] if kinds[1:] else kinds)
+
+
 def _report(use: Use, entry: Route, chain: tuple[ChainLink, ...], report: Report) -> None:
     kind = entry.node.kind
     allowed = [one for one in ROUTE_KINDS if one in use.kinds]
@@ -49,6 +53,6 @@ def _report(use: Use, entry: Route, chain: tuple[ChainLink, ...], report: Report
         "not-here",
         use.span,
         f"{use.what} is not allowed {where}",
-        f"it is allowed in {' and '.join(allowed)}" if allowed else "",
+        f"it is allowed in {_listed(allowed)}" if allowed else "",
         chain=chain,
     )

@@ -58,7 +58,7 @@ class OperatorChecker:
                 help = ""
                 if isinstance(node.operand, ast.Fact):
                     text = node.operand.text
-                    help = f"write `!(… )` around the whole condition, or `{text} == …`"
+                    help = f"write `!(…)` around the whole condition, or `{text} != …`"
                 self._report.add(
                     "wrong-type",
                     node.span,
@@ -204,6 +204,8 @@ class OperatorChecker:
             wanted = IP if right.element == NETWORK else right.element
         else:
             help = "`=~` looks for a regex in a text" if right == STRING else ""
+            if left == IP and isinstance(node.right, ast.Literal) and right == STRING:
+                help = f"a network stands without quotes: {node.right.value}"
             self._report.add(
                 "wrong-type",
                 node.right.span,

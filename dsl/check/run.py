@@ -11,6 +11,7 @@ from dsl.check.declarations import (
     order_routes,
 )
 from dsl.check.flow import check_flow
+from dsl.check.kamailio import check_directives
 from dsl.check.kinds import check_kinds
 from dsl.check.networks import check_networks
 from dsl.check.python_files import Offers, check_imports_used, read_imports
@@ -24,7 +25,7 @@ from dsl.check.world import World
 from dsl.findings import count_errors, in_order
 from dsl.outcome import Outcome
 from dsl.sources import Files, Unit
-from dsl.surface import ENTRY_KINDS, EVENT, REQUEST, UNNAMED_KINDS, Surface
+from dsl.surface import ENTRY_KINDS, EVENT, NAMED, REQUEST, UNNAMED_KINDS, Surface
 from dsl.types import ANY
 
 
@@ -58,6 +59,7 @@ def check_unit(
         check_flow(world, route)
     _check_variables(world)
     check_kinds(declarations, report)
+    check_directives(unit, report)
     check_imports_used(declarations.imports, report)
     _check_routes(unit, declarations, report)
     check_twins([block for block in blocks if block.node.kind == "gateway"], report)
@@ -124,11 +126,14 @@ def _check_routes(unit: Unit, declarations: Declarations, report: Report) -> Non
     for route in declarations.routes.values():
         node = route.node
         entry = node.kind in UNNAMED_KINDS or node.kind == EVENT
-        if entry or route.referenced or node.name in report.skipped:
+        if entry or route.referenced or node.name in report.skipped or not node.name.isidentifier():
             continue
         how = "called" if node.kind not in ENTRY_KINDS else "named by a `call(…)`"
         report.warn("unused-route", node.label_span, f"{node.title} is never {how}")
-    if (REQUEST, "") not in declarations.routes and not report.broken:
+    nameless = any(
+        isinstance(one, ast.RouteNode) and one.kind == NAMED and not one.name for one in unit.items
+    )
+    if (REQUEST, "") not in declarations.routes and not report.broken and not nameless:
         span = ast.Span(unit.path, 1, 1, 1, 2)
         report.add(
             "no-request-route",

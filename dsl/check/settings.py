@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsl import ast
+from dsl.check import kamailio
 from dsl.check.report import Report, article, did_you_mean, link
 from dsl.check.values import read_value
 from dsl.literals import LiteralError
@@ -293,6 +294,8 @@ class SettingsChecker:
             help = f"`{node.name}` is a global setting"
         elif elsewhere:
             help = f"`{node.name}` is a setting of {article(' or '.join(elsewhere))}"
+        elif not kind:
+            help = kamailio.SETTINGS.get(node.name, help)
         self._report.unknown(
             "unknown-setting", node.name_span, f"{where} `{node.name}`", node.name, (), help
         )

@@ -85,9 +85,11 @@ class _StatementChecker:
     def _evaluate(self, node: ast.Evaluate) -> None:
         value = node.value
         if isinstance(value, ast.Call):
+            before = len(self._report.findings)
             self._expressions.infer(value)
             function = self._world.surface.functions.get(value.text)
-            if function is not None and callable(function.target):
+            wrong = len(self._report.findings) > before
+            if function is not None and callable(function.target) and not wrong:
                 self._report.add(
                     "no-effect", value.span, f"nothing is done with what `{value.text}` gives"
                 )
