@@ -39,6 +39,8 @@ SETTINGS = (
     "unknown-deck",
     "unknown-group",
     "unknown-account",
+    "agent-cycle",
+    "idle-setting",
     "unused-block",
     "same-network",
     "overlapping-networks",

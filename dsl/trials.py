@@ -114,6 +114,14 @@ class Wait(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class SetBalance(Step):
+    """`account NAME balance D`: from here on that is its balance."""
+
+    account: str
+    balance: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class SetHealth(Step):
     """`gateway NAME down` or `up`."""
 

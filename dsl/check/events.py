@@ -9,8 +9,7 @@ from dsl import ast
 from dsl.check.report import Report, did_you_mean
 from dsl.literals import LiteralError, read_duration
 
-EVENTS = ("gateway:down", "gateway:up", "config:loaded")
-LATER = ("balance:low",)
+EVENTS = ("gateway:down", "gateway:up", "config:loaded", "balance:low")
 TIMER = "timer:"
 SHORTEST_MS = 100
 LONGEST_MS = 86_400_000
@@ -24,17 +23,14 @@ def check_event(node: ast.RouteNode, report: Report) -> bool:
     event, _, rest = (node.label or "").partition(" ")
     if event.startswith(TIMER):
         return _check_timer(node, event, rest.strip(), report)
-    if event not in (*EVENTS, *LATER):
-        known = (*EVENTS, *LATER, "timer:NAME")
+    if event not in EVENTS:
+        known = (*EVENTS, "timer:NAME")
         help = did_you_mean(event, known) or f"the events are {', '.join(known)}"
         report.add("bad-name", node.label_span, f"there is no event `{event}`", help)
         return False
     if rest:
         report.add("bad-name", node.label_span, f"`{event}` comes by itself: it has no period")
         return False
-    if event in LATER:
-        what = f"`{event}` is part of the language, but not supported in this version"
-        report.add("not-supported", node.label_span, what)
     return True
 
 

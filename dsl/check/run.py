@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dsl import ast
+from dsl.check.chains import check_chains
 from dsl.check.contents import check_references, check_timers, check_twins
 from dsl.check.declarations import (
     Declarations,
@@ -67,6 +68,7 @@ def check_unit(
     check_timers(surface, settings, blocks, report)
     check_rewriting(blocks, report)
     check_codes(settings, report)
+    check_chains(blocks, surface, report)
     check_references(surface, declarations.blocks, settings_checker.references, report)
     tables = read_tables(unit, blocks, surface, files, report)
     trials = TrialChecker(surface, blocks, world.metrics, report).check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from dsl import ast
@@ -25,6 +26,7 @@ from dsl.trials import (
     GatewayActs,
     HangsUp,
     Invite,
+    SetBalance,
     SetClock,
     SetHealth,
     Step,
@@ -46,6 +48,7 @@ GATEWAY = (
 )
 CALLER = "write `caller cancels after T` or `caller hangs up after T`"
 CALLEE = "write `callee hangs up after T`"
+ACCOUNT = "write `account NAME balance 10.00`"
 WAIT = "write `wait T`, such as `wait 5s`"
 NOW = 'write `now "2026-11-22 03:00"`, in UTC or with an offset such as +08:00'
 
@@ -61,7 +64,7 @@ STATEMENTS = (
     "account",
     "now",
 )
-_LATER = ("register", "phone", "account")
+_LATER = ("register", "phone")
 _LATER_EXPECTED = ("phone",)
 
 CALLER_BY_DEFAULT = "1000"
@@ -82,18 +85,20 @@ _Make = Callable[[Position, str], Step]
 class StatementReader:
     """Reads the statements of test blocks.
 
-    `gateways` are those that are declared, `metrics` those that routes count.
+    `gateways` and `accounts` are those that are declared, `metrics` those that routes count.
     """
 
     def __init__(
         self,
         surface: Surface,
         gateways: Mapping[str, object],
+        accounts: Mapping[str, object],
         metrics: Mapping[str, object],
         report: Report,
     ) -> None:
         self._surface = surface
         self._gateways = gateways
+        self._accounts = accounts
         self._metrics = metrics
         self._report = report
         self._heads: dict[str, Callable[[Words], _Make]] = {
@@ -102,6 +107,7 @@ class StatementReader:
             "gateway": self._gateway,
             "caller": self._caller,
             "callee": self._callee,
+            "account": self._account,
             "wait": self._wait,
             "now": self._now,
         }
@@ -381,6 +387,14 @@ class StatementReader:
             raise words.wrong("`up`")
         after_ms = self._after(words)
         return lambda position, text: HangsUp(position, text, side, after_ms)
+
+    def _account(self, words: Words) -> _Make:
+        name = words.named("unknown-account", "account", self._accounts)
+        words.form = ACCOUNT
+        if not words.accept("balance"):
+            raise words.wrong("`balance`")
+        balance: Decimal = words.value("an amount", _DECIMAL)
+        return lambda position, text: SetBalance(position, text, name, balance)
 
     def _wait(self, words: Words) -> _Make:
         words.form = WAIT

@@ -18,6 +18,7 @@ from dsl.trials import (
     ExpectReply,
     GatewayActs,
     Invite,
+    SetBalance,
     SetClock,
     SetHealth,
     Step,
@@ -26,7 +27,7 @@ from dsl.trials import (
 )
 
 _EXPECTATIONS = (ExpectGateway, ExpectReply, ExpectEnd)
-_WITHOUT_A_CALL = (Invite, SetClock, SetHealth, Wait, ExpectMetric)
+_WITHOUT_A_CALL = (Invite, SetBalance, SetClock, SetHealth, Wait, ExpectMetric)
 _REACHES_A_GATEWAY = (ExpectGateway, GatewayActs)
 
 
@@ -45,8 +46,9 @@ class TrialChecker:
     ) -> None:
         gateways = {one.node.name: one for one in blocks if one.node.kind == "gateway"}
         self._report = report
-        self._reader = StatementReader(surface, gateways, metrics, report)
         self._accounts = [block for block in blocks if block.node.kind == "account"]
+        accounts = {one.node.name: one for one in self._accounts}
+        self._reader = StatementReader(surface, gateways, accounts, metrics, report)
 
     def check(self, nodes: list[ast.Test], identifying: bool) -> list[Trial]:
         """The trials of all blocks, in order; `identifying` says that a route asks for the trunk.

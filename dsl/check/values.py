@@ -16,6 +16,9 @@ from dsl.surface import ValueType
 from dsl.weekly import parse_week, zone_named
 
 SIP_PORT = 5060
+MAX_AMOUNT = 1_000_000_000
+AMOUNT_DECIMALS = 6
+"""Amounts are counted in millionths."""
 _TRANSPORTS = ("udp", "tcp")
 _LATER_TRANSPORTS = ("tls", "ws", "wss")
 _PREFIX = re.compile(r"\+?[0-9*#]+")
@@ -189,6 +192,18 @@ def _decimal(text: str, quoted: bool, kind: ValueType) -> Decimal:
         raise _bad(f"`{text}` is no decimal number") from None
 
 
+def _amount(text: str, quoted: bool, kind: ValueType) -> Decimal:
+    amount = _decimal(text, quoted, kind)
+    if amount < 0:
+        raise _bad(f"`{text}` is negative")
+    most = kind.maximum if kind.maximum is not None else MAX_AMOUNT
+    if amount > most:
+        raise _bad(f"`{text}` is too large: the most is {most}")
+    if amount != round(amount, AMOUNT_DECIMALS):
+        raise _bad(f"`{text}` has more than {AMOUNT_DECIMALS} decimals")
+    return amount
+
+
 def _word(text: str, quoted: bool, kind: ValueType) -> str:
     if text not in kind.choices:
         choices = ", ".join(kind.choices)
@@ -343,6 +358,7 @@ _READERS: dict[str, Callable[[str, bool, ValueType], Any]] = {
     "count": _count,
     "bool": _bool,
     "decimal": _decimal,
+    "amount": _amount,
     "duration": lambda text, quoted, kind: read_duration(text),
     "network": lambda text, quoted, kind: read_network(text),
     "address": _address,

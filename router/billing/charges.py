@@ -52,11 +52,11 @@ def rate_of(charge: Charge) -> Rate:
     )
 
 
-def settle(cdr: Cdr) -> None:
+def settle(cdr: Cdr, paid_until: int = 0) -> None:
     """Writes what a call that is over costs each account into its CDR; nothing if unanswered.
 
     The retail account's is repeated in `charge`, the vendor's in `cost`. Doing it twice changes
-    nothing.
+    nothing. What credit did not pay for is not billed: `paid_until` is epoch ms, 0 for no limit.
     """
     if not cdr.answered:
         cdr.charges = []
@@ -64,9 +64,12 @@ def settle(cdr: Cdr) -> None:
     if not cdr.charges:
         return
     cdr.charge = cdr.cost = 0
+    duration_ms = cdr.duration_ms
+    if paid_until:
+        duration_ms = max(min(duration_ms, paid_until - cdr.answered), 0)
     for one in cdr.charges:
         one.billed_s, one.amount = rate_call(
-            rate_of(one), cdr.duration_ms, one.hold_precision_ms, one.fee_decimals
+            rate_of(one), duration_ms, one.hold_precision_ms, one.fee_decimals
         )
         if one.kind == RETAIL:
             cdr.billed_s, cdr.charge = one.billed_s, one.amount

@@ -17,12 +17,12 @@ from rich.table import Table
 from dsl.check.report import did_you_mean
 from dsl.outcome import Outcome
 from dsl.sources import SourceError
+from router.billing.amounts import amount
 from router.billing.deck import Deck
 from router.billing.rate import Rate
 from router.billing.rates_file import COLUMNS
 from router.cli.findings_text import show_findings
 from router.cli.loaded_rates import loaded_rates, state_of
-from router.routing.pricing import amount
 from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck, rate_of
 from router.runtime.clock import make_clock
 from router.runtime.routes_file import check_file

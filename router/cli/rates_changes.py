@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from router.routing.pricing import amount
+from router.billing.amounts import amount
 from router.store.rates import Rows
 
 SHOWN: Final = 20

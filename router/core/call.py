@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 from router.core import hunt
 from router.core.attempt import NONE, Attempt
+from router.core.credit import CreditTimer, begin_credit
 from router.core.end_reasons import EndReason, cause_of_status, reason_header
+from router.core.events import finish_in_store
 from router.core.flow import Flow
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
@@ -38,7 +40,7 @@ from router.core.waiting import Waiting, suspend
 from router.core.wheel import Timer, cancel
 from router.sip.message import Request, Response
 from router.sip.sdp import first_codec
-from router.store.ops import Admission, Finish, Forget, Keep, Opened, Save
+from router.store.ops import Admission, Forget, Keep, Opened, Save
 from router.store.records import CallRecord, Cdr
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ class Call:
 
     __slots__ = (
         "_opening", "_passthrough", "_timer", "a", "added", "admitted",
-        "attempt", "b", "body",
-        "callee", "caller", "cdr", "context", "dial", "display", "domain", "engine", "flow", "id",
+        "attempt", "b", "body", "callee", "caller", "cdr", "context",
+        "credit", "dial", "display", "domain", "engine", "flow", "id",
         "kept", "last", "max_forwards", "policy", "record", "relay", "removed", "replaced",
         "request", "server", "state", "tried", "waiting",
     )
@@ -85,6 +87,7 @@ class Call:
         self.attempt: Attempt | None = None
         self.last: Attempt | None = None
         self.relay: Relay | None = None  # a re-INVITE that waits for its final response
+        self.credit: CreditTimer | None = None  # where an account's credit limits it
         self.waiting: Waiting | None = None  # a route that waits for a function of Python's
         self.tried: set[str] = set()
         self.callee = ""
@@ -267,8 +270,9 @@ class Call:
         record = self.record
         record.answered = True
         record.b_call_id = leg.call_id
-        self.store_dialog()
+        self.policy.answered(self)
         self.watch(now + attempt.timers.max_duration_ms)
+        self.store_dialog()
         self.server = None
         self.attempt = None
         self.body = b""
@@ -293,11 +297,12 @@ class Call:
         self.store_dialog()
 
     def watch(self, limit_ms: int) -> None:
-        """Starts the clocks of an answered call: its longest duration, and its opening."""
+        """Starts the clocks of an answered call: its longest duration, credit and opening."""
         layer = self.engine.layer
         now = layer.now
         self._timer = layer.wheel.at(max(limit_ms, now), Call._on_max_duration, self)
         self._opening = layer.wheel.at(now + OPENING_AFTER_MS, Call._on_opening, self)
+        begin_credit(self)
 
     def _on_opening(self) -> None:
         self._opening = None
@@ -413,7 +418,7 @@ class Call:
         try:
             self.policy.ended(self)
         finally:
-            engine.ask(Finish(self.id, cdr), None)
+            finish_in_store(engine, cdr, self.policy.low_balances)
             self._release()
 
     def _release(self) -> None:
@@ -426,6 +431,8 @@ class Call:
         cancel(self._timer)
         cancel(self._opening)
         self._timer = self._opening = None
+        if self.credit is not None:
+            self.credit.stop()
         self.context = None
         self.request = None
         self.server = None

@@ -233,6 +233,10 @@ class Engine:
         """Whether so much waits for the store that nothing new may be begun."""
         return len(self._unwritten) >= MAX_UNWRITTEN
 
+    def write_later(self, op: Op) -> None:
+        """Asks again soon for what could not be committed and may not be lost."""
+        self._unwritten.append(op)
+
     def _write_again(self) -> None:
         for op in self._unwritten:
             self.ask(op, None)

@@ -5,17 +5,22 @@
     timer:NAME       every so often                                         the first worker
     gateway:down     five INVITEs in a row were left without any answer     who noticed it first
     gateway:up       it answered again                                      who noticed it first
+    balance:low      a call's charge took a balance below its threshold     who ended the call
 
 Workers hear of a gateway by themselves, so the policy sees to it that one of them runs the route.
+A balance falls in the transaction that ends a call, and only one can take it below a threshold.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from router.core.policy import Policy
 from router.core.verdicts import Target
 from router.core.waiting import suspend
+from router.store.ops import Finish, Finished
+from router.store.records import Cdr
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 LOADED = "config:loaded"
 DOWN = "gateway:down"
 UP = "gateway:up"
+BALANCE_LOW = "balance:low"
 TIMER = "timer:"
 
 
@@ -45,13 +51,13 @@ class Events:
             timer = _Timer(self, policy, name, period_ms)
             timer.arm(engine.layer.now)
 
-    def tell(self, event: str, target: Target | None = None) -> None:
+    def tell(self, event: str, target: Target | None = None, account: str = "") -> None:
         """Runs the route of an event, if there is one; never raises."""
-        self._engine.run_apart(event, self._run, event, target)
+        self._engine.run_apart(event, self._run, event, target, account)
 
-    def _run(self, event: str, target: Target | None) -> None:
+    def _run(self, event: str, target: Target | None, account: str) -> None:
         engine = self._engine
-        wait = engine.policy.event(event, target, engine)
+        wait = engine.policy.event(event, target, account, engine)
         if wait is not None:
             suspend(engine, wait, None, None, _nothing)
 
@@ -61,6 +67,36 @@ class Events:
         if engine.policy is timer.policy and not engine.draining:
             timer.arm(engine.layer.now)
             self.tell(TIMER + timer.name)
+
+
+def finish_in_store(engine: Engine, cdr: Cdr, low: Mapping[str, int]) -> None:
+    """Asks the store to close a call, and where thresholds are watched, who is below by it."""
+    charges = cdr.charges if low else ()
+    watched = tuple(
+        (charge.account, low[charge.account]) for charge in charges if charge.account in low
+    )
+    finish = Finish(cdr.id, cdr, watched)
+    engine.ask(finish, LowBalances(engine, finish) if watched else None)
+
+
+class LowBalances:
+    """Hears from the store which balances a call's charges took below their thresholds."""
+
+    __slots__ = ("_engine", "_finish", "server")
+
+    def __init__(self, engine: Engine, finish: Finish) -> None:
+        self._engine = engine
+        self._finish = finish
+        self.server = None
+
+    def on_stored(self, answer: Finished) -> None:
+        """The call is closed."""
+        for account in answer.low:
+            self._engine.events.tell(BALANCE_LOW, account=account)
+
+    def on_not_stored(self) -> None:
+        """No CDR may be lost: it is tried again, and who is low by it is not told."""
+        self._engine.write_later(self._finish)
 
 
 class _Timer:

@@ -17,7 +17,7 @@ from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
 from router.core.verdicts import Dial, Target
 from router.core.waiting import suspend
-from router.store.ops import Admission, Admit, Rehunt
+from router.store.ops import CREDIT, Admission, Admit, Rehunt
 from router.store.records import CallRecord
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def begin(call: Call, dial: Dial) -> None:
     call.server.trying()
     call.record = early_record(call)
     call.state = ADMITTING
-    engine.ask(Admit(call.record, dial.holds, dial.tiers), call)
+    engine.ask(Admit(call.record, dial.holds, dial.tiers, dial.credits), call)
 
 
 def early_record(call: Call) -> CallRecord:
@@ -66,6 +66,12 @@ def on_admission(call: Call, admission: Admission) -> None:
     decision = call.cdr.decision
     for key, why in admission.dropped:
         decision.append(f"{dial.targets[key].name}: {why}")
+    if admission.refused is not None and admission.refused.startswith(CREDIT):
+        account = admission.refused.removeprefix(CREDIT)
+        need = sum(credit.need for credit in dial.credits if credit.account == account)
+        decision.append(call.policy.credit_entry(account, need))
+        call.reject(EndReason.InsufficientBalance)
+        return
     if admission.refused is not None:
         decision.append(f"{admission.refused}: {NO_CPS if admission.too_fast else NO_LINE}")
         call.reject(EndReason.ConnectionLimitExceeded)

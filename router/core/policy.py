@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from router.core.flow import Flow
@@ -13,6 +13,7 @@ from router.store.records import GatewayState
 if TYPE_CHECKING:
     from router.core.attempt import Attempt
     from router.core.call import Call
+    from router.core.credit import Payer
     from router.core.engine import Engine
 
 
@@ -46,14 +47,28 @@ class Policy(Protocol):
     def adopted(self, call: Call) -> None:
         """An answered call of a dead worker goes on here; its CDR says what `note` wrote."""
 
+    def answered(self, call: Call) -> None:
+        """A gateway has answered; the CDR can still take what depends on which."""
+
+    def payers(self, call: Call) -> Sequence[Payer]:
+        """Whose credit limits an answered call, by what its CDR says."""
+
+    def credit_entry(self, account: str, need: int) -> str:
+        """What the decision says of an account without credit; `need` 0: used up in the call."""
+
     def ended(self, call: Call) -> None:
         """end_route: the CDR is complete and can still take fields."""
+
+    low_balances: Mapping[str, int]
+    """the accounts of which it is told when their balance falls below an amount (millionths)"""
 
     periods: Mapping[str, int]
     """the timers that routes have, by name: every how many ms each runs"""
 
-    def event(self, event: str, target: Target | None, engine: Engine) -> Wait | None:
-        """The event_route of an event, if there is one; `target` is the gateway it is about."""
+    def event(
+        self, event: str, target: Target | None, account: str, engine: Engine
+    ) -> Wait | None:
+        """The event_route of an event, if there is one; the gateway or account it is about."""
 
     def target(self, key: str) -> Target | None:
         """The gateway of a candidate's key, or None when it is no longer configured."""

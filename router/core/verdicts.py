@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from router.core.end_reasons import EndReason
 from router.core.parameters import CallTimers, Login
-from router.store.ops import Candidate, Hold
+from router.store.ops import Candidate, Credit, Hold
 
 if TYPE_CHECKING:
     from router.core.attempt import Attempt
@@ -91,13 +91,14 @@ class Next:
 class Dial:
     """Admit the call and hunt through the candidates.
 
-    `tiers` and `holds` are what the store admits by; `targets` maps a candidate's key to the
-    gateway; `timers_of` gives the call timers towards a gateway; the route names are "" for none.
+    `tiers`, `holds` and `credits` are what the store admits by; `targets` maps a candidate's key to
+    the gateway; `timers_of` gives the call timers towards a gateway; the route names are "" for
+    none.
     """
 
     __slots__ = (
-        "holds", "max_attempts", "on_branch", "on_failure", "on_reply", "targets", "tiers",
-        "timers",
+        "credits", "holds", "max_attempts", "on_branch", "on_failure", "on_reply", "targets",
+        "tiers", "timers",
     )
 
     def __init__(
@@ -110,7 +111,9 @@ class Dial:
         on_branch: str = "",
         on_reply: str = "",
         on_failure: str = "",
+        credits: tuple[Credit, ...] = (),
     ) -> None:
+        self.credits = credits
         self.tiers = tiers
         self.holds = holds
         self.targets = targets

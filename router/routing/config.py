@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
-from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from dsl.program import Address, Block, Program
-from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
 from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.flow import Listener
 from router.core.parameters import CallTimers, Login, TimerDefaults
+from router.routing.accounts import accounts_of, millionths
 from router.routing.hours import hours_of
 from router.routing.identify import TrunkTable
 from router.routing.live_view import LiveView
@@ -86,6 +84,7 @@ class Config:
             for block in program.blocks_of("group")
         }
         self.reasons = _reasons(BY_STATUS, settings)
+        self.accounts = accounts_of(program, decks, self.live)
         self.gateways: dict[str, Gateway] = {}
         for block in program.blocks_of("gateway"):
             gateway = _gateway(block, decks, self)
@@ -98,6 +97,11 @@ class Config:
         self.gateways_by_key = {gateway.key: gateway for gateway in self.gateways.values()}
         self.choosy = frozenset(one.key for one in self.gateways.values() if one.choosy)
         """the gateways that do not take every call, by key"""
+        self.has_clearing = any(
+            one.clearing is not None and one.clearing.opening is not None
+            for one in self.gateways.values()
+        )
+        """whether the credit of any vendor is limited"""
         self.has_vendor_decks = any(one.deck is not None for one in self.gateways.values())
         length = settings.get("number_length", DEFAULT_NUMBER_LENGTH)
         self.number_length: tuple[int, int] = length
@@ -106,13 +110,11 @@ class Config:
         self.holds: tuple[Hold, ...] = (Hold("server:", lines, cps),) if limited else ()
         """what every call has to find free, whoever it is from"""
         self.counts_trunks = _reads(program, "lines_used")
-        self.accounts: dict[str, Account] = {}
         self.phones: dict[str, Phone] = {}
         """the phones of all accounts, by number"""
         trunks: list[Trunk] = []
         for block in program.blocks_of("account"):
-            account = _account(block, decks, self.live)
-            self.accounts[account.name] = account
+            account = self.accounts[block.name]
             trunks += [
                 _trunk(account, child, block.settings, length, self)
                 for child in block.children
@@ -204,10 +206,11 @@ def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
         terminates=settings.get("prefix_mode", "continue") == "terminate",
         deck=decks.get(settings.get("deck", "")),
         deck_name=settings.get("deck", ""),
-        max_rate=_millionths(settings.get("max_rate")),
-        min_margin=_millionths(settings.get("min_margin")),
+        max_rate=millionths(settings.get("max_rate")),
+        min_margin=millionths(settings.get("min_margin")),
         cps=settings.get("cps", UNLIMITED),
         group=config.groups.get(settings.get("group", "")),
+        clearing=config.accounts.get(settings.get("clearing", "")),
         live=config.live,
         ping_ms=_ping_ms(settings.get("ping", DEFAULT_PING_MS)),
         login=(
@@ -227,30 +230,9 @@ def _reasons(
     return {**outer, **{code: EndReason[name] for code, name in own}} if own else outer
 
 
-def _account(block: Block, decks: Mapping[str, Any], live: LiveView) -> Account:
-    settings = block.settings
-    expires: date | None = settings.get("expires")
-    return Account(
-        block.name,
-        settings.get("lines", UNLIMITED),
-        settings.get("status", "active") == "locked",
-        expires,
-        deck=decks.get(settings.get("deck", "")),
-        deck_name=settings.get("deck", ""),
-        fee_decimals=settings.get("fee_decimals", MAX_DECIMALS),
-        hold_precision_ms=settings.get("hold_precision", DEFAULT_HOLD_PRECISION_MS),
-        cps=settings.get("cps", UNLIMITED),
-        live=live,
-    )
-
-
 def _ping_ms(wanted_ms: int) -> int:
     """0 for no pings; nobody wants to be asked several times a second."""
     return max(wanted_ms, MIN_PING_MS) if wanted_ms else 0
-
-
-def _millionths(amount: Decimal | int | None) -> int | None:
-    return None if amount is None else int(Decimal(amount).scaleb(MAX_DECIMALS))
 
 
 def _inside(outer: Mapping[str, Any], block: Block) -> dict[str, Any]:

@@ -24,11 +24,14 @@ from router.routing.facts import Facts, canonical, one_line
 from router.routing.hook_calls import HookRun
 from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
+from router.routing.levels import Refusal, barred, price_levels, with_clearing
 from router.routing.objects import NO_ACCOUNT, NO_PHONE, NO_TRUNK, Account, Gateway, Phone, Trunk
 from router.routing.pricing import by_cost, unaffordable
 from router.routing.selection import Candidates, Tiers, tiers_of
+from router.routing.stored_decks import AnyDeck
 from router.sip.grammar import is_token
 from router.sip.message import Request, Response
+from router.store.ops import Credit
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -52,8 +55,9 @@ class Context(Facts, CallFunctions):
     """
 
     __slots__ = (
-        "_steps", "account", "attempt", "call", "config", "engine", "flow", "hooks", "meter",
-        "phone", "rate", "request", "response", "subject", "trunk", "variables", "verdict",
+        "_rated", "_rates", "_steps", "account", "attempt", "call", "config", "credits", "engine",
+        "flow", "hooks", "meter", "phone", "rate", "request", "response", "subject", "trunk",
+        "variables", "verdict",
     )
 
     def __init__(
@@ -73,10 +77,13 @@ class Context(Facts, CallFunctions):
         self.trunk: Trunk = NO_TRUNK
         self.phone: Phone = NO_PHONE
         self.rate: Rate | None = None
+        self.credits: tuple[Credit, ...] = ()
         self.variables: dict[str, Any] = {}
         self.verdict: Verdict | None = None
         self.subject: Gateway | None = None  # the gateway that an event is about
         self._steps = 0
+        self._rated: str | None = None
+        self._rates: dict[AnyDeck, Rate | None] = {}
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -174,6 +181,7 @@ class Context(Facts, CallFunctions):
             cdr = call.cdr
             cdr.trunk = trunk.name
             cdr.account = trunk.account.name
+            cdr.agent_path = trunk.account.path
             cdr.decision.append(found.entry)
             if trunk.inward is not None:
                 trunk.inward.rewrite(call, call)
@@ -189,7 +197,7 @@ class Context(Facts, CallFunctions):
         call = self.call
         if call is None:
             return list(candidates)
-        return by_cost(candidates, call.callee, call.cdr.started)
+        return by_cost(candidates, self.rate_in)
 
     def gateway_named(self, name: str) -> Gateway:
         """The gateway that an expression names."""
@@ -264,12 +272,15 @@ class Context(Facts, CallFunctions):
             tiers = self._willing(tiers, call)
         if config.has_vendor_decks:
             tiers = self._affordable(tiers, call)
+            if config.has_clearing:
+                tiers = with_clearing(tiers, config.gateways_by_key, self.rate_in)
         if not tiers and known and not call.admitted:
             self.verdict = End(EndReason.NoAvailableRouter)
             return
         self.verdict = Dial(
             tiers, config.holds if trunk is NO_TRUNK else trunk.holds, config.gateways_by_key,
             config.timers_for(trunk), config.max_attempts, on_branch, on_reply, on_failure,
+            self.credits,
         )
 
     def _willing(self, tiers: Tiers, call: Call) -> Tiers:
@@ -291,29 +302,42 @@ class Context(Facts, CallFunctions):
         """The tiers without the gateways that may not carry this call for its price."""
         gateways = self.config.gateways_by_key
         named = (gateways[candidate.key] for tier in tiers for candidate in tier)
-        dropped = unaffordable(named, call.callee, call.cdr.started, self.rate)
+        dropped = unaffordable(named, self.rate_in, self.rate)
         if not dropped:
             return tiers
         call.cdr.decision += [f"{gateways[key].name}: {why}" for key, why in dropped.items()]
         return untried(tiers, dropped)
 
+    def rate_in(self, deck: AnyDeck) -> Rate | None:
+        """The rate of a deck for the callee as it is now; each deck is looked into once."""
+        call = self.call
+        assert call is not None
+        if call.callee != self._rated:
+            self._rated = call.callee
+            self._rates = {}
+        elif deck in self._rates:
+            return self._rates[deck]
+        rate = self._rates[deck] = deck.find(call.callee, call.cdr.started)
+        return rate
+
     def _price(self, call: Call) -> End | None:
-        cdr, deck = call.cdr, self.account.deck
-        rate = self.rate = deck.find(call.callee, cdr.started) if deck is not None else None
-        if rate is None:
-            why = f"no rate for {call.callee} in deck {self.account.deck_name}"
-            return self._refused(call, EndReason.RateNotFound, why)
-        cdr.rate_prefix = rate.prefix
-        cdr.rate = rate.rate_per_min
+        priced = price_levels(self.account, call.callee, self.rate_in)
+        if isinstance(priced, Refusal):
+            return self._refused(call, *priced)
+        cdr = call.cdr
+        rate = self.rate = priced.rate
+        if rate is not None:
+            cdr.rate_prefix = rate.prefix
+            cdr.rate = rate.rate_per_min
+        cdr.charges = priced.charges
+        self.credits = priced.credits
         return None
 
     def _screen(self, call: Call) -> End | None:
         account = self.account
-        if account.locked:
-            return self._refused(call, EndReason.AccountLocked, f"account {account} is locked")
-        if account.expires is not None and account.expired(call.cdr.started):
-            why = f"account {account} was valid until {account.expires}"
-            return self._refused(call, EndReason.AccountExpired, why)
+        why_barred = barred(account, call.cdr.started)
+        if why_barred is not None:
+            return self._refused(call, *why_barred)
         # A trunk's rules are about the numbers that came from there.
         trunk, cdr = self.trunk, call.cdr
         callee, caller = cdr.callee_in, cdr.caller_in
@@ -332,7 +356,7 @@ class Context(Facts, CallFunctions):
             return self._refused(call, EndReason.CalledNumberRestricted, why)
         if trunk.callers is not None and (why := trunk.callers.refusal(caller)):
             return self._refused(call, EndReason.CallerNumberRestricted, why)
-        return self._price(call) if account.deck is not None else None
+        return self._price(call) if account.priced else None
 
     def _refused(self, call: Call, reason: EndReason, why: str, status: int = 0) -> End:
         call.cdr.decision.append(REFUSED + why)

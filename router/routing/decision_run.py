@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from dsl.program import Program
+from router.billing.amounts import amount
 from router.core.agent import SDP
 from router.core.call import Call
 from router.core.engine import Engine
@@ -24,7 +25,6 @@ from router.routing.config import Config, build_config
 from router.routing.context import Context
 from router.routing.live_view import SharedState
 from router.routing.objects import Gateway
-from router.routing.pricing import amount
 from router.routing.selection import Candidates, PrefixTable
 from router.routing.stored_decks import StoredRates
 from router.routing.switch import Switch

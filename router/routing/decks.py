@@ -30,6 +30,7 @@ def compare_decks(blocks: Sequence[Block], decks: Mapping[str, Any]) -> Iterator
     sides = _Gateways(gateways, decks)
     told: dict[str, list[tuple[str, str, str]]] = {}
     for block in blocks:
+        yield from _idle_settings(block)
         deck = decks.get(block.settings.get("deck", ""))
         if deck is None:
             continue
@@ -49,6 +50,29 @@ def compare_decks(blocks: Sequence[Block], decks: Mapping[str, Any]) -> Iterator
                 told[name] = list(_of_account(name, deck, sides))
             for code, message, help in told[name]:
                 yield Remark("account", block.name, "deck", code, message, help)
+
+
+_IDLE = {
+    "account": (
+        ("overdraft", "balance", "without a balance there is no limit of credit"),
+        ("balance_low", "balance", "without a balance there is no limit of credit"),
+        ("balance", "deck", "without a deck calls cost the account nothing"),
+        ("permit", "deck", "the kind of a call is that of its rate"),
+    ),
+    "gateway": (("clearing", "deck", "without a deck calls cost nothing here"),),
+}
+"""settings that do nothing where another one is missing"""
+
+
+def _idle_settings(block: Block) -> Iterator[Remark]:
+    for setting, needed, why in _IDLE.get(block.kind, ()):
+        if setting in block.settings and needed not in block.settings:
+            if setting == "permit" and "agent" in block.settings:
+                continue
+            yield Remark(
+                block.kind, block.name, setting, "idle-setting",
+                f"`{setting}` does nothing: {block.kind} `{block.name}` has no `{needed}`", why,
+            )
 
 
 def _of_account(name: str, deck: Deck, sides: _Gateways) -> Iterator[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from router.store.interface import Usage
 from router.store.memory import MemoryLive
+from router.store.money import Money
 from router.store.ops import Remember
 from router.store.records import GatewayState
 
@@ -22,6 +23,9 @@ class SharedState(Protocol):
 
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key."""
+
+    def money(self, account: str) -> Money:
+        """Balance and reserve of an account; zeros for one that was never seen."""
 
     def recall(self, key: str, now_ms: int) -> str | None:
         """The value shared under a key; None when there is none, or no longer."""
@@ -46,6 +50,10 @@ class LiveView:
     def lines_used(self, key: str) -> int:
         """The lines in use under a key of the store."""
         return self.store.usage(key).in_use
+
+    def money(self, account: str) -> Money:
+        """Balance and reserve of an account."""
+        return self.store.money(account)
 
     def remember(self, engine: Engine, key: str, value: str, until_ms: int) -> None:
         """Shares a value: the others see it when the turn is committed, this worker at once."""

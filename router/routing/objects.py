@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
@@ -23,6 +24,8 @@ NO_CODES: Mapping[int, int] = {}
 NO_TIMERS: Mapping[str, int] = {}
 NO_GROUPS: frozenset[str] = frozenset()
 DEFAULT_FORWARD_AFTER_MS = 20_000
+ALL_KINDS: frozenset[str] = frozenset()
+DEFAULT_RESERVE_S = 60
 # 4-calls, section 2: 408 and 500-599 save 501 and 505; 480 does not switch.
 DEFAULT_SWITCH_ON: Codes = ((408, 408), (500, 500), (502, 504), (506, 599))
 
@@ -49,14 +52,16 @@ class Gateway:
 
     `outward` are its rewrite rules, `callers` and `hours` what a call has to pass to come here;
     None when there is no such rule. `terminates` says that no shorter prefix follows it.
-    `deck` is what its vendor asks, `max_rate` and `min_margin` are millionths a minute. `login` is
-    what we answer its challenges with, `registers` that we register there.
+    `deck` is what its vendor asks, `max_rate` and `min_margin` are millionths a minute; `clearing`
+    is the account that its vendor's cost is taken from. `login` is what we answer its challenges
+    with, `registers` that we register there.
     """
 
     __slots__ = (
-        "_live", "_switches", "callers", "candidate", "cps", "deck", "deck_name", "group", "host",
-        "hours", "id", "key", "lines", "login", "max_rate", "min_margin", "name", "outward",
-        "ping_ms", "port", "prefixes", "priority", "reasons", "registers", "switch_after_media",
+        "_live", "_switches", "callers", "candidate", "clearing", "cps", "deck", "deck_name",
+        "group", "host", "hours", "id", "key", "lines", "login", "max_rate", "min_margin", "name",
+        "outward", "ping_ms", "port", "prefixes", "priority", "reasons", "registers",
+        "switch_after_media",
         "switch_after_ring", "terminates", "timers", "transport",
     )
 
@@ -67,9 +72,9 @@ class Gateway:
         outward: NumberRules | None = None, callers: Screening | None = None,
         hours: Hours | None = None, terminates: bool = False, deck: AnyDeck | None = None,
         deck_name: str = "", max_rate: int | None = None, min_margin: int | None = None,
-        cps: int = UNLIMITED, group: Group | None = None, live: LiveView = NOTHING_LIVE,
-        ping_ms: int = 0, login: Login | None = None, registers: bool = False,
-        reasons: Mapping[int, EndReason] = BY_STATUS,
+        cps: int = UNLIMITED, group: Group | None = None, clearing: Account | None = None,
+        live: LiveView = NOTHING_LIVE, ping_ms: int = 0, login: Login | None = None,
+        registers: bool = False, reasons: Mapping[int, EndReason] = BY_STATUS,
     ) -> None:
         self._live = live
         self.reasons = reasons
@@ -78,6 +83,7 @@ class Gateway:
         self.ping_ms = ping_ms
         self.login = login
         self.registers = registers
+        self.clearing = clearing
         self.id = self.name = name
         self.key = f"gateway:{name}"
         self.outward = outward
@@ -128,23 +134,39 @@ class Gateway:
 
 
 class Account:
-    """An account: who pays. `lines` and `cps` -1 are unlimited; `expires` is its last day."""
+    """An account: who pays. `lines` and `cps` -1 are unlimited; `expires` is its last day.
+
+    `agent` is the account above it. `chain` is the account itself and all above it, from below;
+    `holds` are what they all have to find free, from above; `path` names them from above, "" where
+    there is no agent; `priced` says that one of them has a deck. `opening` is its opening balance,
+    None: its credit has no limit. `permit` are the kinds of call it may make, empty: all. Amounts
+    are millionths.
+    """
 
     __slots__ = (
-        "_live", "cps", "deck", "deck_name", "expires", "fee_decimals", "hold",
-        "hold_precision_ms", "id", "key", "lines", "locked", "name",
+        "_live", "agent", "balance_low", "chain", "cps", "deck", "deck_name", "expires",
+        "fee_decimals", "floor", "hold", "hold_precision_ms", "holds", "id", "key", "lines",
+        "locked", "name", "opening", "path", "permit", "priced", "reserve_s",
     )
 
     def __init__(
         self, name: str, lines: int, locked: bool, expires: date | None, *,
         deck: AnyDeck | None = None, deck_name: str = "", fee_decimals: int = MAX_DECIMALS,
         hold_precision_ms: int = DEFAULT_HOLD_PRECISION_MS, cps: int = UNLIMITED,
-        live: LiveView = NOTHING_LIVE,
+        agent: Account | None = None, opening: int | None = None, overdraft: int = 0,
+        balance_low: int | None = None, permit: frozenset[str] = ALL_KINDS,
+        reserve_s: int = DEFAULT_RESERVE_S, live: LiveView = NOTHING_LIVE,
     ) -> None:
         self._live = live
         self.cps = cps
         self.id = self.name = name
         self.key = f"account:{name}"
+        self.agent = agent
+        self.opening = opening
+        self.floor = -overdraft
+        self.balance_low = balance_low
+        self.permit = permit
+        self.reserve_s = reserve_s
         self.lines = lines
         self.locked = locked
         self.expires = expires
@@ -153,11 +175,22 @@ class Account:
         self.fee_decimals = fee_decimals
         self.hold_precision_ms = hold_precision_ms
         self.hold = Hold(self.key, lines, cps)
+        self.chain: tuple[Account, ...] = (self, *(agent.chain if agent is not None else ()))
+        self.priced = any(level.deck is not None for level in self.chain)
+        self.holds = tuple(level.hold for level in reversed(self.chain))
+        self.path = (
+            "/".join(level.name for level in reversed(self.chain)) if agent is not None else ""
+        )
 
     @property
     def lines_used(self) -> int:
         """The lines in use now."""
         return self._live.lines_used(self.key)
+
+    @property
+    def balance(self) -> Decimal:
+        """What is left of its money, in units of its currency."""
+        return Decimal(self._live.money(self.name).balance).scaleb(-MAX_DECIMALS)
 
     def expired(self, now_ms: int) -> bool:
         """Whether the last valid day (UTC) is over."""
@@ -208,7 +241,7 @@ class Trunk:
         self.lines = lines
         self.number_length = number_length
         self.timers = timers
-        holds = [*outer, account.hold] if account.name else [*outer]
+        holds = [*outer, *account.holds] if account.name else [*outer]
         if lines != UNLIMITED or cps != UNLIMITED or counted:
             holds.append(Hold(self.key, lines, cps))
         self.holds = tuple(holds)
@@ -268,7 +301,7 @@ class Phone:
         self.forward_no_answer = forward_no_answer
         self.forward_offline = forward_offline
         self.forward_after_ms = forward_after_ms
-        holds = [*outer, account.hold] if account.name else [*outer]
+        holds = [*outer, *account.holds] if account.name else [*outer]
         if lines != UNLIMITED or counted:
             holds.append(Hold(self.key, lines))
         self.holds = tuple(holds)

@@ -110,7 +110,7 @@ OBJECTS = (
         by_name(
             Attribute("id", STRING, 'Its name; "" before identify() found one.'),
             Attribute("lines", INT, "The lines it may use; -1 is unlimited."),
-            Attribute("balance", DECIMAL, "What is left of its money.", ready=False),
+            Attribute("balance", DECIMAL, "What is left of its money."),
             Attribute("lines_used", INT, "The lines in use now."),
         ),
         ENTRY_KINDS,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dsl.surface import BlockSchema, Setting, ValueType, by_name
+from router.billing.rate import KINDS
 from router.core.end_reasons import EndReason
 from router.routing.surface_functions import GATEWAY
 
 STRING = ValueType("string")
 BOOL = ValueType("bool")
 DECIMAL = ValueType("decimal")
+AMOUNT = ValueType("amount")
 DURATION = ValueType("duration")
 POSITIVE = ValueType("int", minimum=1)
 NATURAL = ValueType("int", minimum=0)
@@ -27,6 +29,7 @@ REASONS = ValueType(
 )
 LENGTHS = ValueType("lengths", minimum=1, maximum=64)
 DATE = ValueType("date")
+MINUTES = ValueType("amount", maximum=1_440)
 DECIMALS = ValueType("int", minimum=0, maximum=6)
 LINES = ValueType("int", minimum=0)
 
@@ -193,6 +196,11 @@ GATEWAY_SETTINGS = (
     Setting("deck", _reference("deck"), "The rates the vendor asks."),
     Setting("max_rate", DECIMAL, "The highest rate a minute that is paid."),
     Setting("min_margin", DECIMAL, "The lowest margin a minute that is accepted."),
+    Setting(
+        "clearing",
+        _reference("account"),
+        "The account that the vendor's cost is taken from; used up, no call goes here.",
+    ),
     *TIMERS,
     Setting(
         "prefix_mode",
@@ -220,7 +228,6 @@ GATEWAY_SETTINGS = (
     ),
     *_later(
         _SESSION,
-        Setting("clearing", _reference("account"), "The account the vendor's cost goes to."),
         Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
         Setting("protect_delay", DURATION, "After which time it joins."),
         *_CREDENTIALS,
@@ -239,18 +246,34 @@ ACCOUNT_SETTINGS = (
     _CPS,
     *TIMERS,
     _LENGTH,
-    *_later(
-        _SESSION,
-        Setting("agent", _reference("account"), "The account above it."),
-        Setting("balance", DECIMAL, "The opening balance."),
-        Setting("overdraft", DECIMAL, "How far below zero the balance may go.", "0"),
-        Setting(
-            "permit",
-            _word("net", "local", "national", "international", many=True),
-            "The kinds of call it may make.",
-        ),
-        Setting("reserve_minutes", POSITIVE, "How much credit a call holds.", "1"),
+    Setting(
+        "agent",
+        _reference("account"),
+        "The account above it, whose lock, expiry, limits and credit hold for it too, and which "
+        "pays by its own deck.",
     ),
+    Setting(
+        "balance",
+        AMOUNT,
+        "The opening balance; from then on the ledger's. Without one there is no limit of credit.",
+    ),
+    Setting("overdraft", AMOUNT, "How far below zero the balance may go.", "0"),
+    Setting(
+        "balance_low", AMOUNT, "Below this balance event_route[balance:low] runs, once.", "never"
+    ),
+    Setting(
+        "permit",
+        _word(*KINDS, many=True),
+        "The kinds of call it may make: the kind of the number's rate.",
+        "all",
+    ),
+    Setting(
+        "reserve_minutes",
+        MINUTES,
+        "For how long a call sets credit aside at a time; its first period at least.",
+        "1",
+    ),
+    *_later(_SESSION),
 )
 
 TRUNK_SETTINGS = (

@@ -5,22 +5,26 @@ The Program and its objects are of one piece: a call keeps the Switch it began w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dsl.program import Program
+from router.billing.charges import settle
+from router.billing.rate import rate_call
 from router.core.attempt import Attempt
 from router.core.call import Call
+from router.core.credit import Payer
 from router.core.end_reasons import EndReason
+from router.core.events import BALANCE_LOW
 from router.core.flow import Flow
 from router.core.tally import Tally
 from router.core.verdicts import End, Next, Target, Verdict, Wait
 from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
+from router.routing.levels import payers, short_of_credit, vendor_charge
 from router.routing.live_view import SharedState
 from router.routing.objects import NO_ACCOUNT, Gateway
-from router.routing.pricing import bill
 from router.routing.route_runs import make_run
 from router.routing.variables import texts_of, values_of
 from router.sip.message import Request, Response
@@ -63,6 +67,12 @@ class Switch:
         self._request_route = self._routes.get(("request_route", ""), _no_route)
         self._end_route = self._routes.get(("end_route", ""))
         self.periods = program.periods
+        watched = ("event_route", BALANCE_LOW) in self._routes
+        self.low_balances: Mapping[str, int] = {
+            account.name: account.balance_low
+            for account in config.accounts.values()
+            if watched and account.balance_low is not None
+        }
 
     def invite(self, call: Call) -> Verdict | Wait:
         """Runs request_route for a new call."""
@@ -116,14 +126,36 @@ class Switch:
         wait = self._run("failure_route", dial.on_failure, context, _verdict_or_next)
         return wait if wait is not None else _verdict_or_next(context)
 
+    def answered(self, call: Call) -> None:
+        """Writes the vendor's terms to the CDR, where an account pays it."""
+        gateway = self.config.gateways.get(call.cdr.gateway)
+        if gateway is None or gateway.clearing is None or gateway.deck is None:
+            return
+        rate = call.context.rate_in(gateway.deck)
+        charge = vendor_charge(gateway, rate) if rate is not None else None
+        if charge is not None:
+            call.cdr.charges.append(charge)
+
+    def payers(self, call: Call) -> list[Payer]:
+        """Whose credit limits an answered call."""
+        return payers(call.cdr, self.config.accounts)
+
+    def credit_entry(self, account: str, need: int) -> str:
+        """What the decision says when an account could not give what a call needs."""
+        known = self.config.accounts.get(account)
+        return short_of_credit(
+            account, self.config.live.money(account), known.floor if known is not None else 0, need
+        )
+
     def ended(self, call: Call) -> None:
         """Writes prices and variables to the CDR: the prices before end_route, the others after."""
         cdr = call.cdr
-        if cdr.answered:
-            config = self.config
-            account = config.accounts.get(cdr.account)
-            bill(cdr, account, config.gateways.get(cdr.gateway), call.callee)
         context: Context | None = call.context
+        if cdr.answered:
+            settle(cdr, call.record.paid_until)
+            self._cost(call, context)
+        elif cdr.charges:
+            settle(cdr)
         if context is None:
             return
         # Of a route that was waiting when the call ended.
@@ -152,7 +184,20 @@ class Switch:
             context.log("warning", text)
         call.context = context
 
-    def event(self, event: str, target: Target | None, engine: Engine) -> Wait | None:
+    def _cost(self, call: Call, context: Context | None) -> None:
+        """Writes what the vendor asks, where no account pays it: that is with the charges."""
+        cdr = call.cdr
+        gateway = self.config.gateways.get(cdr.gateway)
+        if gateway is None or gateway.deck is None or gateway.clearing is not None:
+            return
+        deck = gateway.deck
+        rate = context.rate_in(deck) if context else deck.find(call.callee, cdr.started)
+        if rate is not None:
+            cdr.cost = rate_call(rate, cdr.duration_ms)[1]
+
+    def event(
+        self, event: str, target: Target | None, account: str, engine: Engine
+    ) -> Wait | None:
         """Runs the event_route of an event; what all workers notice runs in the first of them."""
         route = self._routes.get(("event_route", event))
         if route is None:
@@ -165,6 +210,7 @@ class Switch:
         context = Context(self.config, self._meter, None, engine.no_flow, None, engine)
         if isinstance(target, Gateway):
             context.subject = target
+        context.account = self.config.accounts.get(account, NO_ACCOUNT)
         return route(context, _nothing)
 
     def target(self, key: str) -> Target | None:

@@ -13,7 +13,6 @@ from router.store.bindings import bound, current
 from router.store.health import changed
 from router.store.interface import Usage
 from router.store.money import (
-    CREDIT,
     Money,
     charge,
     free,
@@ -23,6 +22,7 @@ from router.store.money import (
     short_of,
 )
 from router.store.ops import (
+    CREDIT,
     GROUP,
     Admission,
     Admit,
@@ -31,6 +31,7 @@ from router.store.ops import (
     Bound,
     Candidate,
     Finish,
+    Finished,
     Forget,
     Funds,
     Hold,
@@ -185,11 +186,13 @@ class MemoryLive:
                 self.records[op.record.id] = op.record
         elif isinstance(op, Finish):
             record = self.records.pop(op.id, None)
+            low: tuple[str, ...] = ()
             if record is not None:
                 self._give_back((*record.holds, record.gateway))
                 release(self._money, (*record.reserved, *record.gateway_reserved))
-                charge(self._money, op.cdr.charges)
+                low = charge(self._money, op.cdr.charges, op.watched)
             self.cdrs.setdefault(op.id, op.cdr)
+            return Finished(low) if op.watched else None
         elif isinstance(op, Opened):
             self.opened.append(op.record.id)
         elif isinstance(op, Keep):

@@ -14,9 +14,6 @@ from typing import NamedTuple
 from router.store.ops import Credit
 from router.store.records import Charge
 
-CREDIT = "credit:"
-"""How `Admission.refused` begins when an account could not give what the call needs."""
-
 Moneys = Mapping[str, list[int]]
 Reserved = list[tuple[str, int]]
 
@@ -54,10 +51,14 @@ def release(moneys: Moneys, reserved: Iterable[tuple[str, int]]) -> None:
         moneys[account][1] -= amount
 
 
-def charge(moneys: Moneys, charges: Iterable[Charge]) -> None:
-    """Takes what a call has cost."""
+def charge(
+    moneys: Moneys, charges: Iterable[Charge], watched: Iterable[tuple[str, int]] = ()
+) -> tuple[str, ...]:
+    """Takes what a call has cost; the accounts whose balance fell below what is watched for."""
+    before = [(account, low) for account, low in watched if moneys[account][0] >= low]
     for one in charges:
         moneys[one.account][0] -= one.amount
+    return tuple(account for account, low in before if moneys[account][0] < low)
 
 
 def free(moneys: Moneys, credits: Iterable[Credit]) -> dict[str, int]:

@@ -22,6 +22,10 @@ GROUP = "group:"
 """How the keys of holds begin that a call has along with its gateway, and gives back with it."""
 
 
+CREDIT = "credit:"
+"""How `Admission.refused` begins when an account could not give what the call needs."""
+
+
 class Hold(msgspec.Struct, frozen=True, gc=False):
     """Lines of an account, trunk, group or server that the call must find free, and their pace.
 
@@ -108,11 +112,19 @@ class Finish(msgspec.Struct, gc=False):
     """Delete the record if there is one, give back all it holds, put the CDR in the outbox.
 
     What it has reserved is released and what `cdr.charges` say is taken from the balances. Doing it
-    twice releases and charges once and leaves one CDR, the first.
+    twice releases and charges once and leaves one CDR, the first. Where balances are `watched`
+    (account, millionths) it is answered with `Finished`.
     """
 
     id: str
     cdr: Cdr
+    watched: tuple[tuple[str, int], ...] = ()
+
+
+class Finished(msgspec.Struct, gc=False):
+    """The watched accounts whose balance this call took below what is watched for."""
+
+    low: tuple[str, ...] = ()
 
 
 class Renew(msgspec.Struct, gc=False):
@@ -222,10 +234,11 @@ Op: TypeAlias = (
     | Renew
     | Funds
 )
-Answer: TypeAlias = Admission | Bound | Renewed
+Answer: TypeAlias = Admission | Bound | Renewed | Finished
 """What an operation that is answered is answered with."""
 
 __all__ = [
+    "CREDIT",
     "GROUP",
     "MAX_SHARED_BYTES",
     "UNLIMITED",
@@ -237,6 +250,7 @@ __all__ = [
     "Candidate",
     "Credit",
     "Finish",
+    "Finished",
     "Forget",
     "Funds",
     "GatewayNews",

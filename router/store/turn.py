@@ -20,8 +20,9 @@ from router.store.databases import (
 )
 from router.store.errors import StoreError
 from router.store.health import changed
-from router.store.money import CREDIT, Reserved, charge, free, joined, release, reserve, short_of
+from router.store.money import Reserved, charge, free, joined, release, reserve, short_of
 from router.store.ops import (
+    CREDIT,
     GROUP,
     MAX_SHARED_BYTES,
     Admission,
@@ -31,6 +32,7 @@ from router.store.ops import (
     Bound,
     Candidate,
     Finish,
+    Finished,
     Forget,
     Funds,
     GatewayNews,
@@ -106,7 +108,7 @@ class Turn:
         if isinstance(op, Save):
             self._save(op)
         elif isinstance(op, Finish):
-            self._finish(op)
+            return self._finish(op)
         elif isinstance(op, Opened):
             self._opened(op)
         elif isinstance(op, Keep):
@@ -249,13 +251,14 @@ class Turn:
         self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
         return Renewed(True, free(moneys, op.wants))
 
-    def _finish(self, op: Finish) -> None:
+    def _finish(self, op: Finish) -> Finished | None:
         """What was held is read from the stored record, so a second Finish releases nothing.
 
         Neither does it charge: the ledger will not, since it has a CDR of that id.
         """
         key = op.id.encode()
         stored = self._txn.pop(key, self._databases.calls)
+        low: tuple[str, ...] = ()
         if stored is not None:
             lease = decode_lease(stored)
             for hold in lease.holds:
@@ -267,8 +270,9 @@ class Turn:
             if lease.gateway_reserved:
                 release(self._moneys, lease.gateway_reserved)
             if op.cdr.charges:
-                charge(self._moneys, op.cdr.charges)
+                low = charge(self._moneys, op.cdr.charges, op.watched)
         self._txn.put(key, encode_cdr(op.cdr), True, False, False, self._databases.outbox)
+        return Finished(low) if op.watched else None
 
     def _opened(self, op: Opened) -> None:
         """Under a key of its own: the ledger may be deleting it while the CDR arrives."""

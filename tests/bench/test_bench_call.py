@@ -11,7 +11,7 @@ import gc
 import random
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -103,6 +103,17 @@ class Fixed:
         pass
 
     def adopted(self, call: Any) -> None:
+        raise AssertionError
+
+    low_balances: ClassVar[dict[str, int]] = {}
+
+    def answered(self, call: Any) -> None:
+        pass
+
+    def payers(self, call: Any) -> list[Any]:
+        raise AssertionError
+
+    def credit_entry(self, account: str, need: int) -> str:
         raise AssertionError
 
     def ended(self, call: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from router.core.agent import SDP, Agent, AgentCall, Behaviour
 from router.core.attempt import Attempt
 from router.core.call import Call
+from router.core.credit import Payer
 from router.core.engine import Engine
 from router.core.flow import Flow, Listener
 from router.core.leg import Leg
@@ -105,7 +106,18 @@ class Routes:
 
     periods: Mapping[str, int] = {}
 
-    def event(self, event: str, target: Any, engine: Engine) -> None:
+    low_balances: Mapping[str, int] = {}
+
+    def answered(self, call: Call) -> None:
+        pass
+
+    def payers(self, call: Call) -> list[Payer]:
+        return []
+
+    def credit_entry(self, account: str, need: int) -> str:
+        return f"credit:{account}: {need} needed"
+
+    def event(self, event: str, target: Any, account: str, engine: Engine) -> None:
         self.events.append((event, target.name if target is not None else ""))
 
     def branch(self, call: Call, attempt: Attempt) -> Wait | None:

@@ -13,7 +13,7 @@ from router.core.flow import Flow
 from router.core.parameters import TimerDefaults
 from router.core.tally import Tally
 from router.routing.config import build_config
-from router.routing.pricing import bill, by_cost
+from router.routing.pricing import by_cost
 from router.routing.trial.ground import Ground
 from router.routing.trial.run import run_trial
 from router.store.records import Cdr, decode_call, encode_call
@@ -100,9 +100,9 @@ def test_who_has_no_rate_comes_last_by_cost_and_who_asks_nothing_first() -> None
         DECKS % "" + "gateway ours { address = 10.0.1.3 prefixes = 86 priority = 9 }" + PLAIN,
         FILES,
     ))
-    found = by_cost(config.prefixes.find("8620"), "8620", 1)
+    found = by_cost(config.prefixes.find("8620"), lambda deck: deck.find("8620", 1))
     assert [gateway.name for gateway in found] == ["ours", "dear", "cheap"]
-    listed = by_cost(list(found), "8613", 1)
+    listed = by_cost(list(found), lambda deck: deck.find("8613", 1))
     assert [gateway.name for gateway in listed] == ["ours", "cheap", "dear"]
 
 
@@ -125,18 +125,6 @@ def test_without_any_gateway_that_may_carry_it_no_router_is_available() -> None:
     routed = world(dear="max_rate = 0.01")
     assert routed.place("8620123456").status == 503
     assert routed.cdr.end_reason == "NoAvailableRouter"
-
-
-def test_a_call_taken_over_pays_the_price_it_was_admitted_at() -> None:
-    config = build_config(program_of(DECKS % "" + PLAIN, FILES))
-    cdr = Cdr(account="acme", started=1, answered=2, duration_ms=60_000, rate_prefix="86")
-    account, gateway = config.accounts["acme"], config.gateways["dear"]
-    cdr.rate = 60_000
-    bill(cdr, account, gateway, "8620")
-    assert (cdr.billed_s, cdr.charge, cdr.cost) == (60, 60_000, 100_000)
-    cdr.rate_prefix = "8620"  # a deck that no longer has it
-    bill(cdr, account, None, "8620")
-    assert (cdr.billed_s, cdr.charge) == (60, 60_000)
 
 
 def test_the_number_of_the_prices_lives_on_with_the_call() -> None:

@@ -22,6 +22,7 @@ _VALUE_NOUNS = {
     "int": "whole number",
     "bool": "true or false",
     "decimal": "decimal",
+    "amount": "amount",
     "duration": "duration",
     "network": "network",
     "address": "address of a peer",

@@ -121,8 +121,8 @@ KINDS: Final = (
         EVENT,
         "event_route[gateway:down] { … }",
         "Something happened outside a request: `gateway:down`, `gateway:up` (`$gateway` says "
-        "which), `balance:low` (not yet), `config:loaded`, or a timer: `timer:NAME every 10s`. "
-        "Each runs in one worker; timers do not run in tests.",
+        "which), `balance:low` (of `$account`), `config:loaded`, or a timer: "
+        "`timer:NAME every 10s`. Each runs in one worker; timers do not run in tests.",
     ),
 )
 

@@ -22,6 +22,7 @@ from dsl.trials import (
     GatewayActs,
     HangsUp,
     Invite,
+    SetBalance,
     SetClock,
     SetHealth,
     Step,
@@ -54,6 +55,7 @@ class Player:
             Cancels: self._cancels,
             HangsUp: self._hangs_up,
             Wait: lambda step: world.pass_time(step.after_ms),
+            SetBalance: lambda step: world.set_balance(step.account, step.balance),
             SetHealth: lambda step: world.set_health(step.gateway, step.up),
             SetClock: self._set_clock,
         }

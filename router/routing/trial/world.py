@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from dsl.trials import Invite
+from router.billing.rate import MAX_DECIMALS
 from router.core.agent import Agent, AgentCall, Behaviour
 from router.core.engine import Engine
 from router.core.events import DOWN, LOADED, UP
@@ -18,6 +20,7 @@ from router.core.flow import Flow, Listener
 from router.core.network import Network
 from router.core.states import ANSWERED
 from router.core.tally import Tally
+from router.routing.accounts import openings
 from router.routing.switch import build_switch
 from router.routing.trial.ground import Ground
 from router.routing.trial.offer import render_offer
@@ -26,6 +29,7 @@ from router.sip.errors import SipError
 from router.sip.message import Request, Response, parse_message
 from router.sip.uri import escape_user
 from router.store.memory import MemoryLive
+from router.store.ops import Funds
 from router.store.records import Attempt, Cdr, GatewayState
 
 STARTS_MS = 1_767_225_600_000
@@ -89,6 +93,8 @@ class World:
         self.calls: list[PlacedCall] = []
         self.arrivals: list[Arrival] = []
         self.store = MemoryLive()
+        self.store.commit(openings(ground.config.accounts.values(), STARTS_MS), STARTS_MS)
+        self._payments = 0
         self.began_ms = STARTS_MS
         self._down: set[str] = set()
         self._tokens = 0
@@ -182,6 +188,14 @@ class World:
             self.engine.on_timers(self.now)
             self.engine.events.tell(UP if up else DOWN, target)
             self.settle()
+
+    def set_balance(self, account: str, balance: Decimal) -> None:
+        """Gives an account so much, as if somebody had paid in or taken out the difference."""
+        wanted = int(balance.scaleb(MAX_DECIMALS))
+        difference = wanted - self.store.money(account).balance
+        self._payments += 1
+        funds = Funds(f"trial:{self._payments}", account, difference, "adjust")
+        self.store.commit([funds], self.now)
 
     # -- what has happened ------------------------------------------------------------------------
 
