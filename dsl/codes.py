@@ -24,6 +24,7 @@ SETTINGS = (
     "unknown-block",
     "misplaced-block",
     "missing-setting",
+    "idle-setting",
     "missing-name",
     "bad-name",
     "bad-value",

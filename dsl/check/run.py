@@ -12,6 +12,7 @@ from dsl.check.declarations import (
     order_routes,
 )
 from dsl.check.flow import check_flow
+from dsl.check.gateways import check_gateways
 from dsl.check.kamailio import check_directives
 from dsl.check.kinds import check_kinds
 from dsl.check.networks import check_networks
@@ -65,6 +66,7 @@ def check_unit(
     _check_routes(unit, declarations, report)
     check_twins([block for block in blocks if block.node.kind == "gateway"], report)
     check_networks([block for block in blocks if block.node.kind == "account"], report)
+    check_gateways(blocks, report)
     check_timers(surface, settings, blocks, report)
     check_rewriting(blocks, report)
     check_codes(settings, report)

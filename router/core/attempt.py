@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.core.access import CHALLENGES, access_to
 from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg
 from router.core.parameters import CallTimers
-from router.core.takeover import attempt_token
+from router.core.takeover import attempt_token, challenged_token
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
 from router.core.verdicts import Target
@@ -37,6 +38,9 @@ MAX_FIRST_CSEQ = 2**30
 
 SENT, TRYING, PROGRESS, MEDIA, RINGING = range(5)
 NONE: frozenset[str] = frozenset()
+Sent = tuple[str, str, str, bytes]
+NOTHING_SENT: Sent = ("", "", "", b"")
+"""URI, To, further header lines and body of an INVITE that may be challenged."""
 
 _PHASE_REASONS = (
     EndReason.ConnectionTimeout,
@@ -56,8 +60,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "_deadline", "_due", "_phase", "_timer", "added", "call", "callee", "caller", "client",
-        "display", "domain",
+        "_deadline", "_due", "_phase", "_sent", "_timer", "_tries", "added", "call", "callee",
+        "caller", "client", "display", "domain",
         "engine", "failure", "leg", "media", "rang", "record", "removed", "reply_added",
         "reply_removed", "status", "status_reason", "target", "timers",
     )
@@ -84,6 +88,8 @@ class Attempt:
         self.status_reason = ""
         self.failure: EndReason | None = None  # set when we ended it, not the gateway
         self._phase = SENT
+        self._tries = 0  # how often its challenges were answered
+        self._sent = NOTHING_SENT
         self._deadline = self._due = 0
         self._timer: Timer | None = None
 
@@ -113,17 +119,10 @@ class Attempt:
         # near the end of its range would leave no room for our requests (RFC 3261 §8.1.1.5).
         cseq = call.a.invite_cseq
         leg.cseq = leg.invite_cseq = cseq if cseq < MAX_FIRST_CSEQ else 1
-        branch = "z9hG4bK" + token
-        head = (
-            f"{engine.vias[listener]}{branch};rport\r\nMax-Forwards: {call.max_forwards}\r\n"
-            f"From: {leg.local}\r\nCall-ID: {leg.call_id}\r\n"
-        )
-        data = render_request(
-            "INVITE", uri, head,
-            f"To: {leg.remote}\r\nCSeq: {leg.cseq} INVITE\r\n{engine.contacts[listener]}"
-            f"{call.passthrough(self.removed)}{self.added}",
-            call.body,
-        )
+        lines = f"{engine.contacts[listener]}{call.passthrough(self.removed)}{self.added}"
+        if target.login is not None:
+            leg.access = access_to(engine, target)
+            self._sent = (uri, leg.remote, lines, call.body)
         now = engine.layer.now
         record = self.record
         record.gateway = target.name
@@ -133,9 +132,46 @@ class Attempt:
         record.started = now
         self._deadline = now + self.timers.invite_ms
         self._arm()
-        self.client = leg.client = InviteClient(
-            engine.layer, self, branch, leg.flow, uri, head, leg.remote, leg.cseq, data
+        self._transmit(leg, token, uri, leg.remote, lines, call.body)
+
+    def _transmit(
+        self, leg: Leg, token: str, uri: str, to: str, lines: str, body: bytes
+    ) -> None:
+        engine = self.engine
+        branch = "z9hG4bK" + token
+        call = self.call
+        assert call is not None
+        head = (
+            f"{engine.vias[leg.flow.listener]}{branch};rport\r\n"
+            f"Max-Forwards: {call.max_forwards}\r\n"
+            f"From: {leg.local}\r\nCall-ID: {leg.call_id}\r\n"
         )
+        if leg.access is not None:
+            leg.authorization = leg.access.line("INVITE", uri, body)
+        data = render_request(
+            "INVITE", uri, head,
+            f"To: {to}\r\nCSeq: {leg.cseq} INVITE\r\n{lines}{leg.authorization}", body,
+        )
+        self.client = leg.client = InviteClient(
+            engine.layer, self, branch, leg.flow, uri, head, to, leg.cseq, data
+        )
+
+    def _answers(self, response: Response) -> bool:
+        """Sends the INVITE again with the credentials that were asked for, where it may be."""
+        leg = self.leg
+        if leg is None or leg.access is None or self.call is None:
+            return False
+        if not leg.access.may_answer(response, self._tries):
+            return False
+        self._tries += 1
+        leg.cseq += 1
+        leg.invite_cseq = leg.cseq
+        self._phase = SENT
+        self._deadline = self.engine.layer.now + self.timers.invite_ms
+        cancel(self._timer)
+        self._arm()
+        self._transmit(leg, challenged_token(leg.local_tag, self._tries), *self._sent)
+        return True
 
     # -- events of the client transaction ---------------------------------------------------------
 
@@ -148,6 +184,8 @@ class Attempt:
                 self._on_provisional(call, response)
         elif status < 300:
             self._on_success(call, response)
+        elif status in CHALLENGES and self._answers(response):
+            return
         else:
             self.status = status
             self.status_reason = response.reason
@@ -245,6 +283,9 @@ class Attempt:
             leg.send_ack(leg.invite_cseq)
             leg.hang_up(reason_header(EndReason.Cancelled.q850))
             return
+        if leg.access is not None:
+            leg.access.note_accepted()
+            self._sent = NOTHING_SENT
         self.record.answered = leg.engine.layer.now
         self.record.sip_code = response.status
         call.on_answer(self, response)
@@ -293,7 +334,7 @@ class Attempt:
 
     def silent(self) -> bool:
         """Whether the gateway gave no sign of life at all."""
-        return self._phase == SENT and self.status == 0
+        return self._phase == SENT and self.status == 0 and not self._tries
 
     def _stop(self) -> None:
         cancel(self._timer)

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from router.core.access import Access
 from router.core.asking import Asker, call_of
 from router.core.call import Call
 from router.core.dispatch import Dispatch
@@ -93,6 +94,7 @@ class Engine:
         self._taken: tuple[list[Op], list[Asker | None]] = ([], [])
         self._unwritten: list[Op] = []
         self.health = Health(self)
+        self.accesses: dict[str, Access] = {}
         self.events = Events(self)
         self._dispatch = Dispatch(self)
 

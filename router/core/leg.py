@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from router.core.access import Access, Challenged
 from router.core.flow import Flow
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.client_request import RequestClient
@@ -63,6 +64,8 @@ class Leg:
 
     __slots__ = (
         "_ack",
+        "access",
+        "authorization",
         "bye_extra",
         "call",
         "call_id", "client",
@@ -105,6 +108,8 @@ class Leg:
         self.server_cseq = 0  # the number that ACK has
         self.pending_ack = 0  # CSeq of a peer's 2xx that the other side's ACK will acknowledge
         self._ack = b""
+        self.access: Access | None = None  # the peer may challenge our requests
+        self.authorization = ""  # the credentials of our last INVITE, for its ACK
         self.closing = False
         self.pinned = False
         self.bye_extra: str | None = None  # the header lines of a BYE that has to wait
@@ -188,10 +193,17 @@ class Leg:
         self, method: str, user: ClientUser, extra: str = "", body: bytes = b""
     ) -> RequestClient:
         """Sends a request other than INVITE and ACK in the dialog."""
+        if self.access is not None:
+            user = Challenged(self, method, user, extra, body)
+        return self._send(method, user, extra, body)
+
+    def _send(self, method: str, user: ClientUser, extra: str, body: bytes) -> RequestClient:
         engine = self.engine
         branch = "z9hG4bK" + engine.token()
         self.cseq += 1
         uri, routes = self._route()
+        if self.access is not None:
+            extra = self.access.line(method, uri, body) + extra
         data = render_request(
             method, uri, self._head(branch, routes),
             f"To: {self.remote}\r\nCSeq: {self.cseq} {method}\r\n{extra}", body,
@@ -200,11 +212,27 @@ class Leg:
 
     def send_invite(self, user: ClientUser, extra: str, body: bytes) -> InviteClient:
         """Sends a re-INVITE."""
+        if self.access is not None:
+            user = Challenged(self, "INVITE", user, extra, body)
+        return self._send_invite(user, extra, body)
+
+    def send_again(
+        self, method: str, user: ClientUser, extra: str, body: bytes
+    ) -> InviteClient | RequestClient:
+        """Sends a request that was challenged, with the credentials that were asked for."""
+        if method == "INVITE":
+            return self._send_invite(user, extra, body)
+        return self._send(method, user, extra, body)
+
+    def _send_invite(self, user: ClientUser, extra: str, body: bytes) -> InviteClient:
         engine = self.engine
         branch = "z9hG4bK" + engine.token()
         self.cseq += 1
         uri, routes = self._route()
         head = self._head(branch, routes)
+        if self.access is not None:
+            self.authorization = self.access.line("INVITE", uri, body)
+            extra = self.authorization + extra
         data = render_request(
             "INVITE", uri, head,
             f"To: {self.remote}\r\nCSeq: {self.cseq} INVITE\r\n{extra}", body,
@@ -219,7 +247,7 @@ class Leg:
         uri, routes = self._route()
         self._ack = render_request(
             "ACK", uri, self._head("z9hG4bK" + engine.token(), routes),
-            f"To: {self.remote}\r\nCSeq: {cseq} ACK\r\n{extra}", body,
+            f"To: {self.remote}\r\nCSeq: {cseq} ACK\r\n{self.authorization}{extra}", body,
         )
         self.pending_ack = 0
         engine.layer.send_request(self._ack, self.flow, "ACK")

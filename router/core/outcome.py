@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from router.core.access import CHALLENGES
 from router.core.attempt import Attempt
 from router.core.decision import failed
 from router.core.end_reasons import EndReason
@@ -25,6 +26,8 @@ def why_hunting_ends(last: Attempt) -> str:
         return ""
     if last.status in STOP_CODES:
         return f"{last.status} is the callee's own answer"
+    if last.status in CHALLENGES and target.login is not None:
+        return ""  # our credentials are refused there: that says nothing of the callee
     if not target.switches_on(last.status):
         return f"{last.status} is not in switch_on of {target.name}"
     return ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from router.core.access import MOST_CHALLENGES, access_to
 from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
@@ -47,6 +48,11 @@ def attempt_token(call_id: str, number: int) -> str:
     and answer in its name.
     """
     return blake2b(f"{call_id}{number:x}".encode(), digest_size=10).hexdigest()
+
+
+def challenged_token(token: str, tries: int) -> str:
+    """The token in the branch of an attempt's INVITE that was sent again with credentials."""
+    return token + "a" * tries
 
 
 def snapshot_early(server: InviteServer) -> bytes:
@@ -103,6 +109,9 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
     a = Leg.restored(engine, call, first)
     b = Leg.restored(engine, call, second)
     a.peer, b.peer = b, a
+    target = engine.policy.target(record.gateway)
+    if target is not None:
+        b.access = access_to(engine, target)
     call.a, call.b = a, b
     call.flow = a.flow
 
@@ -164,11 +173,13 @@ def _cancel(engine: Engine, gateway: str, token: str, call_id: str, callee: str)
     flow = Flow(target.transport, target.host, target.port, listener)
     host = f"[{target.host}]" if ":" in target.host else target.host
     uri = f"sip:{callee}@{host}:{target.port}"
-    branch = "z9hG4bK" + token
-    data = render_request(
-        "CANCEL", uri,
-        f"{engine.vias[listener]}{branch};rport\r\nMax-Forwards: 70\r\n"
-        f"From: <sip:{engine.hosts[listener]}>;tag={token}\r\nTo: <{uri}>\r\n"
-        f"Call-ID: {call_id}\r\nCSeq: 1 CANCEL\r\n",
-    )
-    RequestClient(engine.layer, Silent, branch, flow, "CANCEL", data)
+    # Nobody knows any more how often it was challenged.
+    for tries in range(1 if target.login is None else MOST_CHALLENGES + 1):
+        branch = "z9hG4bK" + challenged_token(token, tries)
+        data = render_request(
+            "CANCEL", uri,
+            f"{engine.vias[listener]}{branch};rport\r\nMax-Forwards: 70\r\n"
+            f"From: <sip:{engine.hosts[listener]}>;tag={token}\r\nTo: <{uri}>\r\n"
+            f"Call-ID: {call_id}\r\nCSeq: {1 + tries} CANCEL\r\n",
+        )
+        RequestClient(engine.layer, Silent, branch, flow, "CANCEL", data)

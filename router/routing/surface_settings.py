@@ -226,11 +226,12 @@ GATEWAY_SETTINGS = (
         "pings in a row without an answer, or with 503, and up again after two answers.",
         "30s",
     ),
+    Setting("username", STRING, "The user name that answers its 401 and 407."),
+    Setting("password", STRING, 'The password of that user, best as env("NAME").'),
     *_later(
         _SESSION,
         Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
         Setting("protect_delay", DURATION, "After which time it joins."),
-        *_CREDENTIALS,
         Setting("register", BOOL, "Whether to register with it.", "false"),
         Setting("media", _word("pass", "relay", "transcode"), "What happens to media.", "pass"),
     ),
