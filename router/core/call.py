@@ -293,7 +293,7 @@ class Call:
         self.policy.adopted(self)
         self.state = ANSWERED
         cdr = record.cdr
-        self.watch(cdr.answered + self.engine.max_duration_of(cdr.gateway))
+        self.watch(cdr.answered + self.policy.max_duration_ms(cdr))
         self.store_dialog()
 
     def watch(self, limit_ms: int) -> None:

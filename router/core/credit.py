@@ -16,7 +16,7 @@ accounts pay, the tightest counts. What an account asks for its time is known to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from router.core.end_reasons import EndReason
@@ -198,7 +198,7 @@ class CreditTimer:
         elif self.paid_until > call.engine.layer.now:
             self._at(self.paid_until, CreditTimer._renew)
         else:
-            self._end()
+            self._end(free)
 
     def on_not_stored(self) -> None:
         """The store is out of order: nothing was given."""
@@ -209,12 +209,13 @@ class CreditTimer:
         if self.paid_until > now:
             self._at(min(self.paid_until, now + RETRY_MS), CreditTimer._renew)
         else:
-            self._end()
+            self._end({})
 
-    def _end(self) -> None:
+    def _end(self, free: Mapping[str, int]) -> None:
         call = self.call
         tightest = min(
-            self._purses, key=lambda purse: _least(purse.longest_ms(purse.held))
+            self._purses,
+            key=lambda purse: _least(purse.longest_ms(purse.held + free.get(purse.account, 0))),
         )
         call.cdr.decision.append(call.policy.credit_entry(tightest.account, 0))
         call.hang_up(EndReason.InsufficientBalance)

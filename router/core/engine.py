@@ -367,10 +367,6 @@ class Engine:
         """Counts the post-dial delay of an attempt."""
         self.tally.pdd[gateway].observe(pdd_ms / 1000)
 
-    def max_duration_of(self, gateway: str) -> int:
-        """The longest duration of a call through this gateway, in ms."""
-        return self.policy.max_duration_ms(gateway)
-
     def refuse_fork(self, leg: Leg, response: Response) -> None:
         """A second fork answered too: ACK and BYE (RFC 3261 §13.2.2.4)."""
         key = f"{leg.local_tag}/{response.to_tag}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from router.core.flow import Flow
 from router.core.verdicts import Target, Verdict, Wait
 from router.sip.message import Request, Response
-from router.store.records import GatewayState
+from router.store.records import Cdr, GatewayState
 
 if TYPE_CHECKING:
     from router.core.attempt import Attempt
@@ -80,5 +80,5 @@ class Policy(Protocol):
     def health_of(self, key: str) -> GatewayState | None:
         """What live state says of a gateway, None when nothing."""
 
-    def max_duration_ms(self, gateway: str) -> int:
-        """How long an answered call through this gateway may last."""
+    def max_duration_ms(self, cdr: Cdr) -> int:
+        """How long an answered call may last: its gateway says, else who called, else all."""

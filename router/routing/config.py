@@ -33,6 +33,7 @@ from router.routing.screening import screening
 from router.routing.selection import PrefixTable, in_tiers
 from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck
 from router.store.ops import UNLIMITED, Hold
+from router.store.records import Cdr
 
 DEFAULT_LISTEN = (Address("udp", "127.0.0.1", 5060),)
 DEFAULT_STATE = "state"
@@ -143,10 +144,12 @@ class Config:
             self._timers_by_trunk[trunk] = timers
         return timers
 
-    def max_duration_ms(self, gateway: str) -> int:
-        """The longest duration of a call through a gateway; also of one no longer configured."""
-        known = self.gateways.get(gateway)
-        return call_timers(known.timers if known else {}, self._timers).max_duration_ms
+    def max_duration_ms(self, cdr: Cdr) -> int:
+        """How long an answered call may last; also one of objects no longer configured."""
+        gateway = self.gateways.get(cdr.gateway)
+        who = self.phones.get(cdr.phone) or self.trunks.named(cdr.account, cdr.trunk)
+        levels = [level.timers for level in (gateway, who) if level is not None]
+        return call_timers(*levels, self._timers).max_duration_ms
 
 
 def build_config(program: Program) -> Config:

@@ -30,7 +30,7 @@ from router.routing.variables import texts_of, values_of
 from router.sip.message import Request, Response
 from router.sip.name_addr import header_uri, parse_name_addr
 from router.sip.uri import uri_number
-from router.store.records import GatewayState
+from router.store.records import Cdr, GatewayState
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -226,9 +226,9 @@ class Switch:
         """What live state says of a gateway, None when nothing."""
         return self.config.live.store.gateway_state(key)
 
-    def max_duration_ms(self, gateway: str) -> int:
+    def max_duration_ms(self, cdr: Cdr) -> int:
         """How long an answered call through this gateway may last."""
-        return self.config.max_duration_ms(gateway)
+        return self.config.max_duration_ms(cdr)
 
     def _run(
         self, kind: str, name: str, context: Context, conclude: Callable[[Context], Any]

@@ -31,6 +31,7 @@ from router.routing.surface import SURFACE
 from router.routing.switch import build_switch
 from router.store.memory import MemoryLive
 from router.store.ops import Hold
+from router.store.records import Cdr
 
 T0 = 1_700_000_000_000
 CALLS = 300
@@ -122,7 +123,7 @@ class Fixed:
     def target(self, key: str) -> Target | None:
         return self._gateway
 
-    def max_duration_ms(self, gateway: str) -> int:
+    def max_duration_ms(self, cdr: Cdr) -> int:
         return 7_200_000
 
 

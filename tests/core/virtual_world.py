@@ -151,7 +151,7 @@ class Routes:
     def health_of(self, key: str) -> GatewayState | None:
         return self.store.gateway_state(key)
 
-    def max_duration_ms(self, gateway: str) -> int:
+    def max_duration_ms(self, cdr: Cdr) -> int:
         return self.timers.max_duration_ms
 
     def target(self, gateway: str) -> Gateway | None:

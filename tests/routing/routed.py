@@ -14,6 +14,7 @@ from router.core.flow import Flow, Listener
 from router.core.network import Network
 from router.core.parameters import TimerDefaults
 from router.core.tally import Tally
+from router.routing.accounts import openings
 from router.routing.config import Config, build_config
 from router.routing.hook_meter import HookMeter
 from router.routing.surface import SURFACE
@@ -72,6 +73,7 @@ class Routed:
         self.step_s = 0.001
         self.meter = HookMeter(self.tally, self.stopwatch, self.log)
         self.store = MemoryLive()
+        self.store.commit(openings(self.config.accounts.values(), T0), T0)
         self.switch = build_switch(
             self.program, self.config, tally=self.tally, stopwatch=self.stopwatch, log=self.log,
             live=self.store,

@@ -11,6 +11,7 @@ from router.core.flow import Listener
 from router.core.parameters import CallTimers, TimerDefaults
 from router.routing.objects import DEFAULT_SWITCH_ON
 from router.store.ops import UNLIMITED, Hold
+from router.store.records import Cdr
 
 GATEWAY = "gateway gw { address = 10.0.1.1:5070  prefixes = 86 }\n"
 
@@ -24,7 +25,7 @@ def test_an_empty_configuration_is_all_defaults() -> None:
     assert config.timers == TimerDefaults()
     assert (config.max_attempts, config.shutdown_ms) == (5, 30_000)
     assert config.gateways == {} and config.accounts == {}
-    assert config.max_duration_ms("gone") == 7_200_000
+    assert config.max_duration_ms(Cdr(gateway="gone")) == 7_200_000
     assert len(config.hash) == 12
 
 
@@ -43,7 +44,7 @@ def test_every_global_setting_is_used() -> None:
     assert config.metrics == ("127.0.0.1", 9464)
     assert (config.timers.t1_ms, config.timers.t2_ms) == (100, 1_000)
     assert (config.max_attempts, config.shutdown_ms) == (2, 5_000)
-    assert config.max_duration_ms("gone") == 60_000
+    assert config.max_duration_ms(Cdr(gateway="gone")) == 60_000
 
 
 def test_a_gateway_and_its_defaults() -> None:
@@ -141,8 +142,14 @@ def test_the_longest_duration_is_known_by_gateway() -> None:
         "max_duration = 1h\n" + GATEWAY
         + "gateway short { address = 10.0.1.2  prefixes = 1  max_duration = 10m }\n"
     )
-    assert config.max_duration_ms("gw") == 3_600_000
-    assert config.max_duration_ms("short") == 600_000
+    assert config.max_duration_ms(Cdr(gateway="gw")) == 3_600_000
+    assert config.max_duration_ms(Cdr(gateway="short")) == 600_000
+
+
+def test_a_call_that_is_taken_over_lasts_as_long_as_its_account_says() -> None:
+    config = config_of(GATEWAY + TRUNK % ("max_duration = 90s", ""))
+    cdr = Cdr(gateway="gw", account="acme", trunk="office")
+    assert config.max_duration_ms(cdr) == 90_000
 
 
 def test_screens_rules_and_times_of_a_gateway_and_a_trunk() -> None:

@@ -18,7 +18,7 @@ from router.core.verdicts import Drop, End
 from router.routing.config import build_config
 from router.routing.switch import build_switch
 from router.sip.message import Request, parse_message
-from router.store.records import decode_call, encode_call
+from router.store.records import Cdr, decode_call, encode_call
 
 GATEWAYS = """
 gateway g1 { address = 10.0.1.1:5071  prefixes = 86 }
@@ -177,4 +177,4 @@ def test_the_target_of_a_gateway_is_known_by_its_key() -> None:
     target = switch.target("gateway:g2")
     assert target is not None and target.port == 5072
     assert switch.target("gateway:gone") is None
-    assert switch.max_duration_ms("gone") == 7_200_000
+    assert switch.max_duration_ms(Cdr(gateway="gone")) == 7_200_000
