@@ -28,14 +28,15 @@ from router.core.credit import CreditTimer, begin_credit
 from router.core.end_reasons import EndReason, cause_of_status, reason_header
 from router.core.events import finish_in_store
 from router.core.flow import Flow
+from router.core.guard import is_recorded
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
-from router.core.outcome import attempt_entry, close_books, gateway_reason
+from router.core.outcome import attempt_entry, close_books, count_end, gateway_reason
 from router.core.relay import Relay
 from router.core.states import ANSWERED, CALLING, ENDED, ROUTING
 from router.core.takeover import restore, snapshot_answered
 from router.core.transactions.server_invite import InviteServer
-from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict, Wait
+from router.core.verdicts import Challenge, Dial, Drop, End, Next, Respond, Verdict, Wait
 from router.core.waiting import Waiting, suspend
 from router.core.wheel import Timer, cancel
 from router.sip.message import Request, Response
@@ -129,12 +130,12 @@ class Call:
                 refused = self.last is not None and self.last.failure is None
                 side = "callee" if refused else "server"
                 self.reject(verdict.reason, verdict.status, side=side)
+        elif isinstance(verdict, Drop | Challenge):
+            self._drop(verdict)
         elif isinstance(verdict, Respond):
             self.reject(
                 EndReason.ScriptRejected, verdict.status, verdict.reason, verdict.extra
             )
-        elif isinstance(verdict, Drop):
-            self._drop()
 
     def _wait(self, wait: Wait) -> None:
         server = self.server
@@ -387,16 +388,19 @@ class Call:
         self.cdr.q850 = cause
         self.finish(reason, side)
 
-    def _drop(self) -> None:
+    def _drop(self, verdict: Drop | Challenge) -> None:
         if self.admitted:  # too late for silence: lines are held and a gateway was called
             self.reject(EndReason.ScriptRejected)
             return
-        # Silence: the transaction stays to swallow retransmissions, and there is no CDR.
+        # Silence: the transaction stays to swallow retransmissions. No CDR, nor one of a challenge.
         self.state = ENDED
         self.a.forget()
         server = self.server
         if server is not None:
-            server.keep_silent()
+            if isinstance(verdict, Challenge):
+                server.respond(verdict.status, "", verdict.extra, resend=False)
+            else:
+                server.keep_silent()
         if self.kept:
             self.engine.ask(Forget(self.id), None)
         self._release()
@@ -410,15 +414,12 @@ class Call:
         now = engine.layer.now
         cdr = self.cdr
         close_books(cdr, reason, side, now, self.last.status if self.last is not None else 0)
-        if cdr.answered:
-            engine.tally.call_duration.observe(cdr.duration_ms / 1000)
-        calls = engine.tally.calls
-        key = (cdr.gateway, reason.name)
-        calls[key] = calls.get(key, 0) + 1
+        count_end(engine.tally, cdr, reason)
         try:
             self.policy.ended(self)
         finally:
-            finish_in_store(engine, cdr, self.policy.low_balances)
+            if is_recorded(self, reason):
+                finish_in_store(engine, cdr, self.policy.low_balances)
             self._release()
 
     def _release(self) -> None:

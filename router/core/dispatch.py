@@ -17,11 +17,12 @@ from router.core.end_reasons import (
 )
 from router.core.flow import Flow
 from router.core.leg import Leg
+from router.core.registrar import Registering
 from router.core.relay import Relay
 from router.core.states import ANSWERED
 from router.core.transactions.server_invite import InviteServer
 from router.core.transactions.server_request import RequestServer
-from router.core.verdicts import Drop, End, Respond, Verdict, Wait
+from router.core.verdicts import Drop, End, Enroll, Respond, Verdict, Wait
 from router.core.waiting import suspend
 from router.sip.message import Request, Response
 from router.sip.render import REASONS, render_response, reply_head
@@ -122,10 +123,26 @@ class Dispatch:
         elif len(servers) >= MAX_SERVERS or self._engine.is_choked:
             # What belongs to no call yet is shed, without any state; what ends calls is not.
             self.refuse(request, flow, 503, "", "Retry-After: 5\r\n")
+        elif self._engine.guard.blocked and self._is_blocked(method, flow.host):
+            self.refuse(request, flow, 403, "")
         elif method == "INVITE":
             self._on_invite(request, flow, key)
         else:
             self._on_other(request, flow, key, known)
+
+    def _is_blocked(self, method: str, address: str) -> bool:
+        """Whether a request is refused unseen; the first calls of a blocked address leave CDRs."""
+        guard, tally, now_ms = self._engine.guard, self._engine.tally, self._layer.now
+        if not guard.is_blocked(address, now_ms):
+            return False
+        tally.blocked += 1
+        if method != "INVITE":
+            return True
+        if guard.has_room(address, now_ms):
+            return False
+        reason = EndReason.IpBlocked.name
+        tally.unrecorded[reason] = tally.unrecorded.get(reason, 0) + 1
+        return True
 
     def refuse(
         self, request: Request, flow: Flow, status: int, reason: str, extra: str = ""
@@ -197,9 +214,12 @@ class Dispatch:
         self.server = server
         verdict = engine.policy.request(request, flow, engine)
         if isinstance(verdict, Wait):
-            suspend(engine, verdict, None, server, _answer)
+            suspend(
+                engine, verdict, None, server,
+                lambda server, later: _answer(engine, request, flow, server, later),
+            )
         else:
-            _answer(server, verdict)
+            _answer(engine, request, flow, server, verdict)
 
     # -- calls ------------------------------------------------------------------------------------
 
@@ -226,6 +246,11 @@ class Dispatch:
         engine.calls[call.id] = call
         if engine.draining or len(engine.calls) > MAX_CALLS:
             call.reject(EndReason.Overloaded, extra="Retry-After: 5\r\n")
+            return
+        guard = engine.guard
+        if guard.blocked and guard.is_blocked(flow.host, self._layer.now):
+            call.cdr.decision.append(f"refused: {flow.host} is blocked")
+            call.reject(EndReason.IpBlocked)
             return
         call.begin()
 
@@ -307,9 +332,13 @@ class Dispatch:
             relay.forward(request)
 
 
-def _answer(server: RequestServer, verdict: Verdict) -> None:
+def _answer(
+    engine: Engine, request: Request, flow: Flow, server: RequestServer, verdict: Verdict
+) -> None:
     """Does what request_route decided for a request that is no INVITE."""
-    if isinstance(verdict, Respond):
+    if isinstance(verdict, Enroll):
+        Registering(engine, verdict, server).begin(request, flow)
+    elif isinstance(verdict, Respond):
         extra = verdict.extra
         if verdict.status in (200, 405) and not extra:
             extra = ALLOW

@@ -25,6 +25,7 @@ from router.core.dispatch import Dispatch
 from router.core.end_reasons import EndReason, failure_header, reason_header
 from router.core.events import Events
 from router.core.flow import Flow, Listener
+from router.core.guard import Guard
 from router.core.health import Health
 from router.core.leg import Leg
 from router.core.parameters import TimerDefaults
@@ -96,6 +97,7 @@ class Engine:
         self.health = Health(self)
         self.accesses: dict[str, Access] = {}
         self.events = Events(self)
+        self.guard = Guard()
         self._dispatch = Dispatch(self)
 
     # -- the turn ---------------------------------------------------------------------------------

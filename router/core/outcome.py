@@ -8,6 +8,7 @@ from router.core.access import CHALLENGES
 from router.core.attempt import Attempt
 from router.core.decision import failed
 from router.core.end_reasons import EndReason
+from router.core.tally import Tally
 from router.store.ops import Candidate
 from router.store.records import Cdr
 
@@ -87,3 +88,12 @@ def close_books(cdr: Cdr, reason: EndReason, side: str, now_ms: int, last_status
         if cdr.attempts:
             cdr.attempts[-1].ended = now_ms
             cdr.attempts[-1].reason = name
+
+
+def count_end(tally: Tally, cdr: Cdr, reason: EndReason) -> None:
+    """Counts a call that has ended."""
+    if cdr.answered:
+        tally.call_duration.observe(cdr.duration_ms / 1000)
+    calls = tally.calls
+    key = (cdr.gateway, reason.name)
+    calls[key] = calls.get(key, 0) + 1

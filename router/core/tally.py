@@ -76,6 +76,8 @@ class Tally:
 
     __slots__ = (
         "attempts",
+        "auth_failures",
+        "blocked",
         "call_duration",
         "calls",
         "counted",
@@ -84,6 +86,7 @@ class Tally:
         "parse_errors",
         "pdd",
         "pings",
+        "registers",
         "requests",
         "responses",
         "retransmissions",
@@ -93,6 +96,7 @@ class Tally:
         "slow_hooks",
         "slow_routes",
         "strays",
+        "unrecorded",
     )
 
     def __init__(self) -> None:
@@ -106,6 +110,14 @@ class Tally:
         """(method, "in" or "out") → SIP requests, resends not counted"""
         self.responses: dict[tuple[str, int, str], int] = defaultdict(int)
         """(method, status, "in" or "out") → SIP responses, resends not counted"""
+        self.auth_failures: dict[str, int] = defaultdict(int)
+        """why → requests whose credentials were wrong"""
+        self.registers: dict[int, int] = defaultdict(int)
+        """status → REGISTERs of phones answered by save()"""
+        self.blocked = 0
+        """requests of blocked addresses"""
+        self.unrecorded: dict[str, int] = defaultdict(int)
+        """end reason → refused calls of strangers that left no CDR"""
         self.counted: dict[Series, int] = {}
         """a metric of a route's own with its labels' values → times it was counted"""
         self.series: dict[ScriptMetric, int] = defaultdict(int)

@@ -66,6 +66,41 @@ class Respond:
         self.extra = extra
 
 
+class Challenge(Respond):
+    """Ask for credentials; what comes with them is a request of its own, so this is no call."""
+
+    __slots__ = ()
+
+
+class Enroll:
+    """Store where a phone can be reached and answer its REGISTER (RFC 3261 §10.3).
+
+    The bounds of an expiry are in seconds. `nonce` is what the phone proved itself with, used for
+    the `nonce_count`-th time and known until `nonce_until_ms`; when it turns out to be used
+    before, the answer is what `challenge` gives.
+    """
+
+    __slots__ = (
+        "account", "challenge", "max_contacts", "max_expires_s", "min_expires_s", "nonce",
+        "nonce_count", "nonce_until_ms", "number",
+    )
+
+    def __init__(
+        self, number: str, account: str, *, min_expires_s: int, max_expires_s: int,
+        max_contacts: int, challenge: Callable[[], Challenge], nonce: str = "",
+        nonce_count: int = 0, nonce_until_ms: int = 0,
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.min_expires_s = min_expires_s
+        self.max_expires_s = max_expires_s
+        self.max_contacts = max_contacts
+        self.challenge = challenge
+        self.nonce = nonce
+        self.nonce_count = nonce_count
+        self.nonce_until_ms = nonce_until_ms
+
+
 class End:
     """End the call for a reason; None: for the reason of the last attempt."""
 
@@ -143,4 +178,4 @@ class Wait:
         self.conclude = conclude
 
 
-Verdict = Respond | End | Drop | Next | Dial
+Verdict = Respond | Enroll | End | Drop | Next | Dial

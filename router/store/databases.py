@@ -36,6 +36,10 @@ class LiveDatabases(NamedTuple):
     funded: lmdb._Database
     registrations: lmdb._Database
     registrations_until: lmdb._Database
+    nonces: lmdb._Database
+    nonces_until: lmdb._Database
+    blocks: lmdb._Database
+    blocks_until: lmdb._Database
 
 
 class CachedUsages(dict[str, list[Any]]):

@@ -25,6 +25,13 @@ class Usage(NamedTuple):
     handed: int
 
 
+class Block(NamedTuple):
+    """Since when an address is blocked, and until when, epoch ms."""
+
+    since_ms: int
+    until_ms: int
+
+
 class LiveStore(Protocol):
     """State of the calls in progress, shared by the workers; lives for one boot of the machine."""
 
@@ -72,6 +79,21 @@ class LiveStore(Protocol):
 
     def sweep_registrations(self, now_ms: int) -> int:
         """Take away contacts that have expired, a bounded number at a time; of how many phones."""
+
+    def secret(self) -> bytes:
+        """What nonces are signed with: random, and the same for all who share this store."""
+
+    def use_nonce(self, nonce: str, count: int, until_ms: int, now_ms: int) -> bool:
+        """Whether a nonce was never used with this count or a higher one; it is from now on.
+
+        It is remembered until its end. Over all workers, at once.
+        """
+
+    def blocks(self, now_ms: int) -> dict[str, Block]:
+        """The addresses that a `BlockAddress` blocked and that still are."""
+
+    def lift_block(self, address: str, now_ms: int) -> bool:
+        """End the block of an address; whether it was blocked."""
 
     def calls(self) -> Iterator[CallRecord]:
         """Every call in progress, oldest first; never holds a transaction while suspended."""

@@ -20,6 +20,7 @@ before the transaction is, and nothing waits inside it.
     shared_until   until + kind + key
     registrations  number              Registration (`bindings`), and in the order of their ends:
     registrations_until  until + number
+    nonces, blocks, and their ends         `live_phones`
     meta           "schema"            layout of all this
 """
 
@@ -32,7 +33,7 @@ from pathlib import Path
 
 import lmdb
 
-from router.store.bindings import BindingDatabases, current, something_ended, sweep
+from router.store.bindings import BindingDatabases
 from router.store.boot import ensure_current_live, live_is_current
 from router.store.databases import MONEY, USAGE, LiveDatabases
 from router.store.environment import (
@@ -46,19 +47,18 @@ from router.store.environment import (
 )
 from router.store.errors import StoreError
 from router.store.interface import OutboxEntry, Usage
+from router.store.live_phones import LivePhones
 from router.store.money import Money
-from router.store.ops import Admit, Answer, Op
+from router.store.ops import Admit, Answer, Bind, Op
 from router.store.query import CdrQuery
 from router.store.records import (
     CallRecord,
     Cdr,
     GatewayState,
-    Registration,
     decode_call,
     decode_cdr,
     decode_gateway_state,
     decode_lease,
-    decode_registration,
 )
 from router.store.recount import differences
 from router.store.room import Room
@@ -73,7 +73,7 @@ DELETE_CHUNK = 256
 _INSTANT = struct.Struct("<q")
 
 
-class LmdbLive:
+class LmdbLive(LivePhones):
     """The `LiveStore` of one machine, open in one process; open it after fork.
 
     `path` is the environment's folder (STATE/live.lmdb). `slot` is the worker's, -1 for a process
@@ -103,6 +103,7 @@ class LmdbLive:
             readonly=readonly,
         )
         self._room: Room | None = None
+        self._is_readonly = readonly
         try:
             if not readonly:
                 self._room = Room(self._env, self.path)
@@ -137,7 +138,7 @@ class LmdbLive:
         if not ops:
             return []
         room = self._writable()
-        if not room.suffices() and any(isinstance(op, Admit) for op in ops):
+        if not room.suffices() and any(isinstance(op, Admit | Bind) for op in ops):
             raise StoreError(room.refusal)
         try:
             txn = self._env.begin(None, None, True)
@@ -246,35 +247,6 @@ class LmdbLive:
             for _, value in page
         )
         return {state.key: state for state in states}
-
-    def registration(self, number: str, now_ms: int) -> Registration | None:
-        """Where a phone can be reached now; None when it is not online."""
-        with reading(self._env) as txn:
-            stored = txn.get(number.encode("utf-8", "replace"), db=self._bindings.registrations)
-        if stored is None:
-            return None
-        registration = decode_registration(stored)
-        registration.contacts = current(registration.contacts, now_ms)
-        return registration if registration.contacts else None
-
-    def registrations(self) -> Iterator[Registration]:
-        """Every registration by number, some with contacts that have just expired."""
-        for page in page_forward(self._env, self._bindings.registrations):
-            for _, value in page:
-                yield decode_registration(value)
-
-    def registered_phones(self) -> int:
-        """How many phones are registered."""
-        with reading(self._env) as txn:
-            return txn.stat(self._bindings.registrations)["entries"]
-
-    def sweep_registrations(self, now_ms: int) -> int:
-        """Take away what has expired, of a few hundred phones; nothing is written for nothing."""
-        with reading(self._env) as txn:
-            if not something_ended(txn, self._bindings, now_ms):
-                return 0
-        with self._writing(frees=True) as txn:
-            return sweep(txn, self._bindings, now_ms)
 
     def gateway_state(self, key: str) -> GatewayState | None:
         """Health of one gateway, None when nothing is known of it."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from router.store.admission import PACE_MS, choose_gateway, paced
 from router.store.bindings import bound, current
 from router.store.health import changed
-from router.store.interface import Usage
+from router.store.interface import Block, Usage
 from router.store.money import (
     Money,
     charge,
@@ -28,6 +28,7 @@ from router.store.ops import (
     Admit,
     Answer,
     Bind,
+    BlockAddress,
     Bound,
     Candidate,
     Finish,
@@ -73,6 +74,8 @@ class MemoryLive:
         self._windows: dict[str, Window] = {}
         self._shared: dict[str, tuple[str, int]] = {}
         self._registrations: dict[str, Registration] = {}
+        self._nonces: dict[str, tuple[int, int]] = {}
+        self._blocks: dict[str, Block] = {}
 
     def commit(self, ops: Sequence[Op], now_ms: int) -> list[Answer | None]:
         """Does all operations in order, one answer for each."""
@@ -145,6 +148,8 @@ class MemoryLive:
             self._registrations.pop(registration.number, None)
 
     def _bind(self, op: Bind, now_ms: int) -> Bound:
+        if op.nonce and not self.use_nonce(op.nonce, op.nonce_count, op.nonce_until_ms, now_ms):
+            return Bound([], replayed=True)
         known = self._registrations.get(op.number)
         answer = bound(known.contacts if known is not None else [], op, now_ms)
         if not answer.refused:
@@ -154,6 +159,36 @@ class MemoryLive:
     def gateway_state(self, key: str) -> GatewayState | None:
         """Health of one gateway, None when nothing is known of it."""
         return self._down.get(key)
+
+    def secret(self) -> bytes:
+        """What nonces are signed with: here nobody could guess, or would want to."""
+        return b"memory"
+
+    def use_nonce(self, nonce: str, count: int, until_ms: int, now_ms: int) -> bool:
+        """Whether a nonce was never used with this count or a higher one; it is from now on."""
+        highest, ends_ms = self._nonces.get(nonce, (-1, 0))
+        if ends_ms > now_ms and highest >= count:
+            return False
+        self._nonces[nonce] = count, until_ms
+        return True
+
+    def blocks(self, now_ms: int) -> dict[str, Block]:
+        """The addresses that are blocked."""
+        return {
+            address: block for address, block in self._blocks.items() if block.until_ms > now_ms
+        }
+
+    def lift_block(self, address: str, now_ms: int) -> bool:
+        """Ends the block of an address; whether it was blocked."""
+        block = self._blocks.pop(address, None)
+        return block is not None and block.until_ms > now_ms
+
+    def _block(self, op: BlockAddress, now_ms: int) -> None:
+        self._windows.pop(op.counted, None)
+        earlier = self._blocks.get(op.address)
+        if earlier is None or earlier.until_ms <= now_ms:
+            earlier = Block(now_ms, 0)
+        self._blocks[op.address] = Block(earlier.since_ms, max(earlier.until_ms, op.until_ms))
 
     def verify(self) -> list[str]:
         """One sentence for each in-use and reserve that is not the sum over the records."""
@@ -201,6 +236,8 @@ class MemoryLive:
             kept = self.records.get(op.id)
             if kept is not None and not (kept.holds or kept.gateway or kept.reserved):
                 del self.records[op.id]
+        elif isinstance(op, BlockAddress):
+            self._block(op, now_ms)
         elif isinstance(op, Remember):
             self._shared[op.key] = op.value, op.until_ms
         elif isinstance(op, Renew):

@@ -197,7 +197,8 @@ class Bind(msgspec.Struct, gc=False):
 
     Each contact replaces the one with the same URI; one that has expired removes it. `clear`
     removes all (`Contact: *`), by the order of `call_id` and `cseq`. Of more than `max_contacts`
-    those go that would expire first.
+    those go that would expire first. `nonce` is what the REGISTER proved itself with, "" for
+    none: used before with no lower count, it changes nothing.
     """
 
     number: str
@@ -207,16 +208,32 @@ class Bind(msgspec.Struct, gc=False):
     max_contacts: int = 10
     call_id: str = ""
     cseq: int = 0
+    nonce: str = ""
+    nonce_count: int = 0
+    nonce_until_ms: int = 0
 
 
 class Bound(msgspec.Struct, gc=False):
     """What `Bind` came to: the contacts now, in the order in which they were first registered.
 
     `refused`: a contact was registered by the same Call-ID with no lower CSeq; nothing changed.
+    `replayed`: the nonce was used before; nothing changed, and there are no contacts here.
     """
 
     contacts: list[Contact]
     refused: bool = False
+    replayed: bool = False
+
+
+class BlockAddress(msgspec.Struct, frozen=True, gc=False):
+    """Nothing but refusals for this address until a time, epoch ms.
+
+    `counted` is the rate of its failures ("per_ms/key", see `LiveStore.permit`), which begins anew.
+    """
+
+    address: str
+    until_ms: int
+    counted: str = ""
 
 
 Op: TypeAlias = (
@@ -231,6 +248,7 @@ Op: TypeAlias = (
     | GatewayNews
     | Remember
     | Bind
+    | BlockAddress
     | Renew
     | Funds
 )
@@ -246,6 +264,7 @@ __all__ = [
     "Admit",
     "Answer",
     "Bind",
+    "BlockAddress",
     "Bound",
     "Candidate",
     "Credit",

@@ -54,25 +54,38 @@ def read_shared(
 
 def write_shared(
     txn: lmdb.Transaction[bytes], databases: SharedDatabases, key: bytes, value: bytes,
-    until_ms: int, now_ms: int,
+    until_ms: int, now_ms: int, most: int = 0,
 ) -> None:
-    """Stores a value until a time (epoch ms), in place of what was there."""
+    """Stores a value until a time (epoch ms), in place of what was there.
+
+    Of more than `most` (0: MAX_ENTRIES) the one that would end first makes room.
+    """
     shared, order = databases
     until = _UNTIL.pack(until_ms)
     before = txn.get(key, None, shared)
     if before is not None:
         txn.delete(before[: _UNTIL.size] + key, b"", order)
     else:
-        _make_room(txn, databases, now_ms)
+        _make_room(txn, databases, now_ms, most or MAX_ENTRIES)
     txn.put(key, until + value, True, True, False, shared)
     txn.put(until + key, b"", True, True, False, order)
 
 
+def forget_shared(
+    txn: lmdb.Transaction[bytes], databases: SharedDatabases, key: bytes
+) -> None:
+    """Takes a value away before its end."""
+    stored = txn.get(key, None, databases.shared)
+    if stored is not None:
+        txn.delete(key, b"", databases.shared)
+        txn.delete(stored[: _UNTIL.size] + key, b"", databases.until)
+
+
 def _make_room(
-    txn: lmdb.Transaction[bytes], databases: SharedDatabases, now_ms: int
+    txn: lmdb.Transaction[bytes], databases: SharedDatabases, now_ms: int, most: int
 ) -> None:
     shared, order = databases
-    full = txn.stat(shared)["entries"] >= MAX_ENTRIES
+    full = txn.stat(shared)["entries"] >= most
     with txn.cursor(order) as cursor:
         for turn in range(SWEEP):
             if not cursor.first():

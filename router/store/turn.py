@@ -9,7 +9,6 @@ from typing import TypeAlias
 import lmdb
 
 from router.store.admission import PACE_MS, choose_gateway, paced
-from router.store.bindings import BindingDatabases, bind
 from router.store.databases import (
     MONEY,
     USAGE,
@@ -20,6 +19,7 @@ from router.store.databases import (
 )
 from router.store.errors import StoreError
 from router.store.health import changed
+from router.store.live_phones import block, register
 from router.store.money import Reserved, charge, free, joined, release, reserve, short_of
 from router.store.ops import (
     CREDIT,
@@ -29,7 +29,7 @@ from router.store.ops import (
     Admit,
     Answer,
     Bind,
-    Bound,
+    BlockAddress,
     Candidate,
     Finish,
     Finished,
@@ -104,7 +104,7 @@ class Turn:
         if isinstance(op, Rehunt):
             return self._rehunt(op)
         if isinstance(op, Bind):
-            return self._bind(op)
+            return register(self._txn, self._databases, op, self._now_ms)
         if isinstance(op, Save):
             self._save(op)
         elif isinstance(op, Finish):
@@ -117,6 +117,8 @@ class Turn:
             self._forget(op)
         elif isinstance(op, Remember):
             self._remember(op)
+        elif isinstance(op, BlockAddress):
+            block(self._txn, self._databases, op, self._now_ms)
         elif isinstance(op, Renew):
             return self._renew(op)
         elif isinstance(op, Funds):
@@ -293,11 +295,6 @@ class Turn:
         databases = SharedDatabases(self._databases.shared, self._databases.shared_until)
         key = shared_key(VALUE, op.key)
         write_shared(self._txn, databases, key, value, op.until_ms, self._now_ms)
-
-    def _bind(self, op: Bind) -> Bound:
-        databases = self._databases
-        bindings = BindingDatabases(databases.registrations, databases.registrations_until)
-        return bind(self._txn, bindings, op, self._now_ms)
 
     def _funds(self, op: Funds) -> None:
         """Once for each id; ids sort by their time, so that the oldest are forgotten."""

@@ -20,11 +20,12 @@ from store_samples import (
     sample_contact,
 )
 
-from router.store.interface import Usage
+from router.store.interface import Block, Usage
 from router.store.ops import (
     Admission,
     Admit,
     Bind,
+    BlockAddress,
     Bound,
     Candidate,
     Finish,
@@ -368,7 +369,59 @@ class RegistrationSuite:
         assert live.registration("1001", NOW_MS + 2_000) is not None
 
 
-class LiveStoreSuite(AdmissionSuite, RegistrationSuite):
+class GuardSuite:
+    """Nonces, and addresses that are blocked."""
+
+    def test_the_secret_is_always_the_same(self, live: Any) -> None:
+        assert live.secret() == live.secret() != b""
+
+    def test_the_counts_of_a_nonce_have_to_rise(self, live: Any) -> None:
+        until = NOW_MS + 1_000
+        assert [live.use_nonce("n", count, until, NOW_MS) for count in (1, 1, 3, 2, 3, 4)] == [
+            True, False, True, False, False, True,
+        ]
+        assert live.use_nonce("other", 1, until, NOW_MS)
+        assert live.use_nonce("large", 0xFFFFFFFF, until, NOW_MS)
+        assert not live.use_nonce("large", 0xFFFFFFFF, until, NOW_MS)
+
+    def test_a_nonce_without_a_count_is_good_for_one_request(self, live: Any) -> None:
+        assert live.use_nonce("n", 0, NOW_MS + 1_000, NOW_MS)
+        assert not live.use_nonce("n", 0, NOW_MS + 1_000, NOW_MS)
+        assert live.use_nonce("n", 1, NOW_MS + 1_000, NOW_MS)
+
+    def test_a_replayed_register_changes_nothing(self, live: Any) -> None:
+        proof = {"nonce": "n", "nonce_count": 1, "nonce_until_ms": NOW_MS + 1_000}
+        contact, later = sample_contact(), sample_contact(cseq=2)
+        assert live.commit([sample_bind(contact, **proof)], NOW_MS) == [Bound([contact])]
+        assert live.commit([sample_bind(later, **proof)], NOW_MS) == [Bound([], replayed=True)]
+        assert live.registration("1001", NOW_MS).contacts == [contact]
+        proof["nonce_count"] = 2
+        assert live.commit([sample_bind(later, **proof)], NOW_MS) == [Bound([later])]
+
+    def test_a_blocked_address_is_blocked_for_a_time(self, live: Any) -> None:
+        assert live.blocks(NOW_MS) == {}
+        live.commit([BlockAddress("192.0.2.1", NOW_MS + 1_000)], NOW_MS)
+        live.commit([BlockAddress("192.0.2.1", NOW_MS + 500)], NOW_MS + 10)
+        blocks = {"192.0.2.1": Block(NOW_MS, NOW_MS + 1_000)}
+        assert live.blocks(NOW_MS + 999) == blocks
+        assert live.blocks(NOW_MS + 1_000) == {}
+        live.commit([BlockAddress("192.0.2.1", NOW_MS + 3_000)], NOW_MS + 2_000)
+        assert live.blocks(NOW_MS + 2_000) == {"192.0.2.1": Block(NOW_MS + 2_000, NOW_MS + 3_000)}
+
+    def test_a_block_can_be_lifted(self, live: Any) -> None:
+        live.commit([BlockAddress(f"192.0.2.{n}", NOW_MS + 1_000) for n in (1, 2)], NOW_MS)
+        assert live.lift_block("192.0.2.1", NOW_MS)
+        assert not live.lift_block("192.0.2.1", NOW_MS)
+        assert not live.lift_block("192.0.2.2", NOW_MS + 1_000)
+        assert live.blocks(NOW_MS) == {}
+
+    def test_what_was_counted_before_a_block_begins_anew(self, live: Any) -> None:
+        assert [live.permit("auth", 2, 60_000, NOW_MS) for _ in range(3)] == [True, True, False]
+        live.commit([BlockAddress("192.0.2.1", NOW_MS + 1_000, "60000/auth")], NOW_MS)
+        assert live.permit("auth", 2, 60_000, NOW_MS)
+
+
+class LiveStoreSuite(AdmissionSuite, RegistrationSuite, GuardSuite):
     """The rest of `LiveStore`: records for adoption, outbox, heartbeats, sizes."""
 
     def test_a_call_is_read_back_as_it_was_stored(self, live: Any) -> None:

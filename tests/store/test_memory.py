@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live_suite import AdmissionSuite, RegistrationSuite, in_use
+from live_suite import AdmissionSuite, GuardSuite, RegistrationSuite, in_use
 from money_suite import MoneySuite
 from store_samples import NOW_MS, sample_admit, sample_call, sample_cdr
 
@@ -30,7 +30,7 @@ from router.store.ops import (
 from router.store.records import CallRecord
 
 
-class TestMemoryLive(AdmissionSuite, RegistrationSuite):
+class TestMemoryLive(AdmissionSuite, RegistrationSuite, GuardSuite):
     @pytest.fixture
     def live(self) -> MemoryLive:
         return MemoryLive()
