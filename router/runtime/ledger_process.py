@@ -3,8 +3,8 @@
     outbox (live.lmdb) ──read──► store, one fsync (ledger.lmdb) ──► delete from the outbox
 
 It may be killed between any two lines: what was stored and not yet deleted is stored again, which
-changes nothing, because the ledger keeps the first CDR of an id. It knows no SIP, and it does not
-look into the CDRs it moves.
+changes nothing, because the ledger keeps the first CDR of an id and charges no other. The steps
+and their order are in `store/draining.py`. It knows no SIP.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from router.billing.charges import settle
 from router.runtime.child import EXIT_CANNOT_BOOT, EXIT_FAILED, EXIT_OK
-from router.store.boot import LEDGER_DIR, LIVE_DIR, live_mark
+from router.store.boot import LEDGER_DIR, LIVE_DIR
+from router.store.draining import BATCH_ENTRIES, Draining
 from router.store.errors import StoreError
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 
 INTERVAL_S = 0.25
 """How long CDRs gather for one fsync."""
-BATCH_ENTRIES = 2_000
 HEARTBEAT_MS = 1_000
 PREDECESSOR_WAIT_S = 5.0
 SLOWEST_RETRY_S = 5.0
@@ -94,7 +95,9 @@ def run_ledger(
     folder = Path(state)
     stop = stop or _stop_on_sigterm()
     try:
-        ledger = LmdbLedger(folder / LEDGER_DIR, lock_wait_s=PREDECESSOR_WAIT_S)
+        ledger = LmdbLedger(
+            folder / LEDGER_DIR, lock_wait_s=PREDECESSOR_WAIT_S, bill=settle
+        )
     except StoreError as error:
         log("error", "the ledger cannot be opened", reason=str(error))
         return EXIT_CANNOT_BOOT
@@ -120,9 +123,9 @@ class _Drain:
     ) -> None:
         self._ledger = ledger
         self._live = live
+        self._draining = Draining(ledger, live)
         self._log = log
         self._now_ms = now_ms
-        self._bound = False
         self._heartbeat_ms = 0
         self._tries = 0
         self._told_ms = 0
@@ -154,26 +157,18 @@ class _Drain:
 
     def _turn(self) -> int:
         """Move one batch; how many entries."""
-        if not self._bound:
-            self._bind()
-        entries = self._live.outbox(BATCH_ENTRIES)
         now_ms = self._now_ms()
-        if entries:
-            self._ledger.store(entries, now_ms)
+        closed = self._draining.bind(now_ms)
+        if closed:
+            self._log("warning", "calls open at a restart of the machine were closed", calls=closed)
+        moved = self._draining.move(now_ms)
+        if moved:
             self._heartbeat_ms = now_ms
-            self._live.outbox_delete([key for key, _ in entries])
         elif now_ms - self._heartbeat_ms >= HEARTBEAT_MS and self._ledger.open_count():
             # Only open calls are ever billed up to it, so an idle router writes nothing.
             self._ledger.heartbeat(now_ms)
             self._heartbeat_ms = now_ms
-        return len(entries)
-
-    def _bind(self) -> None:
-        """Close the calls of live state that is no more, before anything of this one is stored."""
-        closed = self._ledger.bind_live(live_mark(self._live.path), self._now_ms())
-        self._bound = True
-        if closed:
-            self._log("warning", "calls open at a restart of the machine were closed", calls=closed)
+        return moved
 
     def _on_fault(self, error: StoreError) -> None:
         self._tries = min(self._tries + 1, 10)

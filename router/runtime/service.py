@@ -15,6 +15,7 @@ import structlog
 
 from dsl.program import Program
 from dsl.sources import SourceError
+from router.billing.charges import settle
 from router.core.engine import Engine
 from router.core.policy import Policy
 from router.core.steering import owner_slot
@@ -54,13 +55,15 @@ def state_preparation(state: Path) -> Callable[[Life], int]:
     def prepare(_: Life) -> int:
         log = structlog.get_logger(process="preparation")
         try:
-            stale = prepare_state(state)
+            prepared = prepare_state(state, bill=settle)
             prepare_metrics(state / METRICS_DIR)
         except StoreError as error:
             raise CannotBoot(str(error)) from error
         except OSError as error:
             raise CannotBoot(f"state folder {state}: {error.strerror or error}") from error
-        if stale:
+        if prepared.closed:
+            log.warning("calls open at a restart of the machine were closed", calls=prepared.closed)
+        if prepared.threw_away:
             log.warning("live state of before the machine's restart thrown away", state=str(state))
         return EXIT_OK
 

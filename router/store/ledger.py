@@ -1,10 +1,11 @@
 """The ledger in LMDB: what happened, durable, written by one process.
 
-    cdrs   id            the CDR, byte for byte as the worker put it in the outbox
-    open   id            the opening of an answered call whose CDR has not come yet
-    meta   "schema"      layout of all this
-           "heartbeat"   epoch ms (int64) when the writer last knew that the router was alive
-           "live"        the mark of the live state it was last bound to
+    cdrs      id            the CDR, byte for byte as the worker put it in the outbox
+    open      id            the opening of an answered call whose CDR has not come yet
+    balances, rows, funded  the accounts' book (`book`): a CDR is charged when it is stored
+    meta      "schema"      layout of all this
+              "heartbeat"   epoch ms (int64) when the writer last knew that the router was alive
+              "live"        the mark of the live state it was last bound to
 
 Each store() is one transaction and one fsync for the whole batch. Ids sort by time of arrival,
 so a range of time is a range of keys. The writer holds an flock beside the folder
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
 
+from router.store.book import BALANCE, Book, BookDatabases, row_key, rows_end
 from router.store.boot import WriterLock, check_writable
 from router.store.environment import (
     GIB,
@@ -32,26 +34,34 @@ from router.store.environment import (
     reading,
 )
 from router.store.errors import StoreError
+from router.store.funds import Row, decode_funds, decode_row
 from router.store.interface import OutboxEntry
 from router.store.query import CdrQuery
 from router.store.records import Cdr, decode_cdr, encode_cdr
-from router.store.turn import OPENING_SUFFIX
+from router.store.turn import FUNDS_SUFFIX, OPENING_SUFFIX
 
 LEDGER_MAP_BYTES = 64 * GIB
 LEDGER_SCHEMA = b"1"
 RESTART_REASON = "SystemRestart"
 RESTART_Q850 = 41  # temporary failure
 
-_DATABASES = ("cdrs", "open", "meta")
+_DATABASES = ("cdrs", "open", "meta", *BookDatabases._fields)
 _INSTANT = struct.Struct("<q")
 _OPENING_BYTE = OPENING_SUFFIX[0]
+_FUNDS_BYTE = FUNDS_SUFFIX[0]
+
+
+def charge_nothing(cdr: Cdr) -> None:
+    """How calls are billed that a power cut ended, where nobody says better: not at all."""
+    cdr.charges = []
 
 
 class LmdbLedger:
     """The `Ledger` of one machine, open in one process; open it after fork.
 
-    `path` is the environment's folder (STATE/ledger.lmdb). StoreError when it cannot be opened,
-    and, for writing, when another process has held it for longer than `lock_wait_s`.
+    `path` is the environment's folder (STATE/ledger.lmdb). `bill` writes into the CDR of a call
+    that a power cut ended what it costs. StoreError when it cannot be opened, and, for writing,
+    when another process has held it for longer than `lock_wait_s`.
     """
 
     def __init__(
@@ -61,8 +71,10 @@ class LmdbLedger:
         readonly: bool = False,
         map_bytes: int = LEDGER_MAP_BYTES,
         lock_wait_s: float = 0.0,
+        bill: Callable[[Cdr], None] = charge_nothing,
     ) -> None:
         self.path = Path(path)
+        self._bill = bill
         self._lock: WriterLock | None = None
         self._inode = 0
         if not readonly:
@@ -77,7 +89,8 @@ class LmdbLedger:
                 durable=True,
                 readonly=readonly,
             )
-            self._cdrs, self._open, self._meta = open_databases(self._env, _DATABASES)
+            self._cdrs, self._open, self._meta, *book = open_databases(self._env, _DATABASES)
+            self._book = BookDatabases(*book)
             self._check_schema(readonly)
             self._inode = self._inode_at_path()
         except BaseException:
@@ -111,19 +124,44 @@ class LmdbLedger:
             raise StoreError(
                 f"{self.path} was deleted or replaced while in use: start Trunkline again"
             )
-        cdrs = [entry for entry in batch if entry[0][-1] != _OPENING_BYTE]
+        cdrs = [entry for entry in batch if entry[0][-1] not in (_OPENING_BYTE, _FUNDS_BYTE)]
         with self._writing() as txn:
-            with txn.cursor(self._cdrs) as cursor:
-                # The first CDR of a call stays: the same entry may come again after a crash.
-                _, added = cursor.putmulti(cdrs, overwrite=False)
+            book = Book(txn, self._book)
+            added = self._store_cdrs(txn, cdrs, book)
             if txn.stat(self._open)["entries"]:
                 for key, _ in cdrs:
                     txn.delete(key, db=self._open)
             if len(cdrs) < len(batch):
                 self._store_openings(txn, batch)
+                for key, value in batch:
+                    if key[-1] == _FUNDS_BYTE:
+                        book.fund(decode_funds(value))
+            book.write()
             if heartbeat_ms:
                 txn.put(b"heartbeat", _INSTANT.pack(heartbeat_ms), db=self._meta)
         return added
+
+    def _store_cdrs(
+        self, txn: lmdb.Transaction[bytes], cdrs: Sequence[OutboxEntry], book: Book
+    ) -> int:
+        """The first CDR of a call stays: the same entry may come again after a crash.
+
+        Only what is new is charged.
+        """
+        free = []
+        added = 0
+        for entry in cdrs:
+            try:
+                cdr = decode_cdr(entry[1])
+            except StoreError:  # damaged, and kept as it is: the others must not wait for it
+                cdr = Cdr()
+            if not cdr.charges:
+                free.append(entry)
+            elif txn.put(*entry, True, False, False, self._cdrs):
+                added += 1
+                book.charge(cdr)
+        with txn.cursor(self._cdrs) as cursor:
+            return added + cursor.putmulti(free, overwrite=False)[1]
 
     def _store_openings(self, txn: lmdb.Transaction[bytes], batch: Sequence[OutboxEntry]) -> None:
         """After the batch's CDRs, so that an opening whose CDR is here already is dropped."""
@@ -219,6 +257,49 @@ class LmdbLedger:
             txn.put(b"live", mark.encode(), db=self._meta)
             return closed
 
+    def balance(self, account: str) -> int:
+        """An account's balance, millionths; 0 for one that was never seen."""
+        with reading(self._environment()) as txn:
+            value = txn.get(account.encode(), db=self._book.balances)
+        return int(BALANCE.unpack(value)[0]) if value else 0
+
+    def balances(self) -> dict[str, int]:
+        """The balance of every account that has a row, by name."""
+        return {
+            key.decode(): BALANCE.unpack(value)[0]
+            for page in page_forward(self._environment(), self._book.balances)
+            for key, value in page
+        }
+
+    def rows(self, account: str, limit: int = 0) -> Iterator[Row]:
+        """The rows of an account, newest first, at most `limit` (0: all)."""
+        left = limit or -1
+        pages = page_backward(
+            self._environment(), self._book.rows, row_key(account), rows_end(account)
+        )
+        for page in pages:
+            for _, value in page:
+                yield decode_row(value)
+                left -= 1
+                if left == 0:
+                    return
+
+    def has_funds(self, id: str) -> bool:
+        """Whether funds of this id have become a row."""
+        with reading(self._environment()) as txn:
+            return txn.get(id.encode(), db=self._book.funded) is not None
+
+    def funds_ids(self, beginning: str) -> list[str]:
+        """The ids of the funds that begin so."""
+        found: list[str] = []
+        start = beginning.encode()
+        for page in page_forward(self._environment(), self._book.funded, start):
+            for key, _ in page:
+                if not key.startswith(start):
+                    return found
+                found.append(key.decode())
+        return found
+
     def stat(self) -> dict[str, int]:
         """map_bytes, used_bytes, readers, and entries of cdrs and open."""
         info = self._environment().info()
@@ -242,10 +323,13 @@ class LmdbLedger:
     def _close_open(self, txn: lmdb.Transaction[bytes], ended_ms: int) -> int:
         with txn.cursor(self._open) as cursor:
             openings = [(key, decode_cdr(value)) for key, value in cursor]
+        book = Book(txn, self._book)
         for key, cdr in openings:
-            txn.put(
-                key, encode_cdr(closed_by_restart(cdr, ended_ms)), overwrite=False, db=self._cdrs
-            )
+            closed_by_restart(cdr, ended_ms)
+            self._bill(cdr)
+            if txn.put(key, encode_cdr(cdr), overwrite=False, db=self._cdrs):
+                book.charge(cdr)
+        book.write()
         txn.drop(self._open, delete=False)
         return len(openings)
 

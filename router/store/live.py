@@ -22,12 +22,13 @@ before the transaction is, and nothing waits inside it.
     registrations_until  until + number
     nonces, blocks, and their ends         `live_phones`
     meta           "schema"            layout of all this
+                   "seeded"            when the ledger's balances came into money (`draining`)
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -190,6 +191,24 @@ class LmdbLive(LivePhones):
             for page in page_forward(self._env, self._databases.money)
             for key, value in page
         }
+
+    def is_seeded(self) -> bool:
+        """Whether the ledger's balances are in live money (`draining`)."""
+        with reading(self._env) as txn:
+            return txn.get(b"seeded", db=self._databases.meta) is not None
+
+    def seed(self, balances: Mapping[str, int], funded: Sequence[str], now_ms: int) -> None:
+        """Add the ledger's balances to live money, once; funds of these ids were given already."""
+        databases = self._databases
+        with self._writing() as txn:
+            if not txn.put(b"seeded", _INSTANT.pack(now_ms), overwrite=False, db=databases.meta):
+                return
+            for account, balance in balances.items():
+                key = account.encode()
+                so_far, reserved = MONEY.unpack(txn.get(key, MONEY.pack(0, 0), databases.money))
+                txn.put(key, MONEY.pack(so_far + balance, reserved), db=databases.money)
+            for id in funded:
+                txn.put(id.encode(), _INSTANT.pack(now_ms), db=databases.funded)
 
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key; zeros for a key never used."""

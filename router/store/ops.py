@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from router.store.records import CallRecord, Cdr, Contact, Funds, GatewayState
+from router.store.funds import Funds
+from router.store.records import CallRecord, Cdr, Contact, GatewayState
 
 UNLIMITED = -1
 

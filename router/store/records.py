@@ -19,9 +19,6 @@ CALL_SCHEMA = 1
 CDR_SCHEMA = 1
 GATEWAY_STATE_SCHEMA = 1
 REGISTRATION_SCHEMA = 1
-FUNDS_SCHEMA = 1
-OPENING = "opening"
-"""The kind of the balance that routes.cfg gives an account to begin with, and its id's start."""
 NEVER_MS = 1 << 62
 """In place of a time that nobody can tell yet."""
 
@@ -214,34 +211,16 @@ class Registration(msgspec.Struct, array_like=True, gc=False):
     contacts: list[Contact] = []
 
 
-class Funds(msgspec.Struct, array_like=True, gc=False):
-    """Money that an account is given or loses other than by a call, once for each `id`.
-
-    `amount` is signed. `kind` is topup, adjust or opening. An id begins with its time like a CDR's
-    (`new_funds_id`); that of an opening is `opening_id(account)`, so that there is only one.
-    """
-
-    id: str
-    account: str
-    amount: int
-    kind: str = "topup"
-    note: str = ""
-    who: str = ""
-    at_ms: int = 0
-
-
 _encoder = msgspec.msgpack.Encoder()
 _call_decoder = msgspec.msgpack.Decoder(CallRecord)
 _lease_decoder = msgspec.msgpack.Decoder(Lease)
 _cdr_decoder = msgspec.msgpack.Decoder(Cdr)
 _gateway_state_decoder = msgspec.msgpack.Decoder(GatewayState)
 _registration_decoder = msgspec.msgpack.Decoder(Registration)
-_funds_decoder = msgspec.msgpack.Decoder(Funds)
 _CALL_BYTE = bytes((CALL_SCHEMA,))
 _CDR_BYTE = bytes((CDR_SCHEMA,))
 _GATEWAY_STATE_BYTE = bytes((GATEWAY_STATE_SCHEMA,))
 _REGISTRATION_BYTE = bytes((REGISTRATION_SCHEMA,))
-_FUNDS_BYTE = bytes((FUNDS_SCHEMA,))
 
 
 def encode_call(record: CallRecord) -> bytes:
@@ -250,28 +229,28 @@ def encode_call(record: CallRecord) -> bytes:
         return _CALL_BYTE + _encoder.encode(record)
     except UnicodeEncodeError:
         return _CALL_BYTE + _encoder.encode(
-            _readable(msgspec.to_builtins(record, builtin_types=(bytes,)))
+            readable(msgspec.to_builtins(record, builtin_types=(bytes,)))
         )
 
 
 def decode_call(value: bytes | memoryview) -> CallRecord:
     """The call in progress of a stored value; StoreError when it cannot be read."""
     if not value or value[0] != CALL_SCHEMA:
-        raise _unknown_schema("call record", value, CALL_SCHEMA)
+        raise unknown_schema("call record", value, CALL_SCHEMA)
     try:
         return _call_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
-        raise _broken("call record", error) from error
+        raise broken("call record", error) from error
 
 
 def decode_lease(value: bytes | memoryview) -> Lease:
     """What a stored call in progress holds; StoreError when it cannot be read."""
     if not value or value[0] != CALL_SCHEMA:
-        raise _unknown_schema("call record", value, CALL_SCHEMA)
+        raise unknown_schema("call record", value, CALL_SCHEMA)
     try:
         return _lease_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
-        raise _broken("call record", error) from error
+        raise broken("call record", error) from error
 
 
 def encode_cdr(cdr: Cdr) -> bytes:
@@ -280,18 +259,18 @@ def encode_cdr(cdr: Cdr) -> bytes:
         return _CDR_BYTE + _encoder.encode(cdr)
     except UnicodeEncodeError:
         return _CDR_BYTE + _encoder.encode(
-            _readable(msgspec.to_builtins(cdr, builtin_types=(bytes,)))
+            readable(msgspec.to_builtins(cdr, builtin_types=(bytes,)))
         )
 
 
 def decode_cdr(value: bytes | memoryview) -> Cdr:
     """The CDR of a stored value; StoreError when it cannot be read."""
     if not value or value[0] != CDR_SCHEMA:
-        raise _unknown_schema("CDR", value, CDR_SCHEMA)
+        raise unknown_schema("CDR", value, CDR_SCHEMA)
     try:
         return _cdr_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
-        raise _broken("CDR", error) from error
+        raise broken("CDR", error) from error
 
 
 def encode_gateway_state(state: GatewayState) -> bytes:
@@ -302,11 +281,11 @@ def encode_gateway_state(state: GatewayState) -> bytes:
 def decode_gateway_state(value: bytes | memoryview) -> GatewayState:
     """The gateway's health of a stored value; StoreError when it cannot be read."""
     if not value or value[0] != GATEWAY_STATE_SCHEMA:
-        raise _unknown_schema("gateway state", value, GATEWAY_STATE_SCHEMA)
+        raise unknown_schema("gateway state", value, GATEWAY_STATE_SCHEMA)
     try:
         return _gateway_state_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
-        raise _broken("gateway state", error) from error
+        raise broken("gateway state", error) from error
 
 
 def encode_registration(registration: Registration) -> bytes:
@@ -314,43 +293,20 @@ def encode_registration(registration: Registration) -> bytes:
     try:
         return _REGISTRATION_BYTE + _encoder.encode(registration)
     except UnicodeEncodeError:
-        return _REGISTRATION_BYTE + _encoder.encode(_readable(msgspec.to_builtins(registration)))
+        return _REGISTRATION_BYTE + _encoder.encode(readable(msgspec.to_builtins(registration)))
 
 
 def decode_registration(value: bytes | memoryview) -> Registration:
     """The registration of a stored value; StoreError when it cannot be read."""
     if not value or value[0] != REGISTRATION_SCHEMA:
-        raise _unknown_schema("registration", value, REGISTRATION_SCHEMA)
+        raise unknown_schema("registration", value, REGISTRATION_SCHEMA)
     try:
         return _registration_decoder.decode(value[1:])
     except msgspec.DecodeError as error:
-        raise _broken("registration", error) from error
+        raise broken("registration", error) from error
 
 
-def encode_funds(funds: Funds) -> bytes:
-    """The stored form of funds, the same in the outbox and in the ledger."""
-    try:
-        return _FUNDS_BYTE + _encoder.encode(funds)
-    except UnicodeEncodeError:
-        return _FUNDS_BYTE + _encoder.encode(_readable(msgspec.to_builtins(funds)))
-
-
-def decode_funds(value: bytes | memoryview) -> Funds:
-    """The funds of a stored value; StoreError when they cannot be read."""
-    if not value or value[0] != FUNDS_SCHEMA:
-        raise _unknown_schema("payment", value, FUNDS_SCHEMA)
-    try:
-        return _funds_decoder.decode(value[1:])
-    except msgspec.DecodeError as error:
-        raise _broken("payment", error) from error
-
-
-def opening_id(account: str) -> str:
-    """The id of the one opening balance of an account."""
-    return f"{OPENING}:{account}"
-
-
-def _readable(value: object) -> object:
+def readable(value: object) -> object:
     """The value with every byte that peers sent and that is no UTF-8 spelled out, as in \\xff.
 
     Inside, such bytes are lone surrogates, so that messages render losslessly; msgpack text has
@@ -362,13 +318,14 @@ def _readable(value: object) -> object:
         except UnicodeEncodeError:  # a surrogate that stands for no byte: a script made it
             return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, (list, tuple)):
-        return [_readable(item) for item in value]
+        return [readable(item) for item in value]
     if isinstance(value, dict):
-        return {_readable(key): _readable(item) for key, item in value.items()}
+        return {readable(key): readable(item) for key, item in value.items()}
     return value
 
 
-def _unknown_schema(what: str, value: bytes | memoryview, known: int) -> StoreError:
+def unknown_schema(what: str, value: bytes | memoryview, known: int) -> StoreError:
+    """What to say of a value that begins with a byte that we do not know."""
     found = f"schema {value[0]}" if value else "an empty value"
     return StoreError(
         f"a stored {what} has {found}, this version of Trunkline reads schema {known}: "
@@ -376,5 +333,6 @@ def _unknown_schema(what: str, value: bytes | memoryview, known: int) -> StoreEr
     )
 
 
-def _broken(what: str, error: msgspec.DecodeError) -> StoreError:
+def broken(what: str, error: msgspec.DecodeError) -> StoreError:
+    """What to say of a value whose byte we know and that is damaged nevertheless."""
     return StoreError(f"a stored {what} cannot be decoded ({error}): the state folder is damaged")

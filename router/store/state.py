@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from router.store.boot import LEDGER_DIR, LIVE_DIR, check_writable, ensure_current_live
-from router.store.ledger import LmdbLedger
+from router.store.draining import Draining
+from router.store.ledger import LmdbLedger, charge_nothing
 from router.store.live import LmdbLive
 from router.store.rates import RATES_DIR, prepare_rates
+from router.store.records import Cdr
 
 PREDECESSOR_WAIT_S = 5.0
 
 
-def prepare_state(path: str | Path, *, wait_s: float = PREDECESSOR_WAIT_S) -> bool:
-    """Make folders and environments, throw live state of an earlier boot away; whether it did.
+class Prepared(NamedTuple):
+    """Whether live state was thrown away, and how many calls of it the ledger has closed."""
+
+    threw_away: bool
+    closed: int
+
+
+def prepare_state(
+    path: str | Path,
+    *,
+    wait_s: float = PREDECESSOR_WAIT_S,
+    bill: Callable[[Cdr], None] = charge_nothing,
+) -> Prepared:
+    """Make folders and environments, and throw live state of an earlier boot away.
 
     To be called in a short-lived process before the workers start, because an environment must
-    not be inherited through fork. In-use is recounted from the leases. StoreError, one sentence,
+    not be inherited through fork. In-use and reserves are recounted from the leases. Calls of an
+    earlier boot are billed, then live money is seeded from the ledger. StoreError, one sentence,
     when the folder cannot be written, is damaged, or is in use by another Trunkline for longer
     than `wait_s` (one that was killed may need a moment to be gone).
     """
     folder = Path(path)
     check_writable(folder)
-    ledger = LmdbLedger(folder / LEDGER_DIR, lock_wait_s=wait_s)
+    ledger = LmdbLedger(folder / LEDGER_DIR, lock_wait_s=wait_s, bill=bill)
     try:
         stale = ensure_current_live(folder / LIVE_DIR)
         live = LmdbLive(folder / LIVE_DIR)
         try:
             live.recount()
+            closed = Draining(ledger, live).bind(time.time_ns() // 1_000_000)
         finally:
             live.close()
         prepare_rates(folder / RATES_DIR)
     finally:
         ledger.close()
-    return stale
+    return Prepared(stale, closed)

@@ -18,6 +18,7 @@ from router.store.databases import (
     LiveDatabases,
 )
 from router.store.errors import StoreError
+from router.store.funds import encode_funds, opening_id
 from router.store.health import changed
 from router.store.live_phones import block, register
 from router.store.money import Reserved, charge, free, joined, release, reserve, short_of
@@ -53,9 +54,7 @@ from router.store.records import (
     decode_lease,
     encode_call,
     encode_cdr,
-    encode_funds,
     encode_gateway_state,
-    opening_id,
 )
 from router.store.shared import VALUE, SharedDatabases, shared_key, write_shared
 from router.store.window import Window

@@ -19,13 +19,14 @@ from router.runtime import ledger_process
 from router.runtime.child import EXIT_CANNOT_BOOT, EXIT_FAILED, EXIT_OK
 from router.runtime.ledger_process import StopSignal, run_ledger
 from router.store import boot
+from router.store.boot import ensure_current_live
 from router.store.errors import StoreError
 from router.store.interface import OutboxEntry
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 from router.store.ops import Admit, Candidate, Finish, Op, Opened
 from router.store.records import CallRecord, Cdr
-from router.store.state import prepare_state
+from router.store.state import Prepared, prepare_state
 
 NOW_MS = 1_700_000_000_000
 TIERS = ((Candidate("gateway:a"),),)
@@ -232,7 +233,7 @@ def test_after_a_restart_of_the_machine_open_calls_end_at_the_last_heartbeat(
     run_ledger(state, log=Lines(), stop=StopAfter(0), now_ms=lambda: NOW_MS + 60_000)
 
     boot_id.write_text("boot-2\n")
-    prepare_state(state)
+    ensure_current_live(state / "live.lmdb")
     log = Lines()
     for hour in (1, 2):
         later_ms = NOW_MS + hour * 3_600_000
@@ -245,6 +246,27 @@ def test_after_a_restart_of_the_machine_open_calls_end_at_the_last_heartbeat(
     assert log.lines == [
         ("warning", "calls open at a restart of the machine were closed", {"calls": 1})
     ]
+
+
+def test_the_preparation_of_a_start_closes_them_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text("boot-1\n")
+    monkeypatch.setattr(boot, "BOOT_ID_PATH", boot_id)
+    state = tmp_path / "state"
+    prepare_state(state)
+    record = CallRecord(id=cdr(1).id, cdr=cdr(1))
+    record.cdr.answered = NOW_MS + 1_000
+    commit(state, [Admit(record, (), TIERS), Opened(record)])
+    run_ledger(state, log=Lines(), stop=StopAfter(0), now_ms=lambda: NOW_MS + 60_000)
+
+    boot_id.write_text("boot-2\n")
+    assert prepare_state(state) == Prepared(True, 1)
+    assert prepare_state(state) == Prepared(False, 0)
+    with open_ledger(state) as ledger:
+        (ended,) = ledger.cdrs()
+    assert (ended.ended, ended.duration_ms) == (NOW_MS + 60_000, 59_000)
 
 
 def test_a_ledger_that_refuses_is_tried_again_ever_more_slowly_and_said_once(

@@ -7,6 +7,7 @@ from typing import Any
 from live_suite import in_use
 from store_samples import BACKUP, MOBILE, NOW_MS, call_id, sample_admit, sample_cdr
 
+from router.store.funds import opening_id
 from router.store.money import Money
 from router.store.ops import (
     Admission,
@@ -24,7 +25,7 @@ from router.store.ops import (
     Save,
 )
 from router.store.query import CdrQuery
-from router.store.records import Charge, opening_id
+from router.store.records import Charge
 
 ACME = Credit("acme", 100)
 TOP = Credit("top", 70, -50)

@@ -12,7 +12,7 @@ from router.store import boot
 from router.store.boot import WriterLock, ensure_current_live, live_is_current, live_mark
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
-from router.store.state import prepare_state
+from router.store.state import Prepared, prepare_state
 
 MAP_BYTES = 8 << 20
 
@@ -138,7 +138,7 @@ def test_a_missing_boot_id_is_an_error_in_words(
 
 def test_prepare_state_makes_everything_a_reader_needs(tmp_path: Path) -> None:
     state = tmp_path / "deep" / "state"
-    assert prepare_state(state) is False
+    assert prepare_state(state) == Prepared(False, 0)
     assert (state / "live.lmdb" / "data.mdb").exists()
     assert (state / "ledger.lmdb" / "data.mdb").exists()
     assert live_is_current(state / "live.lmdb")
@@ -147,8 +147,9 @@ def test_prepare_state_makes_everything_a_reader_needs(tmp_path: Path) -> None:
         "ledger.lock",
         "live.lmdb",
         "live.lock",
+        "rates.lmdb",
     ]
-    assert prepare_state(state) is False
+    assert prepare_state(state) == Prepared(False, 0)
 
 
 def test_prepare_state_says_whether_it_threw_live_state_away(
@@ -156,8 +157,8 @@ def test_prepare_state_says_whether_it_threw_live_state_away(
 ) -> None:
     prepare_state(tmp_path / "state")
     other_boot.write_text("22222222-boot\n")
-    assert prepare_state(tmp_path / "state") is True
-    assert prepare_state(tmp_path / "state") is False
+    assert prepare_state(tmp_path / "state").threw_away
+    assert not prepare_state(tmp_path / "state").threw_away
 
 
 def test_a_state_folder_that_is_a_file_is_refused_in_words(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from store_samples import ACCOUNT, MOBILE, NOW_MS, call_id, sample_admit, sample
 from router.store.databases import MONEY, USAGE
 from router.store.environment import fault
 from router.store.errors import StoreError
+from router.store.funds import opening_id
 from router.store.live import LmdbLive
 from router.store.money import Money
 from router.store.ops import Admit, Candidate, Finish, Funds, Keep, Renew
-from router.store.records import CallRecord, opening_id
+from router.store.records import CallRecord
 
 SMALL_MAP_BYTES = 8 << 20
 
