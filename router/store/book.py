@@ -77,7 +77,7 @@ class Book:
         row.account = account
         row.balance, row.seq = state
         key = row_key(account, row.seq)
-        self._txn.put(key, encode_row(row), True, False, True, self._databases.rows)
+        self._txn.put(key, encode_row(row), True, False, False, self._databases.rows)
         return key
 
 

@@ -127,6 +127,7 @@ def test_a_full_batch_is_followed_by_the_next_without_waiting(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger_process, "BATCH_ENTRIES", 10)
+    monkeypatch.setattr("router.store.draining.BATCH_ENTRIES", 10)
     finish(state, range(35))
     stop = StopAfter(1)
     assert run_ledger(state, log=Lines(), stop=stop) == EXIT_OK
@@ -161,6 +162,7 @@ def test_death_between_any_two_steps_loses_and_repeats_nothing(
 ) -> None:
     """Dies before step number `after` of: read, store, delete; read, store, delete."""
     monkeypatch.setattr(ledger_process, "BATCH_ENTRIES", 10)
+    monkeypatch.setattr("router.store.draining.BATCH_ENTRIES", 10)
     monkeypatch.setattr("router.store.live.DELETE_CHUNK", delete_chunk)
     finish(state, range(20))
     with monkeypatch.context() as mortal:
