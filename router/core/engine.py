@@ -298,6 +298,7 @@ class Engine:
             else:
                 dismiss(self, record)
             cdr = close_orphan(record, now_ms)
+            self.policy.orphaned(cdr, record.paid_until)
             key = (cdr.gateway, cdr.end_reason)
             self.tally.calls[key] = self.tally.calls.get(key, 0) + 1
             self.ask(Finish(record.id, cdr), None)

@@ -59,6 +59,9 @@ class Policy(Protocol):
     def ended(self, call: Call) -> None:
         """end_route: the CDR is complete and can still take fields."""
 
+    def orphaned(self, cdr: Cdr, paid_until: int) -> None:
+        """Writes what a call cost that a worker left and nobody can go on with; no route runs."""
+
     low_balances: Mapping[str, int]
     """the accounts of which it is told when their balance falls below an amount (millionths)"""
 

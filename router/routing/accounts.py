@@ -12,8 +12,8 @@ from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
 from router.routing.live_view import LiveView
 from router.routing.objects import ALL_KINDS, DEFAULT_RESERVE_S, Account
 from router.routing.stored_decks import AnyDeck
+from router.store.funds import OPENING, opening_id
 from router.store.ops import UNLIMITED, Funds
-from router.store.records import OPENING, opening_id
 
 
 def accounts_of(
@@ -22,16 +22,25 @@ def accounts_of(
     """All accounts by name, in the order of routes.cfg; an agent may stand behind its children."""
     blocks = {block.name: block for block in program.blocks_of("account")}
     made: dict[str, Account] = {}
+    for block in blocks.values():
+        _make(block, blocks, decks, live, made)
+    return {name: made[name] for name in blocks}
 
-    def make(block: Block) -> Account:
-        account = made.get(block.name)
-        if account is None:
-            above = blocks.get(block.settings.get("agent", ""))
-            agent = make(above) if above is not None else None
-            account = made[block.name] = _account(block, decks, agent, live)
-        return account
 
-    return {name: make(block) for name, block in blocks.items()}
+def _make(
+    block: Block,
+    blocks: Mapping[str, Block],
+    decks: Mapping[str, AnyDeck],
+    live: LiveView,
+    made: dict[str, Account],
+) -> Account:
+    """The account of a block, and before it the agents above it."""
+    account = made.get(block.name)
+    if account is None:
+        above = blocks.get(block.settings.get("agent", ""))
+        agent = _make(above, blocks, decks, live, made) if above is not None else None
+        account = made[block.name] = _account(block, decks, agent, live)
+    return account
 
 
 def openings(accounts: Iterable[Account], now_ms: int) -> list[Funds]:

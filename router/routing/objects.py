@@ -144,7 +144,7 @@ class Account:
     """
 
     __slots__ = (
-        "_live", "agent", "balance_low", "chain", "cps", "deck", "deck_name", "expires",
+        "_above", "_live", "agent", "balance_low", "cps", "deck", "deck_name", "expires",
         "fee_decimals", "floor", "hold", "hold_precision_ms", "holds", "id", "key", "lines",
         "locked", "name", "opening", "path", "permit", "priced", "reserve_s",
     )
@@ -175,7 +175,7 @@ class Account:
         self.fee_decimals = fee_decimals
         self.hold_precision_ms = hold_precision_ms
         self.hold = Hold(self.key, lines, cps)
-        self.chain: tuple[Account, ...] = (self, *(agent.chain if agent is not None else ()))
+        self._above: tuple[Account, ...] = agent.chain if agent is not None else ()
         self.priced = any(level.deck is not None for level in self.chain)
         self.holds = tuple(level.hold for level in reversed(self.chain))
         self.path = (
@@ -186,6 +186,11 @@ class Account:
     def lines_used(self) -> int:
         """The lines in use now."""
         return self._live.lines_used(self.key)
+
+    @property
+    def chain(self) -> tuple[Account, ...]:
+        """The account and all above it; not kept, for then it would refer to itself."""
+        return (self, *self._above)
 
     @property
     def balance(self) -> Decimal:

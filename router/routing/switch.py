@@ -165,6 +165,10 @@ class Switch:
             self._end_route(context, _nothing)
         self.note(call)
 
+    def orphaned(self, cdr: Cdr, paid_until: int) -> None:
+        """Bills by the terms on the CDR."""
+        settle(cdr, paid_until)
+
     def note(self, call: Call) -> None:
         """Writes the variables of the call to its CDR, as far as they go."""
         context: Context | None = call.context

@@ -19,9 +19,11 @@ from router.billing.charges import settle
 from router.core.engine import Engine
 from router.core.policy import Policy
 from router.core.steering import owner_slot
+from router.routing.accounts import openings
 from router.routing.config import Config
 from router.routing.switch import build_switch
 from router.runtime.child import EXIT_OK, CannotBoot, Life
+from router.runtime.clock import make_clock
 from router.runtime.ledger_process import StopSignal, run_ledger
 from router.runtime.logs import structlog_emitter
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
@@ -33,6 +35,7 @@ from router.runtime.sockets import Sockets
 from router.runtime.tokens import TokenSource
 from router.runtime.worker import Birth, Equipment, run_worker
 from router.store.boot import LIVE_DIR
+from router.store.draining import open_accounts
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
 from router.store.rates import RATES_DIR, LmdbRates
@@ -113,6 +116,8 @@ def _worker_equipment(
 
         def make_policy(program: Program, config: Config) -> Policy:
             config.rates.store = rates
+            now_ms = make_clock()()
+            open_accounts(store, openings(config.accounts.values(), now_ms), now_ms)
             return build_switch(
                 program,
                 config,

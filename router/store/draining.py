@@ -22,11 +22,11 @@ reload and every worker may ask for it again. Before step 2 it is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from router.store.boot import live_mark
 from router.store.errors import StoreError
-from router.store.funds import OPENING, Funds, opening_id
+from router.store.funds import Funds, opening_id
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 
@@ -65,22 +65,16 @@ class Draining:
         return len(entries)
 
 
-def open_accounts(live: LmdbLive, balances: Mapping[str, int], now_ms: int) -> None:
-    """Give each account its opening balance, millionths, if it never had one.
+def open_accounts(live: LmdbLive, openings: Sequence[Funds], now_ms: int) -> None:
+    """Give accounts their opening balances, each if it never had one.
 
     StoreError when live state was not seeded: then nobody knows whether it had.
     """
-    if not balances:
+    if not openings:
         return
     if not live.is_seeded():
         raise StoreError(
             f"{live.path} was made while the router ran, without the accounts' balances: "
             "start Trunkline again"
         )
-    live.commit(
-        [
-            Funds(opening_id(account), account, amount, OPENING, "", "routes.cfg", now_ms)
-            for account, amount in balances.items()
-        ],
-        now_ms,
-    )
+    live.commit(openings, now_ms)

@@ -117,6 +117,9 @@ class Fixed:
     def credit_entry(self, account: str, need: int) -> str:
         raise AssertionError
 
+    def orphaned(self, cdr: Any, paid_until: int) -> None:
+        pass
+
     def ended(self, call: Any) -> None:
         pass
 

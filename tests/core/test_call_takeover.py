@@ -175,11 +175,13 @@ def test_a_record_that_cannot_be_read_is_closed_and_not_carried_on(world: World)
     by_hand(world)
     records = world.store.copies()
     records[0].dialog = b"\xc1"
+    records[0].paid_until = 5_000
     world.engine = world.network.engine = world.make_engine(2)
     world.engine.adopt(records, world.network.now)
     world.run()
     assert world.cdr.end_reason == "ServerFailure"
     assert world.cdr.duration_ms > 0
+    assert world.routes.orphans == [(world.cdr, 5_000)]  # and billed
     assert world.engine.logs[0][:2] == ("error", "call not taken over")
     assert world.engine.legs == {}
     world.engine.logs.clear()

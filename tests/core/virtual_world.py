@@ -67,6 +67,7 @@ class Routes:
     """
 
     def __init__(self, gateways: Sequence[Gateway]) -> None:
+        self.orphans: list[tuple[Cdr, int]] = []
         self.gateways = list(gateways)
         self.timers = CallTimers()
         self.holds: tuple[Hold, ...] = ()
@@ -139,6 +140,9 @@ class Routes:
     def adopted(self, call: Call) -> None:
         if self.on_adopted is not None:
             self.on_adopted(call)
+
+    def orphaned(self, cdr: Cdr, paid_until: int) -> None:
+        self.orphans.append((cdr, paid_until))
 
     def ended(self, call: Call) -> None:
         if self.on_ended is not None:

@@ -14,7 +14,7 @@ from store_samples import NOW_MS, call_id, sample_cdr
 from router.store import boot
 from router.store.draining import Draining, open_accounts
 from router.store.errors import StoreError
-from router.store.funds import Funds
+from router.store.funds import OPENING, Funds, opening_id
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 from router.store.money import Money
@@ -22,7 +22,16 @@ from router.store.ops import Candidate, Finish, Opened
 from router.store.records import Cdr, Charge
 from router.store.state import Prepared, prepare_state
 
-OPENINGS = {"acme": 1_000, "top": 50}
+
+def openings(**amounts: int) -> list[Funds]:
+    """The openings of accounts, as routes.cfg makes them."""
+    return [
+        Funds(opening_id(account), account, amount, OPENING)
+        for account, amount in amounts.items()
+    ]
+
+
+OPENINGS = openings(acme=1_000, top=50)
 
 
 class Killed(BaseException):
@@ -88,7 +97,7 @@ def monies(state: Path) -> dict[str, Money]:
 def test_an_account_is_opened_once_and_its_balance_is_the_ledgers_from_then_on(
     state: Path, this_boot: Path
 ) -> None:
-    for amounts in (OPENINGS, {"acme": 7_000, "top": 7_000}):
+    for amounts in (OPENINGS, openings(acme=7_000, top=7_000)):
         with opened(state) as (_, live):
             open_accounts(live, amounts, NOW_MS)
         drain(state)
@@ -96,7 +105,7 @@ def test_an_account_is_opened_once_and_its_balance_is_the_ledgers_from_then_on(
     this_boot.write_text("boot-2\n")
     prepare_state(state)
     with opened(state) as (_, live):
-        open_accounts(live, OPENINGS | {"new": 5}, NOW_MS)
+        open_accounts(live, OPENINGS + openings(new=5), NOW_MS)
     assert monies(state) == {"acme": Money(1_000, 0), "new": Money(5, 0), "top": Money(50, 0)}
     drain(state)
     assert books(state) == {"acme": [1_000], "new": [5], "top": [50]}
