@@ -102,14 +102,22 @@ class Attempt:
         token = attempt_token(call.id, len(call.cdr.attempts))
         leg = Leg(engine, call, engine.call_id_like(call.a.call_id, token), token)
         self.leg = leg
-        listener = engine.listener_for(target.transport)
-        leg.flow = Flow(target.transport, target.host, target.port, listener)
-        host = f"[{target.host}]" if ":" in target.host else target.host
-        authority = f"{host}:{target.port}"
-        transport = "" if target.transport == "udp" else f";transport={target.transport}"
         # A route may have made them of anything, such as another header of the caller's.
         callee = f"{escape_user(self.callee)}@" if self.callee else ""
-        uri = f"sip:{callee}{self.domain or authority}{transport}"
+        place = target.place
+        if place is None:
+            listener = engine.listener_for(target.transport)
+            leg.flow = Flow(target.transport, target.host, target.port, listener)
+            host = f"[{target.host}]" if ":" in target.host else target.host
+            authority = f"{host}:{target.port}"
+            transport = "" if target.transport == "udp" else f";transport={target.transport}"
+            uri = f"sip:{callee}{self.domain or authority}{transport}"
+        else:
+            listener = engine.listener_for(target.transport, place.flow.listener)
+            leg.flow = place.flow._replace(listener=listener)
+            # Its Contact may name an address that only its own network knows.
+            leg.pinned = True
+            uri, authority = place.uri, engine.hosts[listener]
         display = f"{self.display} " if self.display else ""
         caller = f"{escape_user(self.caller)}@" if self.caller else ""
         leg.local = f"{display}<sip:{caller}{engine.hosts[listener]}>;tag={token}"
@@ -308,8 +316,11 @@ class Attempt:
         self.call = None
         call.on_attempt_failed(self, response)
 
-    def detach(self) -> None:
-        """Lets the call go on without this attempt: CANCEL, and answer for what crosses it."""
+    def detach(self, why: str = "") -> None:
+        """Lets the call go on without this attempt: CANCEL, and answer for what crosses it.
+
+        `why` are header lines of the CANCEL.
+        """
         call = self.call
         if call is None:
             return
@@ -325,7 +336,7 @@ class Attempt:
             leg.call = None
             leg.peer = None
             leg.closing = True
-        client.cancel()
+        client.cancel(why)
 
     @property
     def sent(self) -> bool:

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from router.core import hunt
-from router.core.attempt import NONE, Attempt
+from router.core.attempt import Attempt
 from router.core.credit import CreditTimer, begin_credit
 from router.core.end_reasons import EndReason, cause_of_status, reason_header
 from router.core.events import finish_in_store
@@ -31,12 +31,13 @@ from router.core.flow import Flow
 from router.core.guard import is_recorded
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
-from router.core.outcome import attempt_entry, close_books, count_end, gateway_reason
+from router.core.outcome import close_books, count_end
+from router.core.progress import note_failure, pass_on, reply_headers
 from router.core.relay import Relay
 from router.core.states import ANSWERED, CALLING, ENDED, ROUTING
 from router.core.takeover import restore, snapshot_answered
 from router.core.transactions.server_invite import InviteServer
-from router.core.verdicts import Challenge, Dial, Drop, End, Next, Respond, Verdict, Wait
+from router.core.verdicts import Challenge, Dial, Drop, End, Next, Reroute, Respond, Verdict, Wait
 from router.core.waiting import Waiting, suspend
 from router.core.wheel import Timer, cancel
 from router.sip.message import Request, Response
@@ -46,6 +47,7 @@ from router.store.records import CallRecord, Cdr
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
+    from router.core.fork import Fork
 
 # An answered call that outlives this is announced to the ledger, which closes it after a power cut.
 OPENING_AFTER_MS = 2_000
@@ -65,7 +67,7 @@ class Call:
     __slots__ = (
         "_opening", "_passthrough", "_timer", "a", "added", "admitted",
         "attempt", "b", "body", "callee", "caller", "cdr", "context",
-        "credit", "dial", "display", "domain", "engine", "flow", "id",
+        "credit", "dial", "display", "domain", "engine", "flow", "fork", "id",
         "kept", "last", "max_forwards", "policy", "record", "relay", "removed", "replaced",
         "request", "server", "state", "tried", "waiting",
     )
@@ -87,6 +89,7 @@ class Call:
         self.b: Leg | None = None
         self.attempt: Attempt | None = None
         self.last: Attempt | None = None
+        self.fork: Fork | None = None  # while several targets ring, or a phone's contacts
         self.relay: Relay | None = None  # a re-INVITE that waits for its final response
         self.credit: CreditTimer | None = None  # where an account's credit limits it
         self.waiting: Waiting | None = None  # a route that waits for a function of Python's
@@ -136,6 +139,9 @@ class Call:
             self.reject(
                 EndReason.ScriptRejected, verdict.status, verdict.reason, verdict.extra
             )
+        elif isinstance(verdict, Reroute):
+            self.callee = verdict.number
+            self.carry_out(self.policy.rerouted(self))
 
     def _wait(self, wait: Wait) -> None:
         server = self.server
@@ -167,57 +173,33 @@ class Call:
 
     # -- while it hunts ---------------------------------------------------------------------------
 
-    def on_progress(self, attempt: Attempt, response: Response) -> None:
-        """A 1xx above 100 of the gateway: the caller hears it."""
-        cdr = self.cdr
-        if cdr.pdd_ms < 0 and attempt.record.ringing:
-            now = self.engine.layer.now
-            cdr.ringing = now
-            cdr.pdd_ms = now - cdr.started
-            self.engine.observe_pdd(attempt.target.name, now - attempt.record.started)
-        if self.state != CALLING or self.server is None:
-            return
-        leg = attempt.leg
-        if leg is not None and leg.peer is None:
-            leg.peer = self.a
-            self.a.peer = leg
-        extra = self._reply_headers(attempt, response)
-        self.server.respond(
-            response.status, response.reason,
-            self.engine.contacts[self.a.flow.listener] + extra, response.body,
-        )
-
-    def _reply_headers(self, attempt: Attempt, response: Response) -> str:
-        """Runs reply_route; the header lines of a gateway's response that go on to the caller."""
-        dial = self.dial
-        if dial is None or not dial.on_reply:
-            return response.passthrough(NOT_PASSED)
-        attempt.reply_removed = NONE
-        attempt.reply_added = ""
-        self.policy.replied(self, attempt, response)
-        return response.passthrough(NOT_PASSED | attempt.reply_removed) + attempt.reply_added
+    on_progress = pass_on
 
     def on_attempt_failed(self, attempt: Attempt, response: Response | None) -> None:
         """The gateway refused, or one of our own limits ran out."""
         if self.state != CALLING:
             return
-        self.last = attempt
-        self.attempt = None
+        fork = self.fork
+        if fork is None:
+            self.last = attempt
+            self.attempt = None
         self.a.peer = None
-        engine = self.engine
-        if response is not None:
-            attempt.record.reason = gateway_reason(attempt)
-            engine.health.note_alive(attempt.target)
-            if attempt.status == 503 and response.has("retry-after"):
-                engine.health.put_aside(attempt.target, response.get("retry-after"))
-        elif attempt.silent():
-            engine.health.note_silence(attempt.target)
-        self.cdr.decision.append(attempt_entry(attempt))
+        note_failure(self, attempt, response)
+        if fork is None:
+            self.on_unanswered(attempt)
+        else:
+            fork.on_failed(attempt)
+
+    def on_unanswered(self, last: Attempt) -> None:
+        """Nobody answered that was called so far; `last` says why."""
         dial = self.dial
-        if dial is not None and dial.on_reply and response is not None:
-            self.policy.replied(self, attempt, response)
+        if dial is not None and dial.diverts:
+            verdict = self.policy.diverted(self, last)
+            if verdict is not None:
+                self.carry_out(verdict)
+                return
         if dial is not None and dial.on_failure:
-            self.carry_out(self.policy.failed(self, attempt))
+            self.carry_out(self.policy.failed(self, last))
         else:
             hunt.go_on(self)
 
@@ -234,13 +216,15 @@ class Call:
             leg.hang_up(reason_header(EndReason.Cancelled.q850))
             return
         try:
-            extra = self._reply_headers(attempt, response)
+            extra = reply_headers(self, attempt, response)
         except Exception:
             # The gateway answered all the same: the call it answers is about to be refused.
             leg.send_ack(leg.invite_cseq)
             leg.hang_up(reason_header(EndReason.ServerFailure.q850))
             raise
         self.state = ANSWERED
+        if self.fork is not None:
+            self.fork.win(attempt)
         self.b = leg
         a = self.a
         leg.peer = a
@@ -369,6 +353,8 @@ class Call:
             if not attempt.record.reason:
                 attempt.record.reason = reason.name
             attempt.detach()
+        if self.fork is not None:
+            self.fork.give_up(reason.name)
         status = status or reason.status or 500
         if status in self.replaced and reason is not EndReason.ScriptRejected:
             status, phrase = self.replaced[status], ""
@@ -438,6 +424,7 @@ class Call:
         self.request = None
         self.server = None
         self.attempt = None
+        self.fork = None
         # Transactions keep the call for half a minute; its routes may be done with now, and nothing
         # of an ended call asks them.
         del self.policy

@@ -11,6 +11,7 @@ before the call where that is possible. In the order in which they come:
     trunk:acme/office: every line in use           what had to have a line free had none
     cn_mobile: taken                               its line was taken, the INVITE goes out
     cn_mobile: 503 after 120 ms                    how that attempt failed
+    phone 1001: cancelled, ahead was backup        it rang when another one gave the final answer
     hunting ends: no candidate is left             why no other gateway was tried
 """
 
@@ -27,6 +28,7 @@ FULL = "full"
 DOWN = "down"
 NO_LINE = "every line in use"
 NO_CPS = "calls per second used up"
+AHEAD = "cancelled, ahead was "
 STOPPED = "hunting ends: "
 REFUSED = "refused: "
 NOBODY = "no trunk: "

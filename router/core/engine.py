@@ -33,13 +33,13 @@ from router.core.policy import Policy
 from router.core.states import ROUTING
 from router.core.steering import call_id_like
 from router.core.takeover import close_orphan, dismiss
-from router.core.tally import Tally
+from router.core.tally import Tally, gateway_label
 from router.core.transactions.layer import TransactionLayer
 from router.core.waiting import Waiting
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.uri import uri_host_port
-from router.store.ops import Answer, Finish, Keep, Op, Remember
+from router.store.ops import Answer, Finish, Keep, Leave, Op, Remember
 from router.store.records import CallRecord
 
 MAX_FLOWS = 20_000
@@ -220,9 +220,9 @@ class Engine:
             self.layer.wheel.at(now_ms + RETRY_COMMIT_MS, Engine._write_again, self)
         for op, asker in zip(ops, askers, strict=True):
             if asker is None:
-                # A call that is kept by chance later than its end would be kept for ever, and an
-                # old value must not replace a newer one.
-                if not isinstance(op, Keep | Remember):
+                # A call that is kept by chance later than its end would be kept for ever, an old
+                # value must not replace a newer one, and a gateway that left may be back by then.
+                if not isinstance(op, Keep | Leave | Remember):
                     self._unwritten.append(op)
             else:
                 dispatch.server = asker.server
@@ -299,7 +299,7 @@ class Engine:
                 dismiss(self, record)
             cdr = close_orphan(record, now_ms)
             self.policy.orphaned(cdr, record.paid_until)
-            key = (cdr.gateway, cdr.end_reason)
+            key = (gateway_label(cdr.gateway), cdr.end_reason)
             self.tally.calls[key] = self.tally.calls.get(key, 0) + 1
             self.ask(Finish(record.id, cdr), None)
 
@@ -368,7 +368,7 @@ class Engine:
 
     def observe_pdd(self, gateway: str, pdd_ms: int) -> None:
         """Counts the post-dial delay of an attempt."""
-        self.tally.pdd[gateway].observe(pdd_ms / 1000)
+        self.tally.pdd[gateway_label(gateway)].observe(pdd_ms / 1000)
 
     def refuse_fork(self, leg: Leg, response: Response) -> None:
         """A second fork answered too: ACK and BYE (RFC 3261 §13.2.2.4)."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.attempt import Attempt
+from router.core import branch, fork
 from router.core.decision import NO_CPS, NO_LINE, STOPPED, TAKEN
 from router.core.end_reasons import EndReason
-from router.core.outcome import passed_on, refusal_reason, untried, why_hunting_ends
+from router.core.outcome import passed_on, refusal_reason, why_hunting_ends
 from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
-from router.core.verdicts import Dial, Target
+from router.core.verdicts import Dial, End, Target
 from router.core.waiting import suspend
-from router.store.ops import CREDIT, Admission, Admit, Rehunt
+from router.store.ops import CREDIT, Admission, Admit, Rehunt, untried
 from router.store.records import CallRecord
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def begin(call: Call, dial: Dial) -> None:
     call.server.trying()
     call.record = early_record(call)
     call.state = ADMITTING
-    engine.ask(Admit(call.record, dial.holds, dial.tiers, dial.credits), call)
+    engine.ask(
+        Admit(call.record, dial.holds, dial.tiers, dial.credits, branches=dial.branches), call
+    )
 
 
 def early_record(call: Call) -> CallRecord:
@@ -78,7 +80,9 @@ def on_admission(call: Call, admission: Admission) -> None:
         return
     key = admission.gateway or ""
     if not key:
-        if call.last is None:
+        if dial.diverts:
+            call.carry_out(call.policy.diverted(call, None) or End(EndReason.UserBusy))
+        elif call.last is None:
             call.reject(EndReason.NoAvailableRouter)
         else:
             _end_hunting(call, NO_CANDIDATE)
@@ -87,7 +91,12 @@ def on_admission(call: Call, admission: Admission) -> None:
     call.tried.add(key)
     target = dial.targets[key]
     decision.append(f"{target.name}: {TAKEN}")
-    try_gateway(call, target, key)
+    if dial.branches > 1 or target.contacts:
+        call.tried.update(admission.others)
+        decision += [f"{dial.targets[other].name}: {TAKEN}" for other in admission.others]
+        fork.begin(call, [key, *admission.others])
+    else:
+        try_gateway(call, target, key)
 
 
 def on_admission_lost(call: Call) -> None:
@@ -98,40 +107,18 @@ def on_admission_lost(call: Call) -> None:
 
 def try_gateway(call: Call, target: Target, key: str) -> None:
     """Runs branch_route and sends the INVITE, at once or when the route has ended."""
-    dial = call.dial
-    assert dial is not None
     call.state = CALLING
-    call.record.callee = call.callee
-    call.record.caller = call.caller
-    attempt = Attempt(call, target, dial.timers[key])
-    call.attempt = attempt
-    if target.outward is not None:
-        target.outward.rewrite(attempt, call)
-    if dial.on_branch:
-        wait = call.policy.branch(call, attempt)
-        if wait is not None:
-            suspend(call.engine, wait, call, None, _send)
-            return
-        if call.state != CALLING:
-            return
-    _send(call, None)
+    wait = branch.prepare(call, target, key)
+    if wait is not None:
+        suspend(call.engine, wait, call, None, _send)
+    elif call.state == CALLING:
+        _send(call, None)
 
 
 def _send(call: Call, _: None) -> None:
     """Sends the INVITE of the attempt that branch_route has made ready."""
-    attempt = call.attempt
-    assert attempt is not None
-    target = attempt.target
-    cdr = call.cdr
-    cdr.attempts.append(attempt.record)
-    cdr.attempt = len(cdr.attempts)
-    cdr.gateway = target.name
-    cdr.callee_out = attempt.callee
-    cdr.caller_out = attempt.caller
-    attempts = call.engine.tally.attempts
-    attempts[target.name] = attempts.get(target.name, 0) + 1
-    attempt.send()
-    cdr.b_call_id = attempt.record.b_call_id
+    assert call.attempt is not None
+    branch.send(call, call.attempt)
 
 
 def go_on(call: Call) -> None:
@@ -158,7 +145,7 @@ def ask_for_next(call: Call) -> None:
         return
     call.policy.note(call)
     call.state = ADMITTING
-    call.engine.ask(Rehunt(call.record, tiers), call)
+    call.engine.ask(Rehunt(call.record, tiers, dial.branches), call)
 
 
 def _end_hunting(call: Call, why: str) -> None:

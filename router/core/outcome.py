@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 from router.core.access import CHALLENGES
 from router.core.attempt import Attempt
 from router.core.decision import failed
 from router.core.end_reasons import EndReason
-from router.core.tally import Tally
-from router.store.ops import Candidate
+from router.core.tally import Tally, gateway_label
 from router.store.records import Cdr
 
 # Codes after which no gateway is tried any more, whatever its switch_on says (4-calls, section 2).
@@ -32,16 +29,6 @@ def why_hunting_ends(last: Attempt) -> str:
     if not target.switches_on(last.status):
         return f"{last.status} is not in switch_on of {target.name}"
     return ""
-
-
-def untried(
-    tiers: tuple[tuple[Candidate, ...], ...], tried: Container[str]
-) -> tuple[tuple[Candidate, ...], ...]:
-    """The tiers less the candidates that were tried; nothing twice to one gateway."""
-    left = (
-        tuple(candidate for candidate in tier if candidate.key not in tried) for tier in tiers
-    )
-    return tuple(tier for tier in left if tier)
 
 
 def attempt_entry(attempt: Attempt) -> str:
@@ -86,8 +73,9 @@ def close_books(cdr: Cdr, reason: EndReason, side: str, now_ms: int, last_status
         cdr.duration_ms = now_ms - cdr.answered
         cdr.q850 = reason.q850
         if cdr.attempts:
-            cdr.attempts[-1].ended = now_ms
-            cdr.attempts[-1].reason = name
+            answering = cdr.attempts[cdr.attempt - 1]
+            answering.ended = now_ms
+            answering.reason = name
 
 
 def count_end(tally: Tally, cdr: Cdr, reason: EndReason) -> None:
@@ -95,5 +83,5 @@ def count_end(tally: Tally, cdr: Cdr, reason: EndReason) -> None:
     if cdr.answered:
         tally.call_duration.observe(cdr.duration_ms / 1000)
     calls = tally.calls
-    key = (cdr.gateway, reason.name)
+    key = (gateway_label(cdr.gateway), reason.name)
     calls[key] = calls.get(key, 0) + 1

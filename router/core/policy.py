@@ -56,6 +56,15 @@ class Policy(Protocol):
     def credit_entry(self, account: str, need: int) -> str:
         """What the decision says of an account without credit; `need` 0: used up in the call."""
 
+    def diverted(self, call: Call, last: Attempt | None) -> Verdict | None:
+        """What else a phone wants when it did not answer, asked where the Dial said so.
+
+        `last` is the attempt that says why; None: its lines are all in use.
+        """
+
+    def rerouted(self, call: Call) -> Verdict | Wait:
+        """request_route once more, for the number that `call.callee` is now."""
+
     def ended(self, call: Call) -> None:
         """end_route: the CDR is complete and can still take fields."""
 

@@ -7,6 +7,7 @@ INVITE has an identity that follows from the call's id and the number of the att
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,22 @@ if TYPE_CHECKING:
     from router.core.engine import Engine
 
 
+class BranchSnapshot(msgspec.Struct, array_like=True):
+    """An INVITE that rings along with others: enough to cancel it; `token` is that of its tag."""
+
+    token: str
+    flow: Flow
+    uri: str
+    may_challenge: bool = False
+
+
 class EarlySnapshot(msgspec.Struct, array_like=True):
-    """The caller's INVITE transaction: enough to answer it."""
+    """The caller's INVITE transaction: enough to answer it; and what rings, where that forks."""
 
     key: str
     flow: Flow
     head: str
+    branches: list[BranchSnapshot] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -55,9 +66,11 @@ def challenged_token(token: str, tries: int) -> str:
     return token + "a" * tries
 
 
-def snapshot_early(server: InviteServer) -> bytes:
+def snapshot_early(
+    server: InviteServer, branches: Sequence[BranchSnapshot] = ()
+) -> bytes:
     """What is stored of a call before its answer."""
-    return _pack(EarlySnapshot(server.key, server.flow, server.head))
+    return _pack(EarlySnapshot(server.key, server.flow, server.head, list(branches)))
 
 
 def snapshot_answered(a: Leg, b: Leg) -> bytes:
@@ -124,13 +137,23 @@ def dismiss(engine: Engine, record: CallRecord) -> None:
         return
     server = InviteServer(engine.layer, early.key, early.flow, early.head)
     server.respond(500, "", reason_header(EndReason.ServerFailure.q850))
-    if record.gateway:
+    if any(not attempt.ended for attempt in record.cdr.attempts):
+        for branch in early.branches:
+            # A stream died with the worker that held it, unless that was another one.
+            flow = branch.flow
+            if flow.slot == engine.slot:
+                flow = flow._replace(connection=0, slot=-1)
+            _cancel(
+                engine, flow, branch.uri, branch.token, record.call_id, branch.may_challenge
+            )
+    elif target := engine.policy.target(record.gateway):
         number = len(record.cdr.attempts) + 1
+        listener = engine.listener_for(target.transport)
+        flow = Flow(target.transport, target.host, target.port, listener)
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        uri = f"sip:{record.cdr.callee_in}@{host}:{target.port}"
         token = attempt_token(record.id, number)
-        _cancel(
-            engine, record.gateway, token, call_id_like(record.call_id, token),
-            record.cdr.callee_in,
-        )
+        _cancel(engine, flow, uri, token, record.call_id, target.login is not None)
 
 
 def close_orphan(record: CallRecord, now_ms: int) -> Cdr:
@@ -138,7 +161,11 @@ def close_orphan(record: CallRecord, now_ms: int) -> Cdr:
     cdr = record.cdr
     reason = EndReason.ServerFailure
     name = record.gateway.partition(":")[2]
-    if name and not cdr.answered:
+    ringing = [attempt for attempt in cdr.attempts if not attempt.ended]
+    for attempt in () if cdr.answered else ringing:
+        attempt.ended = now_ms
+        attempt.reason = reason.name
+    if name and not cdr.answered and not ringing:
         number = len(cdr.attempts) + 1
         token = attempt_token(record.id, number)
         cdr.attempts.append(
@@ -161,25 +188,22 @@ def close_orphan(record: CallRecord, now_ms: int) -> Cdr:
     return cdr
 
 
-def _cancel(engine: Engine, gateway: str, token: str, call_id: str, callee: str) -> None:
+def _cancel(
+    engine: Engine, flow: Flow, uri: str, token: str, call_id: str, may_challenge: bool
+) -> None:
     """Sends the CANCEL for an INVITE that a dead worker sent; its numbers follow from `token`.
 
     The peer matches it by Via (RFC 3261 §9.2), so what only the dead worker knew may differ.
+    `call_id` is the caller's.
     """
-    target = engine.policy.target(gateway)
-    if target is None:
-        return
-    listener = engine.listener_for(target.transport)
-    flow = Flow(target.transport, target.host, target.port, listener)
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    uri = f"sip:{callee}@{host}:{target.port}"
+    at = max(flow.listener, 0)
     # Nobody knows any more how often it was challenged.
-    for tries in range(1 if target.login is None else MOST_CHALLENGES + 1):
+    for tries in range(MOST_CHALLENGES + 1 if may_challenge else 1):
         branch = "z9hG4bK" + challenged_token(token, tries)
         data = render_request(
             "CANCEL", uri,
-            f"{engine.vias[listener]}{branch};rport\r\nMax-Forwards: 70\r\n"
-            f"From: <sip:{engine.hosts[listener]}>;tag={token}\r\nTo: <{uri}>\r\n"
-            f"Call-ID: {call_id}\r\nCSeq: {1 + tries} CANCEL\r\n",
+            f"{engine.vias[at]}{branch};rport\r\nMax-Forwards: 70\r\n"
+            f"From: <sip:{engine.hosts[at]}>;tag={token}\r\nTo: <{uri}>\r\n"
+            f"Call-ID: {call_id_like(call_id, token)}\r\nCSeq: {1 + tries} CANCEL\r\n",
         )
         RequestClient(engine.layer, Silent, branch, flow, "CANCEL", data)

@@ -53,6 +53,16 @@ def _hook() -> Histogram:
     return Histogram(HOOK_SECONDS)
 
 
+PHONE = "phone "
+"""How the names of phones begin where a gateway's name stands, such as in a CDR."""
+PHONES = "(phones)"
+
+
+def gateway_label(name: str) -> str:
+    """The gateway's name as a label; all phones are one, for there may be any number of them."""
+    return PHONES if name.startswith(PHONE) else name
+
+
 class ScriptMetric(NamedTuple):
     """A metric that a route counts: its name and its labels, in order."""
 

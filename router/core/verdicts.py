@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from router.core.end_reasons import EndReason
+from router.core.flow import Flow
 from router.core.parameters import CallTimers, Login
 from router.store.ops import Candidate, Credit, Hold
 
 if TYPE_CHECKING:
     from router.core.attempt import Attempt
     from router.core.call import Call
+
+
+class Place(NamedTuple):
+    """Where a phone said that it is: the URI of its contact, and the way its REGISTER came."""
+
+    uri: str
+    flow: Flow
 
 
 class Outward(Protocol):
@@ -22,7 +30,10 @@ class Outward(Protocol):
 
 
 class Target(Protocol):
-    """A gateway as the core sees it: where it is, what it wants, how long to wait for it."""
+    """A gateway as the core sees it: where it is, what it wants, how long to wait for it.
+
+    A phone has `contacts`, which are targets with a `place` each; `q` is in thousandths.
+    """
 
     name: str
     key: str
@@ -39,6 +50,18 @@ class Target(Protocol):
     switch_after_media: bool
     reasons: Mapping[int, EndReason]
     """what its final codes mean; any other is GatewayRejected"""
+
+    @property
+    def contacts(self) -> Sequence[Target]:
+        """What rings in its stead; empty for a gateway."""
+
+    @property
+    def place(self) -> Place | None:
+        """Where a contact is; None for a gateway, which is at its host and port."""
+
+    @property
+    def q(self) -> int:
+        """Its preference, in thousandths."""
 
     @property
     def outward(self) -> Outward | None:
@@ -127,13 +150,14 @@ class Dial:
     """Admit the call and hunt through the candidates.
 
     `tiers`, `holds` and `credits` are what the store admits by; `targets` maps a candidate's key to
-    the gateway; `timers_of` gives the call timers towards a gateway; the route names are "" for
-    none.
+    the gateway; `timers` are the call timers towards each; the route names are "" for none.
+    `branches` is how many may ring at once; `diverts` says that the policy has a word to say when
+    nobody answered (`Policy.diverted`).
     """
 
     __slots__ = (
-        "credits", "holds", "max_attempts", "on_branch", "on_failure", "on_reply", "targets",
-        "tiers", "timers",
+        "branches", "credits", "diverts", "holds", "max_attempts", "on_branch", "on_failure",
+        "on_reply", "targets", "tiers", "timers",
     )
 
     def __init__(
@@ -147,8 +171,12 @@ class Dial:
         on_reply: str = "",
         on_failure: str = "",
         credits: tuple[Credit, ...] = (),
+        branches: int = 1,
+        diverts: bool = False,
     ) -> None:
         self.credits = credits
+        self.branches = branches
+        self.diverts = diverts
         self.tiers = tiers
         self.holds = holds
         self.targets = targets
@@ -157,6 +185,15 @@ class Dial:
         self.on_branch = on_branch
         self.on_reply = on_reply
         self.on_failure = on_failure
+
+
+class Reroute:
+    """Run request_route again, for another number: the phone that was called forwards."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: str) -> None:
+        self.number = number
 
 
 class Wait:
@@ -178,4 +215,4 @@ class Wait:
         self.conclude = conclude
 
 
-Verdict = Respond | Enroll | End | Drop | Next | Dial
+Verdict = Respond | Enroll | End | Drop | Next | Dial | Reroute

@@ -17,7 +17,6 @@ from router.core.decision import NONE_LEFT, REFUSED, listed
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.headers import OWN
-from router.core.outcome import untried
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.routing.call_functions import CallFunctions
 from router.routing.facts import Facts, canonical, one_line
@@ -31,7 +30,7 @@ from router.routing.selection import Candidates, Tiers, tiers_of
 from router.routing.stored_decks import AnyDeck
 from router.sip.grammar import is_token
 from router.sip.message import Request, Response
-from router.store.ops import Credit
+from router.store.ops import Credit, untried
 
 if TYPE_CHECKING:
     from router.core.engine import Engine

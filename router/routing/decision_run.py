@@ -18,7 +18,6 @@ from router.core.call import Call
 from router.core.engine import Engine
 from router.core.events import LOADED
 from router.core.flow import Flow, Listener
-from router.core.outcome import untried
 from router.core.tally import Tally
 from router.core.verdicts import Verdict, Wait
 from router.routing.config import Config, build_config
@@ -33,7 +32,7 @@ from router.sip.uri import escape_user
 from router.store.admission import choose_gateway
 from router.store.interface import Usage
 from router.store.memory import MemoryLive
-from router.store.ops import UNLIMITED
+from router.store.ops import UNLIMITED, untried
 from router.store.records import Cdr, GatewayState
 
 SOURCE_PORT = 5060

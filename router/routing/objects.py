@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
 from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.parameters import CallTimers, Login
+from router.core.verdicts import Place, Target
 from router.routing.hours import Hours
 from router.routing.live_view import NOTHING_LIVE, LiveView
 from router.routing.rewrite import NumberRules
@@ -64,6 +65,10 @@ class Gateway:
         "switch_after_media",
         "switch_after_ring", "terminates", "timers", "transport",
     )
+    # A gateway rings by itself; what phones have and it has not (`router.core.verdicts.Target`).
+    contacts: tuple[Target, ...] = ()
+    place: Place | None = None
+    q = 1_000
 
     def __init__(
         self, name: str, transport: str, host: str, port: int, prefixes: tuple[str, ...],

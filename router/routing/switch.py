@@ -147,6 +147,15 @@ class Switch:
             account, self.config.live.money(account), known.floor if known is not None else 0, need
         )
 
+    def diverted(self, call: Call, last: Attempt | None) -> Verdict | None:
+        """What a phone that did not answer wants instead."""
+        return None
+
+    def rerouted(self, call: Call) -> Verdict | Wait:
+        """Runs request_route again, for the number that the call goes to now."""
+        context: Context = call.context
+        return self._request_route(context, _verdict) or _verdict(context)
+
     def ended(self, call: Call) -> None:
         """Writes prices and variables to the CDR: the prices before end_route, the others after."""
         cdr = call.cdr

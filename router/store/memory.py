@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from router.store.admission import PACE_MS, choose_gateway, paced
 from router.store.bindings import bound, current
+from router.store.branches import left_behind, take_others
 from router.store.health import changed
 from router.store.interface import Block, Usage
 from router.store.money import (
@@ -37,6 +38,7 @@ from router.store.ops import (
     Funds,
     Hold,
     Keep,
+    Leave,
     Op,
     Opened,
     Rehunt,
@@ -238,6 +240,8 @@ class MemoryLive:
                 del self.records[op.id]
         elif isinstance(op, BlockAddress):
             self._block(op, now_ms)
+        elif isinstance(op, Leave):
+            self._leave(op)
         elif isinstance(op, Remember):
             self._shared[op.key] = op.value, op.until_ms
         elif isinstance(op, Renew):
@@ -267,6 +271,7 @@ class MemoryLive:
         record.gateway = chosen.key
         record.reserved = reserved
         record.gateway_reserved = reserve(self._money, chosen.credits)
+        self._take_others(op, admission, now_ms)
         for hold in op.holds:
             self._used(hold.key)[0] += 1
         self.records[record.id] = record
@@ -287,7 +292,22 @@ class MemoryLive:
             record.holds += [hold.key for hold in chosen.holds]
             record.gateway = chosen.key
             record.gateway_reserved = reserve(self._money, chosen.credits)
+            self._take_others(op, admission, now_ms)
         return admission
+
+    def _take_others(self, op: Admit | Rehunt, admission: Admission, now_ms: int) -> None:
+        take_others(
+            op.record, admission, op, lambda tiers, holds: self._choose(tiers, holds, now_ms),
+            lambda chosen: reserve(self._money, chosen.credits),
+        )
+
+    def _leave(self, op: Leave) -> None:
+        record = op.record
+        if record.id in self.records:
+            left = left_behind(record, op)
+            record.holds, record.gateway, record.gateway_reserved = left[:3]
+            self._give_back(left.keys)
+            release(self._money, left.reserved)
 
     def _renew(self, op: Renew) -> Renewed:
         record = op.record
@@ -313,7 +333,7 @@ class MemoryLive:
         return self._windows.setdefault(key, Window(PACE_MS)).count(now_ms)
 
     def _choose(
-        self, tiers: tuple[tuple[Candidate, ...], ...], holds: Sequence[Hold], now_ms: int
+        self, tiers: Sequence[Sequence[Candidate]], holds: Sequence[Hold], now_ms: int
     ) -> tuple[Admission, Candidate | None]:
         usage, down = {}, {}
         for tier in tiers:

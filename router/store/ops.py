@@ -7,6 +7,7 @@ with an `Admission`, `Renew` with a `Renewed`, `Bind` with a `Bound`, all others
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -62,6 +63,14 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     credits: tuple[Credit, ...] = ()
 
 
+def untried(
+    tiers: Sequence[Sequence[Candidate]], keys: Container[str | None]
+) -> tuple[tuple[Candidate, ...], ...]:
+    """The tiers less these candidates; nothing twice to one gateway."""
+    left = (tuple(candidate for candidate in tier if candidate.key not in keys) for tier in tiers)
+    return tuple(tier for tier in left if tier)
+
+
 class Admit(msgspec.Struct, gc=False):
     """Take every hold, credit and the first usable gateway and store the record, or take nothing.
 
@@ -69,12 +78,15 @@ class Admit(msgspec.Struct, gc=False):
     unlimited), then the fewest calls handed so far, then the smallest key comes first. Full ones,
     those down at `now_ms` and those whose holds have no room are skipped. On success
     `record.holds`, `record.gateway`, `record.reserved` and `record.gateway_reserved` are filled in.
+    A call that rings several at once takes up to `branches` of them, in the same order; those after
+    the first stand at the end of `record.holds`.
     """
 
     record: CallRecord
     holds: tuple[Hold, ...] = ()
     tiers: tuple[tuple[Candidate, ...], ...] = ()
     credits: tuple[Credit, ...] = ()
+    branches: int = 1
 
 
 class Keep(msgspec.Struct, gc=False):
@@ -101,6 +113,19 @@ class Rehunt(msgspec.Struct, gc=False):
 
     record: CallRecord
     tiers: tuple[tuple[Candidate, ...], ...] = ()
+    branches: int = 1
+
+
+class Leave(msgspec.Struct, gc=False):
+    """Give back gateways of a call that rings several, with all they hold; the others stay.
+
+    When the record's own gateway is among them `heir`, one of the others, takes its place. Nothing
+    for a call that is gone.
+    """
+
+    record: CallRecord
+    gateways: tuple[Candidate, ...]
+    heir: str = ""
 
 
 class Save(msgspec.Struct, gc=False):
@@ -162,13 +187,15 @@ class Admission(msgspec.Struct, gc=False):
     `gateway` is the key taken, or None. `dropped` are the candidates seen and not usable, in the
     order given, with the reason (`admission`). `refused` is the key of the hold that was at its
     limit, or "credit:ACCOUNT" where an account could not give what is needed; `too_fast` says that
-    it was the hold's calls a second. Then no candidate was looked at.
+    it was the hold's calls a second. Then no candidate was looked at. `others` are the keys taken
+    besides, where the call rings several.
     """
 
     gateway: str | None = None
     dropped: list[tuple[str, str]] = []
     refused: str | None = None
     too_fast: bool = False
+    others: list[str] = []
 
 
 class GatewayNews(msgspec.Struct, frozen=True, gc=False):
@@ -242,6 +269,7 @@ Op: TypeAlias = (
     | Keep
     | Forget
     | Rehunt
+    | Leave
     | Save
     | Finish
     | Opened
@@ -277,6 +305,7 @@ __all__ = [
     "GatewayState",
     "Hold",
     "Keep",
+    "Leave",
     "Op",
     "Opened",
     "Rehunt",
@@ -284,4 +313,5 @@ __all__ = [
     "Renew",
     "Renewed",
     "Save",
+    "untried",
 ]

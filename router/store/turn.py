@@ -9,6 +9,7 @@ from typing import TypeAlias
 import lmdb
 
 from router.store.admission import PACE_MS, choose_gateway, paced
+from router.store.branches import left_behind, take_others
 from router.store.databases import (
     MONEY,
     USAGE,
@@ -39,6 +40,7 @@ from router.store.ops import (
     GatewayNews,
     Hold,
     Keep,
+    Leave,
     Op,
     Opened,
     Rehunt,
@@ -118,6 +120,8 @@ class Turn:
             self._remember(op)
         elif isinstance(op, BlockAddress):
             block(self._txn, self._databases, op, self._now_ms)
+        elif isinstance(op, Leave):
+            self._leave(op)
         elif isinstance(op, Renew):
             return self._renew(op)
         elif isinstance(op, Funds):
@@ -159,6 +163,8 @@ class Turn:
         record.gateway = chosen.key
         record.reserved = reserved
         record.gateway_reserved = self._reserve_with(chosen)
+        if op.branches > 1:
+            take_others(record, admission, op, self._take_gateway, self._reserve_with)
         key = record.id.encode()
         calls = self._databases.calls
         value = encode_call(record)
@@ -215,8 +221,26 @@ class Turn:
             record.holds += [hold.key for hold in chosen.holds]
             record.gateway = chosen.key
             record.gateway_reserved = self._reserve_with(chosen)
+            if op.branches > 1:
+                take_others(record, admission, op, self._take_gateway, self._reserve_with)
         self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
         return admission
+
+    def _leave(self, op: Leave) -> None:
+        record = op.record
+        key = record.id.encode()
+        stored = self._txn.get(key, None, self._databases.calls)
+        if stored is None:
+            return
+        lease = decode_lease(stored)
+        left = left_behind(lease, op)
+        for one in left.keys:
+            self._give_back(one)
+        release(self._moneys, left.reserved)
+        self._touched.append((record, _held(record)))
+        record.holds, record.gateway, record.gateway_reserved = left[:3]
+        record.reserved = lease.reserved
+        self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
 
     def _save(self, op: Save) -> None:
         """What the call holds stays as stored: a record can neither gain nor lose a lease here."""

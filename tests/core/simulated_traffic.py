@@ -13,12 +13,13 @@ from mutations import Mutator
 from virtual_world import US, World, gateway
 
 from router.core.agent import SDP, Agent, AgentCall, Behaviour
+from router.core.call import Call
 from router.core.flow import Flow, Listener
 from router.core.leg import Leg
 from router.core.parameters import CallTimers
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
-from router.core.verdicts import Next
+from router.core.verdicts import Dial, Next
 from router.routing.objects import Gateway
 from router.sip.message import Request, Response
 from router.store.ops import UNLIMITED, Hold
@@ -56,7 +57,7 @@ class Simulation:
 
     def __init__(
         self, seed: int, calls: int = 200, crashes: int = 0, trouble: float = 0.0,
-        spoilt: float = 0.0,
+        spoilt: float = 0.0, forking: bool = False,
     ) -> None:
         self.seed = seed
         self.random = rng = random.Random(seed)
@@ -64,6 +65,7 @@ class Simulation:
         self.crashes = crashes
         self.trouble = trouble
         self.spoilt = spoilt
+        self.forking = forking
         self.loss = rng.choice((0.0, 0.02, 0.1, 0.25))
         self.doubling = rng.choice((0.0, 0.05, 0.3))
         self.jitter_ms = rng.choice((1, 20, 300, 2_000))
@@ -86,6 +88,8 @@ class Simulation:
         world.routes.on_invite = lambda call: world.routes.dial(
             rng.sample(world.routes.gateways, rng.randint(1, 4))
         )
+        if forking:
+            self.ring_several()
         if trouble:
             self.make_trouble()
         if spoilt:
@@ -98,6 +102,18 @@ class Simulation:
         ]
         for agent in self.callers:
             world.network.agents[(agent.listener.host, agent.listener.port)] = agent
+
+    def ring_several(self) -> None:
+        """Half of the calls ring several gateways at once."""
+        world, rng = self.world, self.random
+
+        def dial(call: Call, last: object = None) -> Dial:
+            world.routes.ring_all = rng.random() < 0.5
+            return world.routes.dial(rng.sample(world.routes.gateways, rng.randint(1, 4)))
+
+        world.routes.on_invite = dial
+        if rng.random() < 0.5:
+            world.routes.on_failure = dial
 
     def make_trouble(self) -> None:
         """Routes that raise now and then, and a store that now and then cannot commit."""
@@ -240,7 +256,9 @@ class Simulation:
             assert "a route went wrong" in fields["trace"], fields["trace"]
         for cdr in world.cdrs:
             assert cdr.end_reason and cdr.end_side and cdr.ended >= cdr.started, cdr
-            assert cdr.attempt == len(cdr.attempts), cdr
+            if not self.forking:
+                assert cdr.attempt == len(cdr.attempts), cdr
+            assert bool(cdr.attempt) == bool(cdr.attempts), cdr
             for attempt in cdr.attempts:
                 assert attempt.ended and attempt.reason, cdr
             if self.spoilt:
@@ -248,7 +266,10 @@ class Simulation:
             if cdr.answered:
                 assert cdr.started <= cdr.answered <= cdr.ended, cdr
                 assert cdr.duration_ms == cdr.ended - cdr.answered, cdr
-                assert cdr.attempts[-1].answered == cdr.answered, cdr
+                answering = cdr.attempts[cdr.attempt - 1]
+                assert answering.answered == cdr.answered, cdr
+                assert answering.gateway == cdr.gateway, cdr
+                assert answering.b_call_id == cdr.b_call_id, cdr
                 assert cdr.sip_code == 200, cdr
             else:
                 assert cdr.sip_code >= 400 and cdr.duration_ms == 0, cdr

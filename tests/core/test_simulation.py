@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from simulated_traffic import simulate
@@ -43,6 +44,21 @@ def test_every_call_is_accounted_for_although_workers_die(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(300, 308))
 def test_every_call_is_accounted_for_although_messages_are_spoilt(seed: int) -> None:
     simulation = simulate(seed, spoilt=0.1)
+    assert survivors([simulation.world]) == [], f"seed {seed}: kept alive"
+
+
+@pytest.mark.parametrize("seed", range(400, 416))
+def test_every_branch_of_a_call_ends_whatever_the_network_does(seed: int) -> None:
+    simulation = simulate(seed, forking=True)
+    assert survivors([simulation.world]) == [], f"seed {seed}: kept alive"
+
+
+@pytest.mark.parametrize("seed", range(500, 508))
+@pytest.mark.parametrize("more", [{"crashes": 3}, {"trouble": 0.1}, {"spoilt": 0.1}], ids=str)
+def test_every_branch_of_a_call_ends_although_things_go_wrong(
+    seed: int, more: dict[str, Any]
+) -> None:
+    simulation = simulate(seed, forking=True, **more)
     assert survivors([simulation.world]) == [], f"seed {seed}: kept alive"
 
 

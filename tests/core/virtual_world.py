@@ -17,6 +17,7 @@ from router.core.call import Call
 from router.core.credit import Payer
 from router.core.engine import Engine
 from router.core.flow import Flow, Listener
+from router.core.fork import MAX_BRANCHES
 from router.core.leg import Leg
 from router.core.network import Network, instantly
 from router.core.parameters import CallTimers, TimerDefaults
@@ -36,6 +37,7 @@ from router.store.ops import (
     Forget,
     Hold,
     Keep,
+    Leave,
     Op,
     Rehunt,
     Save,
@@ -85,6 +87,8 @@ class Routes:
         self.on_ended: Callable[[Call], None] | None = None
         self.on_note: Callable[[Call], None] | None = None
         self.on_adopted: Callable[[Call], None] | None = None
+        self.on_diverted: Callable[[Call, Attempt | None], Verdict | None] | None = None
+        self.ring_all = False
 
     def dial(self, gateways: Sequence[Gateway] | None = None) -> Dial:
         chosen = self.gateways if gateways is None else gateways
@@ -95,6 +99,7 @@ class Routes:
             self.max_attempts,
             "b" if self.on_branch else "", "r" if self.on_reply else "",
             "f" if self.on_failure else "",
+            branches=MAX_BRANCHES if self.ring_all else 1, diverts=self.on_diverted is not None,
         )
 
     def invite(self, call: Call) -> Verdict | Wait:
@@ -144,6 +149,13 @@ class Routes:
     def orphaned(self, cdr: Cdr, paid_until: int) -> None:
         self.orphans.append((cdr, paid_until))
 
+    def diverted(self, call: Call, last: Attempt | None) -> Verdict | None:
+        assert self.on_diverted is not None
+        return self.on_diverted(call, last)
+
+    def rerouted(self, call: Call) -> Verdict | Wait:
+        return self.invite(call)
+
     def ended(self, call: Call) -> None:
         if self.on_ended is not None:
             self.on_ended(call)
@@ -177,7 +189,7 @@ class CopyingStore(MemoryLive):
         for op in ops:
             self.ops.append(op)
             results += super().commit([op], now_ms)
-            if isinstance(op, Admit | Keep | Rehunt | Save):
+            if isinstance(op, Admit | Keep | Rehunt | Leave | Save):
                 if op.record.id in self.records:
                     self.stored[op.record.id] = encode_call(op.record)
             elif isinstance(op, Finish):

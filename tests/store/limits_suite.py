@@ -7,7 +7,17 @@ from typing import Any
 from live_suite import in_use
 from store_samples import BACKUP, MOBILE, NOW_MS, sample_call, sample_cdr
 
-from router.store.ops import Admission, Admit, Candidate, Finish, Hold, Rehunt, Remember, Save
+from router.store.ops import (
+    Admission,
+    Admit,
+    Candidate,
+    Finish,
+    Hold,
+    Leave,
+    Rehunt,
+    Remember,
+    Save,
+)
 
 CHEAP = Hold("group:cheap", 2)
 FIRST = Candidate("gateway:first", 5, holds=(CHEAP,))
@@ -71,6 +81,75 @@ class GroupSuite:
         ops = [Admit(sample_call(number), (), ((FIRST,), (SECOND,))) for number in (2, 3)]
         one, other = live.commit(ops, NOW_MS)
         assert (one.gateway, other.gateway) == ("gateway:first", None)
+
+
+class BranchSuite:
+    """Calls that ring several gateways at once: each takes a line, and gives it back by itself."""
+
+    def ring(self, live: Any, number: int, *candidates: Candidate, branches: int = 16) -> Any:
+        op = Admit(
+            sample_call(number), (Hold("account:acme", 9),), tuple((one,) for one in candidates),
+            branches=branches,
+        )
+        (admission,) = live.commit([op], NOW_MS)
+        return op.record, admission
+
+    def test_every_gateway_that_rings_takes_its_line(self, live: Any) -> None:
+        record, admission = self.ring(live, 1, MOBILE, FIRST, BACKUP)
+        assert admission == Admission(MOBILE.key, others=["gateway:first", BACKUP.key])
+        assert record.gateway == MOBILE.key
+        assert record.holds == ["account:acme", "gateway:first", "group:cheap", BACKUP.key]
+        assert in_use(live) == {
+            "account:acme": 1, MOBILE.key: 1, "gateway:first": 1, "group:cheap": 1, BACKUP.key: 1,
+        }
+        assert live.verify() == []
+        live.commit([Finish(record.id, sample_cdr(1))], NOW_MS)
+        assert in_use(live) == {}
+
+    def test_no_more_ring_than_may(self, live: Any) -> None:
+        _, admission = self.ring(live, 1, MOBILE, FIRST, BACKUP, branches=2)
+        assert (admission.gateway, admission.others) == (MOBILE.key, ["gateway:first"])
+
+    def test_what_is_full_is_passed_over_and_said_once(self, live: Any) -> None:
+        full = Candidate("gateway:full", 1)
+        self.ring(live, 1, full)
+        record, admission = self.ring(live, 2, full, MOBILE, FIRST, SECOND, BACKUP)
+        assert admission.dropped == [("gateway:full", "full")]
+        assert admission.others == ["gateway:first", "gateway:second", BACKUP.key]
+        _, admission = self.ring(live, 3, FIRST, full)
+        assert admission.gateway is None
+        assert admission.dropped == [("gateway:first", NO_LINE), ("gateway:full", "full")]
+        live.commit([Finish(record.id, sample_cdr(2))], NOW_MS)
+        assert in_use(live) == {"account:acme": 1, "gateway:full": 1}
+
+    def test_one_leaves_and_an_heir_takes_the_place_of_the_first(self, live: Any) -> None:
+        record, _ = self.ring(live, 1, MOBILE, FIRST, BACKUP)
+        live.commit([Leave(record, (FIRST,))], NOW_MS)
+        assert (record.gateway, record.holds) == (MOBILE.key, ["account:acme", BACKUP.key])
+        live.commit([Leave(record, (MOBILE,), BACKUP.key)], NOW_MS)
+        assert (record.gateway, record.holds) == (BACKUP.key, ["account:acme"])
+        assert in_use(live) == {"account:acme": 1, BACKUP.key: 1}
+        assert live.verify() == []
+        live.commit([Leave(record, (FIRST,))], NOW_MS)
+        (admission,) = live.commit([Rehunt(record, ((MOBILE,), (FIRST,)), branches=16)], NOW_MS)
+        assert (admission.gateway, admission.others) == (MOBILE.key, ["gateway:first"])
+        assert in_use(live) == {
+            "account:acme": 1, MOBILE.key: 1, "gateway:first": 1, "group:cheap": 1,
+        }
+        live.commit([Finish(record.id, sample_cdr(1)), Leave(record, (MOBILE,))], NOW_MS)
+        assert in_use(live) == {}
+        assert live.verify() == []
+
+    def test_the_lines_of_the_call_itself_stay_when_a_callee_of_the_same_name_leaves(
+        self, live: Any
+    ) -> None:
+        own = Candidate("phone:1001", 5)
+        op = Admit(sample_call(1), (Hold("phone:1001", 5),), ((MOBILE,), (own,)), branches=16)
+        live.commit([op], NOW_MS)
+        assert live.usage("phone:1001").in_use == 2
+        live.commit([Leave(op.record, (own,))], NOW_MS)
+        assert live.usage("phone:1001").in_use == 1
+        assert op.record.holds == ["phone:1001"]
 
 
 class PaceSuite:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from limits_suite import GroupSuite, PaceSuite, SharedSuite
+from limits_suite import BranchSuite, GroupSuite, PaceSuite, SharedSuite
 from store_samples import NOW_MS
 
 from router.store import shared
@@ -15,13 +15,13 @@ from router.store.memory import MemoryLive
 from router.store.ops import MAX_SHARED_BYTES, Remember
 
 
-class TestMemoryLimits(GroupSuite, PaceSuite, SharedSuite):
+class TestMemoryLimits(BranchSuite, GroupSuite, PaceSuite, SharedSuite):
     @pytest.fixture
     def live(self) -> MemoryLive:
         return MemoryLive()
 
 
-class TestLmdbLimits(GroupSuite, PaceSuite, SharedSuite):
+class TestLmdbLimits(BranchSuite, GroupSuite, PaceSuite, SharedSuite):
     @pytest.fixture
     def live(self, tmp_path: Path) -> Iterator[LmdbLive]:
         store = LmdbLive(tmp_path / "live.lmdb", slot=0, map_bytes=16 << 20)

@@ -42,8 +42,8 @@ class InviteClient:
     """
 
     __slots__ = (
-        "_cancelled", "_deadline", "_interval", "_timer", "ack", "branch", "cseq", "data", "flow",
-        "head", "layer", "state", "to", "uri", "user",
+        "_cancel_lines", "_cancelled", "_deadline", "_interval", "_timer", "ack", "branch", "cseq",
+        "data", "flow", "head", "layer", "state", "to", "uri", "user",
     )
 
     def __init__(
@@ -62,6 +62,7 @@ class InviteClient:
         self.ack = b""
         self.state = CALLING
         self._cancelled = False
+        self._cancel_lines = ""
         layer.clients[branch + "INVITE"] = self
         now = layer.now
         self._interval = layer.t1
@@ -106,11 +107,12 @@ class InviteClient:
         elif state == COMPLETED and status >= 300:
             self.layer.resend(self.ack, self.flow)
 
-    def cancel(self) -> None:
-        """Asks the peer to give up; the final response still comes to the user."""
+    def cancel(self, lines: str = "") -> None:
+        """Asks the peer to give up, with these header lines; the final response still comes."""
         if self.state > PROCEEDING or self._cancelled:
             return
         self._cancelled = True
+        self._cancel_lines = lines
         if self.state == PROCEEDING:
             self._send_cancel()
         else:
@@ -150,7 +152,8 @@ class InviteClient:
 
     def _send_cancel(self) -> None:
         data = render_request(
-            "CANCEL", self.uri, self.head, f"To: {self.to}\r\nCSeq: {self.cseq} CANCEL\r\n"
+            "CANCEL", self.uri, self.head,
+            f"To: {self.to}\r\nCSeq: {self.cseq} CANCEL\r\n{self._cancel_lines}",
         )
         RequestClient(self.layer, Silent, self.branch, self.flow, "CANCEL", data)
         self._arm(self.layer.now + self.layer.timeout)

@@ -1,0 +1,64 @@
+"""What gateways say before the answer, or instead of it: what is noted of it, and what goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.core.attempt import NONE, Attempt
+from router.core.headers import NOT_PASSED
+from router.core.outcome import attempt_entry, gateway_reason
+from router.core.states import CALLING
+from router.sip.message import Response
+
+if TYPE_CHECKING:
+    from router.core.call import Call
+
+
+def pass_on(call: Call, attempt: Attempt, response: Response) -> None:
+    """A 1xx above 100 of the gateway: the caller hears it."""
+    cdr = call.cdr
+    if cdr.pdd_ms < 0 and attempt.record.ringing:
+        now = call.engine.layer.now
+        cdr.ringing = now
+        cdr.pdd_ms = now - cdr.started
+        call.engine.observe_pdd(attempt.target.name, now - attempt.record.started)
+    if call.state != CALLING or call.server is None:
+        return
+    if call.fork is not None and not call.fork.may_speak(attempt, response):
+        return
+    leg = attempt.leg
+    if leg is not None and (leg.peer is None or call.a.peer is None):
+        leg.peer = call.a
+        call.a.peer = leg
+    extra = reply_headers(call, attempt, response)
+    call.server.respond(
+        response.status, response.reason,
+        call.engine.contacts[call.a.flow.listener] + extra, response.body,
+    )
+
+
+def note_failure(call: Call, attempt: Attempt, response: Response | None) -> None:
+    """Writes down how an attempt failed, and what that says of the gateway; runs reply_route."""
+    health = call.engine.health
+    if response is not None:
+        attempt.record.reason = gateway_reason(attempt)
+        health.note_alive(attempt.target)
+        if attempt.status == 503 and response.has("retry-after"):
+            health.put_aside(attempt.target, response.get("retry-after"))
+    elif attempt.silent():
+        health.note_silence(attempt.target)
+    call.cdr.decision.append(attempt_entry(attempt))
+    dial = call.dial
+    if dial is not None and dial.on_reply and response is not None:
+        call.policy.replied(call, attempt, response)
+
+
+def reply_headers(call: Call, attempt: Attempt, response: Response) -> str:
+    """Runs reply_route; the header lines of a gateway's response that go on to the caller."""
+    dial = call.dial
+    if dial is None or not dial.on_reply:
+        return response.passthrough(NOT_PASSED)
+    attempt.reply_removed = NONE
+    attempt.reply_added = ""
+    call.policy.replied(call, attempt, response)
+    return response.passthrough(NOT_PASSED | attempt.reply_removed) + attempt.reply_added
