@@ -16,6 +16,7 @@ from router.core.end_reasons import (
     reason_header,
 )
 from router.core.flow import Flow
+from router.core.inside import answer_inside, look_inside
 from router.core.leg import Leg
 from router.core.registrar import Registering
 from router.core.relay import Relay
@@ -313,9 +314,12 @@ class Dispatch:
             server.respond(500, "CSeq Out of Order", again)
             return
         leg.remote_cseq = request.cseq
+        verdict = look_inside(call, request, flow) if call.policy.inside is not None else None
         if method == "BYE":
             server.respond(200)
             call.on_bye(leg, request)
+        elif verdict is not None:
+            answer_inside(call, request, server, verdict)
         elif request.max_forwards == 0:
             server.respond(483, "", failure_header(server, 483))
         elif method == "INVITE" and (

@@ -395,7 +395,7 @@ class Engine:
             run(*arguments)
         except Exception:
             self.tally.route_errors += 1
-            self.log("error", "an event's route failed", name=name, trace=traceback.format_exc())
+            self.log("error", "a route failed", name=name, trace=traceback.format_exc())
 
     # -- trouble ----------------------------------------------------------------------------------
 

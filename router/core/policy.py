@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from router.core.flow import Flow
@@ -37,6 +37,9 @@ class Policy(Protocol):
 
     def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         """failure_route, after an attempt ended without an answer."""
+
+    inside: Callable[[Call, Request, Flow], Verdict | None] | None
+    """dialog_route for a request inside a dialog; None: it is passed on"""
 
     def note(self, call: Call) -> None:
         """The call's record is about to be stored: what routes keep for the call goes to its CDR.

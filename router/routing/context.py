@@ -92,6 +92,26 @@ class Context(Facts, CallFunctions):
         if self._steps > MAX_STEPS:
             raise TooManySteps(f"more than {MAX_STEPS} steps in one request: is there a loop?")
 
+    # -- requests inside the call -----------------------------------------------------------------
+
+    def turn_to(self, request: Request, flow: Flow) -> tuple[Any, ...]:
+        """Another request of the call is looked at; gives what `turn_back` needs."""
+        kept = (
+            self.request, self.flow, self.attempt, self.response, self.hooks, self.verdict,
+            self._steps,
+        )
+        self.request, self.flow = request, flow
+        self.attempt = self.response = self.hooks = self.verdict = None
+        self._steps = 0
+        return kept
+
+    def turn_back(self, kept: tuple[Any, ...]) -> None:
+        """What the context was about before."""
+        (
+            self.request, self.flow, self.attempt, self.response, self.hooks, self.verdict,
+            self._steps,
+        ) = kept
+
     # -- Python functions -------------------------------------------------------------------------
 
     def hook_run(self) -> HookRun:

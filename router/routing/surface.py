@@ -13,7 +13,6 @@ from dsl.surface import (
     ENTRY_KINDS,
     EVENT,
     FAILURE,
-    NAMED,
     REPLY,
     REQUEST,
     Attribute,
@@ -179,7 +178,6 @@ SURFACE = Surface(
     facts=FACTS,
     objects=by_name(*OBJECTS),
     enumerations=ENUMERATIONS,
-    ready_kinds=frozenset({REQUEST, NAMED, BRANCH, REPLY, FAILURE, END, EVENT}),
     python=PYTHON,
     tables=TABLES,
 )

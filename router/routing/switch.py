@@ -67,6 +67,7 @@ class Switch:
         self._request_route = self._routes.get(("request_route", ""), _no_route)
         self._end_route = self._routes.get(("end_route", ""))
         self.periods = program.periods
+        self.inside = self._inside if ("dialog_route", "") in self._routes else None
         watched = ("event_route", BALANCE_LOW) in self._routes
         self.low_balances: Mapping[str, int] = {
             account.name: account.balance_low
@@ -177,6 +178,23 @@ class Switch:
     def orphaned(self, cdr: Cdr, paid_until: int) -> None:
         """Bills by the terms on the CDR."""
         settle(cdr, paid_until)
+
+    def _inside(self, call: Call, request: Request, flow: Flow) -> Verdict | None:
+        """Runs dialog_route; a route of the call that waits meanwhile finds its own again."""
+        context: Context | None = call.context
+        if context is None:
+            return None
+        kept = context.turn_to(request, flow)
+        try:
+            self._routes["dialog_route", ""](context, _nothing)
+            return context.verdict
+        finally:
+            context.turn_back(kept)
+            if request.method != "BYE":
+                before = call.cdr.variables
+                self.note(call)
+                if call.cdr.variables != before:
+                    call.store_dialog()
 
     def note(self, call: Call) -> None:
         """Writes the variables of the call to its CDR, as far as they go."""

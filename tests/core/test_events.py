@@ -64,7 +64,7 @@ def test_an_events_route_that_fails_is_counted_and_hurts_no_call(one: World) -> 
     silence(one)
     assert [cdr.end_reason for cdr in one.cdrs] == ["ConnectionTimeout"] * 5
     (error,) = one.errors()
-    assert error[1] == "an event's route failed"
+    assert error[1] == "a route failed"
     assert (error[2]["name"], one.engine.tally.route_errors) == ("gateway:down", 1)
     assert "ValueError: broken" in error[2]["trace"]
 

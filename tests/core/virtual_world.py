@@ -111,6 +111,7 @@ class Routes:
         return self.on_request(request, flow)
 
     periods: Mapping[str, int] = {}
+    inside: Callable[[Call, Request, Flow], Verdict | None] | None = None
 
     low_balances: Mapping[str, int] = {}
 

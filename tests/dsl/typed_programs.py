@@ -11,7 +11,7 @@ from random import Random
 
 from typed_expressions import LISTS, PLAIN, TypedExpressions
 
-from dsl.surface import BRANCH, END, EVENT, FAILURE, REPLY, REQUEST, Surface
+from dsl.surface import BRANCH, DIALOG, END, EVENT, FAILURE, REPLY, REQUEST, Surface
 from dsl.types import ANY, BOOL, INT, IP, RANGE, STRING, VOID
 
 TIMERS = {
@@ -115,6 +115,8 @@ class TypedProgram(TypedExpressions):
             self._route(kind, f"{kind}[{name}]")
         if self._chance(50):
             self._route(END, END)
+        if self._chance(30):
+            self._route(DIALOG, DIALOG)
         for label in ("gateway:down", "gateway:up", "config:loaded", "timer:t every 10s"):
             if self._chance(30):
                 self._route(EVENT, f"{EVENT}[{label}]")
@@ -129,7 +131,7 @@ class TypedProgram(TypedExpressions):
         )
 
     def _grow_named(self, number: int) -> None:
-        kind = self._pick((REQUEST, REQUEST, BRANCH, REPLY, FAILURE, END, EVENT))
+        kind = self._pick((REQUEST, REQUEST, BRANCH, REPLY, FAILURE, DIALOG, END, EVENT))
         self._returns = self._pick((VOID, VOID, BOOL, STRING, INT))
         self._route(kind, f"route[R{number}]")
         self._named.append((f"R{number}", self._returns, frozenset({kind})))

@@ -84,7 +84,7 @@ def test_a_fault_in_an_event_names_its_line() -> None:
     )
     world.engine.events.begin()
     ((level, text, fields),) = world.engine.logs
-    assert (level, text) == ("error", "an event's route failed")
+    assert (level, text) == ("error", "a route failed")
     assert 'routes.cfg", line 3, in event_route_config_loaded' in fields["trace"]
     assert "ZeroDivisionError" in fields["trace"]
 

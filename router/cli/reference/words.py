@@ -94,7 +94,13 @@ KINDS: Final = (
         "Every request outside a dialog begins here. Each way through it has to answer, call or "
         "drop.",
     ),
-    Word(DIALOG, "dialog_route { … }", "Every request inside a dialog, if it is there."),
+    Word(
+        DIALOG,
+        "dialog_route { … }",
+        "Every request inside a call but ACK and CANCEL, from either side, before it passes to the "
+        "other: `reply(…)` answers it instead, `end(…)` ends the call. A BYE passes in any case. "
+        "`$rU` and `$fU` are the numbers of the call.",
+    ),
     Word(
         NAMED,
         "route[NAME] { … }",
