@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from router.core.engine import Engine
 
 
+LookInside = Callable[["Call", Request, Flow], Verdict | None]
+
+
 class Policy(Protocol):
     """The compiled routes with the objects of routes.cfg. An exception is that request's 500.
 
@@ -38,7 +41,7 @@ class Policy(Protocol):
     def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         """failure_route, after an attempt ended without an answer."""
 
-    inside: Callable[[Call, Request, Flow], Verdict | None] | None
+    inside: LookInside | None
     """dialog_route for a request inside a dialog; None: it is passed on"""
 
     def note(self, call: Call) -> None:

@@ -17,6 +17,7 @@ from router.core.credit import Payer
 from router.core.end_reasons import EndReason
 from router.core.events import BALANCE_LOW
 from router.core.flow import Flow
+from router.core.policy import LookInside
 from router.core.tally import Tally
 from router.core.verdicts import End, Next, Target, Verdict, Wait
 from router.routing.config import Config
@@ -67,7 +68,9 @@ class Switch:
         self._request_route = self._routes.get(("request_route", ""), _no_route)
         self._end_route = self._routes.get(("end_route", ""))
         self.periods = program.periods
-        self.inside = self._inside if ("dialog_route", "") in self._routes else None
+        self.inside: LookInside | None = None
+        if ("dialog_route", "") in self._routes:
+            self.inside = self._inside
         watched = ("event_route", BALANCE_LOW) in self._routes
         self.low_balances: Mapping[str, int] = {
             account.name: account.balance_low

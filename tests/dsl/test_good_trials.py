@@ -49,7 +49,7 @@ def test_there_are_enough_of_them() -> None:
 
 
 # What no call in virtual time can show.
-UNSEEN = {"workers", "state", "metrics", "shutdown_timeout", "hook_timeout", "t1", "t2"}
+UNSEEN = {"workers", "state", "metrics", "shutdown_timeout", "hook_timeout", "t1", "t2", "ping"}
 
 
 def test_whatever_is_ready_is_in_one_of_them() -> None:
