@@ -59,11 +59,11 @@ class Purse:
 
     __slots__ = ("account", "floor", "held", "payers")
 
-    def __init__(self, account: str, payers: list[Payer], held: int) -> None:
-        self.account = account
-        self.payers = payers
-        self.held = held
-        self.floor = payers[0].floor
+    def __init__(self, payer: Payer) -> None:
+        self.account = payer.account
+        self.payers = [payer]
+        self.held = 0
+        self.floor = payer.floor
 
     def charge(self, duration_ms: int) -> int:
         """What it is charged for a call of whole seconds."""
@@ -71,12 +71,12 @@ class Purse:
 
     def longest_ms(self, amount: int) -> int | None:
         """How long an amount pays for; None: for ever."""
+        if len(self.payers) == 1:
+            return self.payers[0].longest_ms(amount)
         each = [payer.longest_ms(amount) for payer in self.payers]
         limits = [one for one in each if one is not None]
         if not limits:
             return None
-        if len(each) == 1:
-            return limits[0]
         # An account on two levels pays both: none of its sums has a formula, but it never falls.
         low, high = 0, min(limits) // 1000
         while low < high:
@@ -90,33 +90,32 @@ class Purse:
 
 def purses_of(payers: Iterable[Payer], reserved: Iterable[tuple[str, int]]) -> list[Purse]:
     """The payers by account, with what the store has set aside for each."""
-    held: dict[str, int] = {}
-    for account, amount in reserved:
-        held[account] = held.get(account, 0) + amount
-    by_account: dict[str, list[Payer]] = {}
+    purses: dict[str, Purse] = {}
     for payer in payers:
-        by_account.setdefault(payer.account, []).append(payer)
-    return [
-        Purse(account, paying, held.get(account, 0)) for account, paying in by_account.items()
-    ]
+        purse = purses.get(payer.account)
+        if purse is None:
+            purses[payer.account] = Purse(payer)
+        else:
+            purse.payers.append(payer)
+    for account, amount in reserved:
+        if account in purses:
+            purses[account].held += amount
+    return list(purses.values())
 
 
 class CreditTimer:
     """Sees to it that an answered call is paid for, and ends it when it is not."""
 
-    __slots__ = ("_paid_ms", "_purses", "_step_ms", "_timer", "_tries", "_wants", "call", "server")
+    __slots__ = ("_paid_ms", "_purses", "_timer", "_tries", "_wants", "call", "server")
 
-    def __init__(self, call: Call, purses: list[Purse]) -> None:
+    def __init__(self, call: Call, purses: list[Purse], paid_ms: int) -> None:
         self.call: Call = call
         self.server: InviteServer | None = None
         self._purses = purses
-        self._step_ms = max(
-            SHORTEST_STEP_MS, *(payer.step_ms for purse in purses for payer in purse.payers)
-        )
         self._wants: tuple[int, ...] = ()
         self._tries = 0
         self._timer: Timer | None = None
-        self._paid_ms = self._longest([purse.held for purse in purses])
+        self._paid_ms = paid_ms
 
     @property
     def paid_until(self) -> int:
@@ -150,7 +149,8 @@ class CreditTimer:
         self._timer = None
         self._tries = 0
         elapsed = self.call.engine.layer.now - self.call.cdr.answered
-        self._ask(max(self._paid_ms, elapsed) + self._step_ms)
+        step_ms = max(payer.step_ms for purse in self._purses for payer in purse.payers)
+        self._ask(max(self._paid_ms, elapsed) + max(step_ms, SHORTEST_STEP_MS))
 
     def _ask(self, target_ms: int) -> None:
         """Asks all accounts for what the call costs up to a duration."""
@@ -231,7 +231,10 @@ def begin_credit(call: Call) -> None:
     if not record.reserved and not record.gateway_reserved:
         return
     purses = purses_of(call.policy.payers(call), (*record.reserved, *record.gateway_reserved))
-    purses = [purse for purse in purses if purse.longest_ms(purse.held) is not None]
-    if purses:
-        timer = call.credit = CreditTimer(call, purses)
+    limits = [purse.longest_ms(purse.held) for purse in purses]
+    limited = [limit for limit in limits if limit is not None]
+    if limited:
+        if len(limited) < len(limits):
+            purses = [one for one, limit in zip(purses, limits, strict=True) if limit is not None]
+        timer = call.credit = CreditTimer(call, purses, min(limited))
         timer.start()

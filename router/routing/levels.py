@@ -25,6 +25,8 @@ from router.store.money import Money
 from router.store.ops import Credit
 from router.store.records import Cdr, Charge
 
+MAX_CREDITS = 1_024
+"""for how many rates an account remembers what a call needs"""
 RateOf = Callable[[AnyDeck], Rate | None]
 """The rate that a deck has for the number that is called, looked up once."""
 
@@ -83,8 +85,14 @@ def price_levels(account: Account, number: str, rate_in: RateOf) -> Priced | Ref
 
 def credit_for(account: Account, rate: Rate) -> Credit:
     """What an account has to be able to give for a call at a rate to begin."""
-    seconds = reserve_seconds(rate, account.reserve_s)
-    return Credit(account.name, price_of(rate, seconds, account.fee_decimals), account.floor)
+    known = account.credits
+    credit = known.get(rate)
+    if credit is None:
+        if len(known) >= MAX_CREDITS:
+            known.clear()
+        need = price_of(rate, reserve_seconds(rate, account.reserve_s), account.fee_decimals)
+        credit = known[rate] = Credit(account.name, need, account.floor)
+    return credit
 
 
 def with_clearing(tiers: Tiers, gateways: Mapping[str, Gateway], rate_in: RateOf) -> Tiers:
@@ -118,8 +126,9 @@ def payers(cdr: Cdr, accounts: Mapping[str, Account]) -> list[Payer]:
     found: list[Payer] = []
     for charge in cdr.charges:
         account = accounts.get(charge.account)
-        limited = account is not None and account.opening is not None
-        if account is not None and limited and not _free(rate_of(charge)):
+        if account is None or account.opening is None:
+            continue
+        if charge.rate > 0 or charge.connect_fee > 0:
             found.append(Tariff(charge, account))
     return found
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS
+from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS, Rate
 from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.parameters import CallTimers, Login
 from router.core.verdicts import Place, Target
@@ -16,7 +16,7 @@ from router.routing.live_view import NOTHING_LIVE, LiveView
 from router.routing.rewrite import NumberRules
 from router.routing.screening import Screening
 from router.routing.stored_decks import AnyDeck
-from router.store.ops import GROUP, UNLIMITED, Candidate, Hold
+from router.store.ops import GROUP, UNLIMITED, Candidate, Credit, Hold
 
 Network = IPv4Network | IPv6Network
 Codes = tuple[tuple[int, int], ...]
@@ -149,7 +149,7 @@ class Account:
     """
 
     __slots__ = (
-        "_above", "_live", "agent", "balance_low", "cps", "deck", "deck_name", "expires",
+        "_above", "_live", "agent", "balance_low", "cps", "credits", "deck", "deck_name", "expires",
         "fee_decimals", "floor", "hold", "hold_precision_ms", "holds", "id", "key", "lines",
         "locked", "name", "opening", "path", "permit", "priced", "reserve_s",
     )
@@ -181,6 +181,7 @@ class Account:
         self.hold_precision_ms = hold_precision_ms
         self.hold = Hold(self.key, lines, cps)
         self._above: tuple[Account, ...] = agent.chain if agent is not None else ()
+        self.credits: dict[Rate, Credit] = {}  # what calls ask of it at first, by the rate
         self.priced = any(level.deck is not None for level in self.chain)
         self.holds = tuple(level.hold for level in reversed(self.chain))
         self.path = (

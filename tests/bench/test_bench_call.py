@@ -25,6 +25,7 @@ from router.core.parameters import CallTimers, TimerDefaults
 from router.core.policy import Policy
 from router.core.tally import Tally
 from router.core.verdicts import Dial, Respond, Target, Verdict
+from router.routing.accounts import openings
 from router.routing.config import build_config
 from router.routing.objects import DEFAULT_SWITCH_ON, Gateway
 from router.routing.surface import SURFACE
@@ -64,6 +65,11 @@ PRICED_ROUTES = (
     ROUTES.replace("prefixes = 86", "prefixes = 86  deck = vendor")
     .replace("account acme {", "account acme { deck = retail ")
     + 'deck retail { file = "rates.csv" }\ndeck vendor { file = "rates.csv" }\n'
+)
+BALANCE = "balance = 1000000  deck = retail"
+CREDIT_ROUTES = (
+    PRICED_ROUTES.replace("account acme { deck = retail", f"account acme {{ agent = top  {BALANCE}")
+    + f"account top {{ lines = 100000  {BALANCE} }}\n"
 )
 # Beginnings of several lengths, the longest of which do not match.
 RATES = "prefix,rate_per_min\n86,0.12\n" + "".join(
@@ -167,6 +173,19 @@ def priced(tally: Tally) -> Policy:
     return compiled(tally, PRICED_ROUTES)
 
 
+def credited(tally: Tally) -> Policy:
+    """The same, where the account and an agent above it pay from a balance."""
+    return compiled(tally, CREDIT_ROUTES)
+
+
+def make_store() -> MemoryLive:
+    """A store in which the accounts have their money."""
+    store = MemoryLive()
+    accounts = build_config(program(CREDIT_ROUTES)).accounts.values()
+    store.commit(openings(accounts, T0), T0)
+    return store
+
+
 def tokens(seed: int) -> Callable[[], str]:
     source = random.Random(seed)
     return lambda: f"{source.getrandbits(64):016x}"
@@ -200,7 +219,7 @@ def record(policy: Callable[[Tally], Policy]) -> Recording:
     engine.heard = []
     caller = Agent(Listener("udp", *CALLER), token=tokens(2), now_ms=T0)
     gateway = Agent(Listener("udp", *GATEWAY), token=tokens(3), now_ms=T0)
-    network = Network(engine, MemoryLive(), [caller, gateway], T0)
+    network = Network(engine, make_store(), [caller, gateway], T0)
     for _ in range(CALLS):
         caller.place("8613800138000", "1000", Flow("udp", *US, 0), hang_up_after_ms=50)
         network.run_for(BETWEEN_MS)
@@ -228,7 +247,7 @@ def play(engine: Engine, store: MemoryLive, recording: Recording) -> int:
     return sent
 
 
-@pytest.mark.parametrize("policy", [fixed, compiled, priced])
+@pytest.mark.parametrize("policy", [fixed, compiled, priced, credited])
 def test_a_call_from_invite_to_cdr(
     benchmark: Any, policy: Callable[[Tally], Policy]
 ) -> None:
@@ -236,7 +255,7 @@ def test_a_call_from_invite_to_cdr(
 
     def begin() -> tuple[tuple[Engine, MemoryLive], dict[str, Any]]:
         gc.collect()
-        return (make_engine(policy), MemoryLive()), {}
+        return (make_engine(policy), make_store()), {}
 
     def run(engine: Engine, store: MemoryLive) -> None:
         assert play(engine, store, recording) == 7 * CALLS
@@ -254,12 +273,13 @@ def test_a_call_from_invite_to_cdr(
 
 def test_the_recording_is_of_whole_answered_calls() -> None:
     """What the benchmark plays back ends every call normally, and leaves nothing."""
-    recording = record(priced)
-    engine, store = make_engine(priced), MemoryLive()
+    recording = record(credited)
+    engine, store = make_engine(credited), make_store()
     play(engine, store, recording)
     assert {cdr.end_reason for cdr in store.cdrs.values()} == {"Normal"}
     assert {cdr.account for cdr in store.cdrs.values()} == {"acme"}
     assert {cdr.rate_prefix for cdr in store.cdrs.values()} == {"86"}
     assert all(cdr.charge == cdr.cost > 0 for cdr in store.cdrs.values())
+    assert store.money("acme").balance == store.money("top").balance < 10**12
     assert engine.calls == {} and engine.legs == {}
     assert store.verify() == []
