@@ -54,6 +54,10 @@ def places_of(given: Given) -> dict[str, Position]:
     return {name: position_of(node.name_span) for name, node in given.nodes.items()}
 
 
+_QUOTED_WHEN_SET = frozenset({"string", "rules", "times", "file_by_time"})
+"""kinds of value that always stand in quotes; a variable of the environment has none"""
+
+
 class SettingsChecker:
     """Checks and reads settings and blocks.
 
@@ -249,7 +253,7 @@ class SettingsChecker:
                 if found is None:
                     self._unset(value)
                     continue
-                text, quoted = found, setting.type.name in ("string", "rules", "times")
+                text, quoted = found, setting.type.name in _QUOTED_WHEN_SET
             try:
                 values.append(read_value(text, quoted, setting.type, alias))
             except LiteralError as error:

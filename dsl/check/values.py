@@ -28,11 +28,15 @@ _DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
 _URI = re.compile(r"(sips?|tel):[^\s<>\"]+")
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,47}")
+_TIME_PARTS = ("%Y", "%m", "%d", "%H", "%M", "%%")
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 
 _QUOTED = frozenset(
-    {"string", "rules", "times", "zone", "uri", "header", "metric", "prefix", "date"}
+    {
+        "string", "rules", "times", "zone", "uri", "header", "metric", "prefix", "date",
+        "file_by_time",
+    }
 )
 """kinds of value that may stand in quotes"""
 
@@ -79,6 +83,24 @@ def _times(text: str, quoted: bool, kind: ValueType) -> str:
     if not quoted:
         raise _bad("times stand in double quotes", f'did you mean "{text}"?')
     parse_week(text)
+    return text
+
+
+def _file_by_time(text: str, quoted: bool, kind: ValueType) -> str:
+    if not quoted:
+        raise _bad("the name of a file stands in double quotes", f'did you mean "{text}"?')
+    for part in re.findall("%.?", text):
+        if part not in _TIME_PARTS:
+            raise _bad(
+                f"`{part}` is no part of a time", f"they are {', '.join(_TIME_PARTS)}; %% is a %"
+            )
+    if not text.endswith((".csv", ".jsonl")):
+        raise _bad(
+            f"`{text}` does not say what stands in it",
+            "a file of CDRs ends in .csv, or in .jsonl for one JSON object a line",
+        )
+    if "\0" in text or text.rpartition("/")[2] in (".csv", ".jsonl"):
+        raise _bad(f"`{text}` is no name of a file", 'write "cdrs/%Y%m%d-%H.csv"')
     return text
 
 
@@ -348,6 +370,7 @@ _READERS: dict[str, Callable[[str, bool, ValueType], Any]] = {
     "rules": _rules,
     "times": _times,
     "zone": _zone,
+    "file_by_time": _file_by_time,
     "code_pair": _code_pair,
     "code_reason": _code_reason,
     "uri": _uri,

@@ -17,9 +17,10 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from router.cli.cdr_output import json_line, plain, show_cdr, show_table, write_csv
+from router.cli.cdr_output import show_cdr, show_table, write_csv
 from router.core.end_reasons import EndReason
 from router.store.boot import LEDGER_DIR, LIVE_DIR, live_is_current
+from router.store.cdr_lines import json_line, plain
 from router.store.errors import StoreError
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive

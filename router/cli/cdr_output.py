@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import re
 import sys
 import time
 from collections.abc import Iterable
@@ -17,6 +14,16 @@ from rich.cells import cell_len, set_cell_size
 from router.cli.advice import advice
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason, reason_named
+from router.store.cdr_lines import (
+    AMOUNTS,
+    INSTANTS,
+    cdr_fields,
+    csv_header,
+    csv_line,
+    decimal,
+    iso,
+    plain,
+)
 from router.store.records import Attempt, Cdr, Charge
 
 if TYPE_CHECKING:
@@ -25,7 +32,6 @@ if TYPE_CHECKING:
 TAIL_DIGITS: Final = 8
 """How much of an id the narrow table shows; `cdr show` takes the end of an id."""
 WIDE_COLUMNS: Final = 120
-AMOUNTS: Final = frozenset({"rate", "charge", "cost"})
 RIGHT: Final = frozenset({"TALK", "CODE", "TRY"})
 CUTS: Final = (
     ("CALLER", 8),
@@ -39,50 +45,13 @@ CUTS: Final = (
     ("CALLEE", 6),
 )
 """Which columns give way to a narrow terminal, in order, and what is left of them."""
-INSTANTS: Final = frozenset({"started", "ringing", "answered", "ended"})
-CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def json_line(cdr: Cdr) -> str:
-    """The CDR as one line of JSON; times epoch ms, amounts decimals in quotes."""
-    fields = _fields(cdr)
-    fields.update((name, decimal(fields[name])) for name in AMOUNTS)
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def write_csv(cdrs: Iterable[Cdr]) -> None:
-    """All fields; times ISO with offset, what is a list as JSON in its cell."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(Cdr.__struct_fields__)
+    """All CDRs under a line with the names of the fields."""
+    sys.stdout.write(csv_header())
     for cdr in cdrs:
-        writer.writerow(_cell(name, value) for name, value in _fields(cdr).items())
-
-
-def _fields(cdr: Cdr) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(cdr)
-    fields["attempts"] = [msgspec.structs.asdict(attempt) for attempt in cdr.attempts]
-    fields["charges"] = [
-        {
-            "account": charge.account,
-            "kind": charge.kind,
-            "amount": decimal(charge.amount),
-            "rate_prefix": charge.rate_prefix,
-            "rate": decimal(charge.rate),
-            "billed_s": charge.billed_s,
-        }
-        for charge in cdr.charges
-    ]
-    return fields
-
-
-def _cell(name: str, value: Any) -> Any:
-    if name in AMOUNTS:
-        return decimal(value)
-    if name in INSTANTS:
-        return iso(value)
-    if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False) if value else ""
-    return value
+        sys.stdout.write(csv_line(cdr))
 
 
 # For people
@@ -169,7 +138,7 @@ def show_cdr(cdr: Cdr) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")
-    for name, value in _fields(cdr).items():
+    for name, value in cdr_fields(cdr).items():
         if name not in ("attempts", "variables", "decision", "charges"):
             facts.add_row(name, Text(_readable(name, value)))
     console.print(facts)
@@ -235,20 +204,9 @@ def _colour(cdr: Cdr) -> str:
     return "yellow" if cdr.end_reason in ("Cancelled", "UserBusy") else "red"
 
 
-def plain(text: str) -> str:
-    """The text without what would move a terminal's cursor: peers choose their numbers."""
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
 def clock(ms: int, form: str) -> str:
     """Local time of day, or what else `form` says; "-" for never."""
     return time.strftime(form, time.localtime(ms / 1000)) if ms else "-"
-
-
-def iso(ms: int) -> str:
-    """Local time with offset, to the millisecond; "" for never."""
-    when = datetime.fromtimestamp(ms / 1000).astimezone()
-    return when.isoformat(timespec="milliseconds") if ms else ""
 
 
 def talk(duration_ms: int, answered: int) -> str:
@@ -261,9 +219,3 @@ def talk(duration_ms: int, answered: int) -> str:
     if minutes < 60:
         return f"{minutes}:{seconds:02}"
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-
-
-def decimal(millionths: int) -> str:
-    """An amount with six decimals, exactly."""
-    whole, rest = divmod(abs(millionths), 1_000_000)
-    return f"{'-' if millionths < 0 else ''}{whole}.{rest:06}"

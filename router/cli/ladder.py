@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 
 from rich.text import Text
 
-from router.cli.cdr_output import plain
 from router.core.network import Wire
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, parse_message
+from router.store.cdr_lines import plain
 
 TIME_WIDTH: Final = 5
 AROUND_LABEL: Final = 6

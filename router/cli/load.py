@@ -26,13 +26,13 @@ from dsl.check.report import did_you_mean
 from dsl.sources import SourceError
 from router.billing.rates_file import Problem, read_lines, twice
 from router.cli.cdr import WrongValue
-from router.cli.cdr_output import plain
 from router.cli.findings_text import show_findings
 from router.cli.loaded_rates import state_of
 from router.cli.rates import decks_of
 from router.cli.rates_changes import Changes, compare, show_changes
 from router.routing.stored_decks import row_of
 from router.runtime.routes_file import check_file
+from router.store.cdr_lines import plain
 from router.store.errors import StoreError
 from router.store.rates import RATES_DIR, RatesLoad
 

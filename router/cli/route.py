@@ -25,7 +25,6 @@ from dsl.outcome import Outcome
 from dsl.program import Program
 from dsl.sources import SourceError
 from router.cli.cdr import WrongValue, parse_instant
-from router.cli.cdr_output import CONTROL, plain
 from router.cli.findings_text import show_outcome
 from router.cli.loaded_rates import loaded_rates, state_of
 from router.cli.route_lines import LineTrace, Visit
@@ -36,6 +35,7 @@ from router.routing.surface import SURFACE
 from router.runtime.hook_loop import HookLoop
 from router.runtime.routes_file import DiskFiles, check_file
 from router.store.boot import LIVE_DIR, live_is_current
+from router.store.cdr_lines import CONTROL, plain
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
 

@@ -11,12 +11,12 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from router.cli.cdr_output import plain
 from router.cli.route_lines import LineTrace, Visit
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason
 from router.core.reason_guide import GUIDE
 from router.routing.decision_run import Decided, GatewayFate, Question
+from router.store.cdr_lines import plain
 
 WIDTH: Final = 80
 MAX_LINES: Final = 200

@@ -40,6 +40,7 @@ from router.runtime.service import (
     METRICS_DIR,
     METRICS_STAGE,
     available_cores,
+    file_plan,
     ledger_post,
     state_preparation,
     worker_posts,
@@ -136,7 +137,10 @@ def _prepare(
     if steering and slots > 1:
         _steer(sockets)
     deployment = Deployment()
-    posts = [*worker_posts(program, config, sockets, deployment), ledger_post(config.state)]
+    posts = [
+        *worker_posts(program, config, sockets, deployment),
+        ledger_post(config.state, file_plan(config)),
+    ]
     if metrics_socket is not None:
         config.metrics = metrics_socket.getsockname()[:2]
         posts.append(_metrics_post(config, slots, metrics_socket))

@@ -21,7 +21,6 @@ from dsl.findings import ConfigError, Finding, findings_json
 from dsl.program import Program
 from dsl.sources import SourceError
 from dsl.trials import Trial
-from router.cli.cdr_output import plain
 from router.cli.findings_text import show_findings
 from router.cli.ladder import Lane, render_ladder
 from router.cli.loaded_rates import loaded_rates, state_of
@@ -29,6 +28,7 @@ from router.routing.trial.results import Failure, TrialResult
 from router.routing.trial.run import run_trials
 from router.runtime.hook_loop import HookLoop
 from router.runtime.routes_file import load_routes
+from router.store.cdr_lines import plain
 from router.store.errors import StoreError
 
 INDENT = " " * 8

@@ -61,6 +61,9 @@ class Config:
         workers = settings.get("workers", "auto")
         self.workers: int = 0 if workers == "auto" else int(workers)
         self.state = Path(program.path).parent / settings.get("state", DEFAULT_STATE)
+        self.folder = Path(program.path).parent.absolute()
+        self.cdr_file: str = settings.get("cdr_file", "")
+        self.cdr_file_mb: int = settings.get("cdr_file_mb", 0)
         metrics = settings.get("metrics")
         self.metrics: tuple[str, int] | None = (
             (str(metrics.host), int(metrics.port)) if metrics is not None else None

@@ -131,6 +131,18 @@ GLOBAL = (
     ),
     Setting("state", STRING, "The folder of the LMDB files, from this file's folder.", "state"),
     Setting("metrics", ValueType("endpoint"), "Where /metrics is served."),
+    Setting(
+        "cdr_file",
+        ValueType("file_by_time"),
+        'The file that every CDR is written to, .csv or .jsonl: "cdrs/%Y%m%d-%H.csv".',
+        "none",
+    ),
+    Setting(
+        "cdr_file_mb",
+        POSITIVE,
+        "At how many megabytes another part follows: calls.csv, calls.1.csv.",
+        "no limit",
+    ),
     Setting("max_attempts", POSITIVE, "How many gateways one call tries at most.", "5"),
     Setting(
         "hook_timeout",

@@ -19,7 +19,9 @@ from types import FrameType
 from typing import Protocol
 
 from router.billing.charges import settle
+from router.runtime.cdr_file import CdrFile, FilePlan
 from router.runtime.child import EXIT_CANNOT_BOOT, EXIT_FAILED, EXIT_OK
+from router.runtime.logs import Log
 from router.store.boot import LEDGER_DIR, LIVE_DIR
 from router.store.draining import BATCH_ENTRIES, Draining
 from router.store.errors import StoreError
@@ -28,6 +30,7 @@ from router.store.live import LmdbLive
 
 INTERVAL_S = 0.25
 """How long CDRs gather for one fsync."""
+INDEX_ENTRIES = 2_000
 HEARTBEAT_MS = 1_000
 PREDECESSOR_WAIT_S = 5.0
 SLOWEST_RETRY_S = 5.0
@@ -44,13 +47,6 @@ class Stop(Protocol):
 
     def wait(self, timeout: float) -> object:
         """Return after `timeout` seconds, or as soon as it is set."""
-
-
-class Log(Protocol):
-    """Where the process says what happens: level, event, fields."""
-
-    def __call__(self, level: str, event: str, /, **fields: object) -> None:
-        """Write one line."""
 
 
 class StopSignal:
@@ -85,12 +81,14 @@ def run_ledger(
     interval_s: float = INTERVAL_S,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     beat: Callable[[], None] = lambda: None,
+    file: FilePlan | None = None,
 ) -> int:
     """Move what waits in the outbox into the ledger until told to stop; the exit code.
 
     Without `stop` SIGTERM is the order. It then drains until nothing waits, and returns 0; 1 when
     the ledger refuses what is left (it stays in the outbox for the next start), 3 when the state
-    cannot be opened or another process writes this ledger. `beat` is called every turn.
+    cannot be opened or another process writes this ledger. `beat` is called every turn. With `file`
+    a line of each CDR goes there as well; what a full disk keeps out of it waits in the ledger.
     """
     folder = Path(state)
     stop = stop or _stop_on_sigterm()
@@ -108,7 +106,8 @@ def run_ledger(
             log("error", "live state cannot be opened", reason=str(error))
             return EXIT_CANNOT_BOOT
         try:
-            return _Drain(ledger, live, log, now_ms).run(stop, interval_s, beat)
+            lines = CdrFile(ledger, file, log) if file is not None else None
+            return _Drain(ledger, live, log, now_ms, lines).run(stop, interval_s, beat)
         finally:
             live.close()
     finally:
@@ -119,13 +118,17 @@ class _Drain:
     """The loop, with what it must remember between turns: the heartbeat and the current fault."""
 
     def __init__(
-        self, ledger: LmdbLedger, live: LmdbLive, log: Log, now_ms: Callable[[], int]
+        self, ledger: LmdbLedger, live: LmdbLive, log: Log, now_ms: Callable[[], int],
+        file: CdrFile | None,
     ) -> None:
+        self._file = file
+        self._indexed = ledger.search.is_complete()
         self._ledger = ledger
         self._live = live
         self._draining = Draining(ledger, live)
         self._log = log
         self._now_ms = now_ms
+        self._to_index = -1
         self._heartbeat_ms = 0
         self._tries = 0
         self._told_ms = 0
@@ -151,6 +154,8 @@ class _Drain:
                 continue
             self._on_success()
             if stopping and not moved:
+                if self._file is not None and self._file.is_stuck:
+                    self._log("warning", "CDRs wait for their file until the next start")
                 return EXIT_OK
             if not stopping and moved < BATCH_ENTRIES:
                 stop.wait(interval_s)
@@ -168,7 +173,19 @@ class _Drain:
             # Only open calls are ever billed up to it, so an idle router writes nothing.
             self._ledger.heartbeat(now_ms)
             self._heartbeat_ms = now_ms
-        return moved
+        written = self._file.write(now_ms) if self._file is not None else 0
+        if not self._indexed:
+            self._index_more()
+        return max(moved, written)
+
+    def _index_more(self) -> None:
+        """Gives CDRs of an older version their place in the index, some in each turn."""
+        if self._to_index < 0:
+            self._to_index = self._ledger.count()
+            self._log("info", "CDRs of an older version are being indexed", cdrs=self._to_index)
+        if not self._ledger.search.index_more(INDEX_ENTRIES):
+            self._indexed = True
+            self._log("info", "CDRs of an older version are indexed", cdrs=self._to_index)
 
     def _on_fault(self, error: StoreError) -> None:
         self._tries = min(self._tries + 1, 10)

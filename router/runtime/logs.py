@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -25,6 +25,13 @@ BURST_LINES = 200
 """A worker's lines beyond these are counted and left out: a flood must not fill the disk."""
 
 SECRET_WORDS = ("password", "secret", "authorization", "credential", "api_key", "ha1")
+
+
+class Log(Protocol):
+    """Where a process says what happens: level, event, fields."""
+
+    def __call__(self, level: str, event: str, /, **fields: object) -> None:
+        """Write one line."""
 
 
 def hide_secrets(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:

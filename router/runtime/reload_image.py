@@ -11,7 +11,7 @@ from router.routing.config import Config, build_config
 from router.routing.surface import SURFACE
 from router.runtime.reload_changes import Portrait
 
-RESTART_SETTINGS = ("listen", "workers", "state", "metrics")
+RESTART_SETTINGS = ("listen", "workers", "state", "metrics", "cdr_file", "cdr_file_mb")
 """What is bound to sockets, processes and files that exist already."""
 
 

@@ -22,6 +22,7 @@ from router.core.steering import owner_slot
 from router.routing.accounts import openings
 from router.routing.config import Config
 from router.routing.switch import build_switch
+from router.runtime.cdr_file import FilePlan
 from router.runtime.child import EXIT_OK, CannotBoot, Life
 from router.runtime.clock import make_clock
 from router.runtime.ledger_process import StopSignal, run_ledger
@@ -90,8 +91,8 @@ def worker_posts(
     return [post(slot) for slot in range(len(sockets.slots))]
 
 
-def ledger_post(state: Path) -> Post:
-    """The process that moves CDRs from the outbox into the ledger."""
+def ledger_post(state: Path, file: FilePlan | None = None) -> Post:
+    """The process that moves CDRs from the outbox into the ledger, and from there into a file."""
 
     def run(life: Life) -> int:
         stop = StopSignal()
@@ -101,9 +102,16 @@ def ledger_post(state: Path) -> Post:
         def log(level: str, event: str, /, **fields: object) -> None:
             emit(level, event, fields)
 
-        return run_ledger(state, log=log, stop=stop, beat=life.beat)
+        return run_ledger(state, log=log, stop=stop, beat=life.beat, file=file)
 
     return Post("ledger", "tl-ledger", run, LEDGER_STAGE)
+
+
+def file_plan(config: Config) -> FilePlan | None:
+    """The streaming file of CDRs that routes.cfg asks for."""
+    if not config.cdr_file:
+        return None
+    return FilePlan(config.folder, config.cdr_file, config.cdr_file_mb * 1_000_000)
 
 
 def _worker_equipment(

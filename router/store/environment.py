@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import lmdb
 
@@ -72,6 +73,23 @@ def open_databases(env: lmdb.Environment, names: Sequence[str]) -> list[lmdb._Da
             return [env.open_db(name.encode(), txn=txn) for name in names]
     except lmdb.Error as error:
         raise fault(error, Path(env.path())) from error
+
+
+def open_if_there(env: lmdb.Environment, name: str) -> lmdb._Database | None:
+    """The named database of an environment that is open for reading; None before it was made."""
+    try:
+        return env.open_db(name.encode(), create=False)
+    except lmdb.NotFoundError:
+        return None
+    except lmdb.Error as error:
+        raise fault(error, Path(env.path())) from error
+
+
+class Access(NamedTuple):
+    """How a part of a store comes to its environment, and to a write transaction in it."""
+
+    environment: Callable[[], lmdb.Environment]
+    writing: Callable[[], AbstractContextManager[lmdb.Transaction[bytes]]]
 
 
 @contextmanager

@@ -3,6 +3,8 @@
     cdrs      id            the CDR, byte for byte as the worker put it in the outbox
     open      id            the opening of an answered call whose CDR has not come yet
     balances, rows, funded  the accounts' book (`book`): a CDR is charged when it is stored
+    index                   which CDRs have a call id, account, … (`ledger_index`)
+    feed                    CDRs that wait for their line in the streaming file (`cdr_feed`)
     meta      "schema"      layout of all this
               "heartbeat"   epoch ms (int64) when the writer last knew that the router was alive
               "live"        the mark of the live state it was last bound to
@@ -24,11 +26,15 @@ import lmdb
 
 from router.store.book import BALANCE, Book, BookDatabases, row_key, rows_end
 from router.store.boot import WriterLock, check_writable
+from router.store.cdr_feed import FEED_DATABASE, CdrFeed
+from router.store.cdr_search import CdrSearch, readable
 from router.store.environment import (
     GIB,
+    Access,
     fault,
     open_databases,
     open_environment,
+    open_if_there,
     page_backward,
     page_forward,
     reading,
@@ -36,6 +42,7 @@ from router.store.environment import (
 from router.store.errors import StoreError
 from router.store.funds import Row, decode_funds, decode_row
 from router.store.interface import OutboxEntry
+from router.store.ledger_index import INDEX_DATABASE
 from router.store.query import CdrQuery
 from router.store.records import Cdr, decode_cdr, encode_cdr
 from router.store.turn import FUNDS_SUFFIX, OPENING_SUFFIX
@@ -46,6 +53,8 @@ RESTART_REASON = "SystemRestart"
 RESTART_Q850 = 41  # temporary failure
 
 _DATABASES = ("cdrs", "open", "meta", *BookDatabases._fields)
+_LATER_DATABASES = (INDEX_DATABASE, FEED_DATABASE)
+"""what ledgers of older versions do not have"""
 _INSTANT = struct.Struct("<q")
 _OPENING_BYTE = OPENING_SUFFIX[0]
 _FUNDS_BYTE = FUNDS_SUFFIX[0]
@@ -84,14 +93,23 @@ class LmdbLedger:
         try:
             self._env = open_environment(
                 self.path,
-                databases=len(_DATABASES),
+                databases=len(_DATABASES) + len(_LATER_DATABASES),
                 map_bytes=map_bytes,
                 durable=True,
                 readonly=readonly,
             )
             self._cdrs, self._open, self._meta, *book = open_databases(self._env, _DATABASES)
             self._book = BookDatabases(*book)
+            here = Access(self._environment, self._writing)
             self._check_schema(readonly)
+            if readonly:
+                index = open_if_there(self._env, INDEX_DATABASE)
+            else:
+                index, feed = open_databases(self._env, _LATER_DATABASES)
+                self.feed = CdrFeed(here, self._cdrs, self._meta, feed)
+            self.search = CdrSearch(here, self._cdrs, self._meta, index)
+            if not readonly:
+                self.search.begin()
             self._inode = self._inode_at_path()
         except BaseException:
             self.close()
@@ -144,24 +162,23 @@ class LmdbLedger:
     def _store_cdrs(
         self, txn: lmdb.Transaction[bytes], cdrs: Sequence[OutboxEntry], book: Book
     ) -> int:
-        """The first CDR of a call stays: the same entry may come again after a crash.
+        """The first CDR of a call stays: the same entry may come again after a crash."""
+        new = []
+        for key, value in cdrs:
+            if txn.put(key, value, True, False, False, self._cdrs):
+                new.append((key, readable(value)))
+        self._on_new(txn, new, book)
+        return len(new)
 
-        Only what is new is charged.
-        """
-        free = []
-        added = 0
-        for entry in cdrs:
-            try:
-                cdr = decode_cdr(entry[1])
-            except StoreError:  # damaged, and kept as it is: the others must not wait for it
-                cdr = Cdr()
-            if not cdr.charges:
-                free.append(entry)
-            elif txn.put(*entry, True, False, False, self._cdrs):
-                added += 1
+    def _on_new(
+        self, txn: lmdb.Transaction[bytes], new: Sequence[tuple[bytes, Cdr]], book: Book
+    ) -> None:
+        """What else is stored with CDRs that were not there before."""
+        for _, cdr in new:
+            if cdr.charges:
                 book.charge(cdr)
-        with txn.cursor(self._cdrs) as cursor:
-            return added + cursor.putmulti(free, overwrite=False)[1]
+        self.search.add(txn, new)
+        self.feed.add(txn, [key for key, _ in new])
 
     def _store_openings(self, txn: lmdb.Transaction[bytes], batch: Sequence[OutboxEntry]) -> None:
         """After the batch's CDRs, so that an opening whose CDR is here already is dropped."""
@@ -183,18 +200,7 @@ class LmdbLedger:
 
     def cdrs(self, query: CdrQuery | None = None) -> Iterator[Cdr]:
         """The CDRs that match, newest first."""
-        query = query or CdrQuery()
-        first = query.first_id().encode() if query.since_ms else b""
-        end = query.end_id().encode() if query.until_ms else b""
-        left = query.limit or -1
-        for page in page_backward(self._environment(), self._cdrs, first, end):
-            for _, value in page:
-                cdr = decode_cdr(value)
-                if query.matches(cdr):
-                    yield cdr
-                    left -= 1
-                    if left == 0:
-                        return
+        return self.search.find(query or CdrQuery())
 
     def cdr(self, call_id: str) -> Cdr | None:
         """The CDR of this id."""
@@ -324,11 +330,13 @@ class LmdbLedger:
         with txn.cursor(self._open) as cursor:
             openings = [(key, decode_cdr(value)) for key, value in cursor]
         book = Book(txn, self._book)
+        new = []
         for key, cdr in openings:
             closed_by_restart(cdr, ended_ms)
             self._bill(cdr)
             if txn.put(key, encode_cdr(cdr), overwrite=False, db=self._cdrs):
-                book.charge(cdr)
+                new.append((key, cdr))
+        self._on_new(txn, new, book)
         book.write()
         txn.drop(self._open, delete=False)
         return len(openings)

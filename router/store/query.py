@@ -12,7 +12,7 @@ class CdrQuery(msgspec.Struct, frozen=True):
 
     Times are epoch ms of arrival, as the id has it: from `since_ms` to before `until_ms`, 0 for no
     bound. `end_reason` matches with or without the code in brackets, so "GatewayRejected" finds
-    "GatewayRejected(503)". `limit` 0 is no limit.
+    "GatewayRejected(503)". `call_id` is the Call-ID of any leg. `limit` 0 is no limit.
     """
 
     since_ms: int = 0
@@ -22,6 +22,7 @@ class CdrQuery(msgspec.Struct, frozen=True):
     callee_prefix: str = ""
     end_reason: str = ""
     limit: int = 0
+    call_id: str = ""
 
     def matches(self, cdr: Cdr) -> bool:
         """Whether the CDR passes every filter (the limit is the reader's business)."""
@@ -32,6 +33,7 @@ class CdrQuery(msgspec.Struct, frozen=True):
             and (not self.callee_prefix or cdr.callee_in.startswith(self.callee_prefix))
             and (not self.gateway or self._tried_gateway(cdr))
             and (not self.end_reason or self._ended_so(cdr.end_reason))
+            and (not self.call_id or self._has_call_id(cdr))
         )
 
     def first_id(self) -> str:
@@ -45,6 +47,11 @@ class CdrQuery(msgspec.Struct, frozen=True):
     def _tried_gateway(self, cdr: Cdr) -> bool:
         return cdr.gateway == self.gateway or any(
             attempt.gateway == self.gateway for attempt in cdr.attempts
+        )
+
+    def _has_call_id(self, cdr: Cdr) -> bool:
+        return self.call_id in (cdr.call_id, cdr.b_call_id) or any(
+            attempt.b_call_id == self.call_id for attempt in cdr.attempts
         )
 
     def _ended_so(self, reason: str) -> bool:

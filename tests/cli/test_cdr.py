@@ -23,8 +23,9 @@ from router.cli.cdr import (
     read_cdrs,
     show,
 )
-from router.cli.cdr_output import decimal, plain, talk
+from router.cli.cdr_output import talk
 from router.core.end_reasons import EndReason
+from router.store.cdr_lines import decimal, plain
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 from router.store.ops import Finish

@@ -32,6 +32,7 @@ _VALUE_NOUNS = {
     "prefix": "prefix",
     "rules": "rewrite rules",
     "times": "times of the week",
+    "file_by_time": "file name in quotes, with the time in it",
     "code_pair": "code:code",
     "code_reason": "code:EndReason",
     "lengths": "length or range of them",
