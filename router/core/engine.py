@@ -282,6 +282,11 @@ class Engine:
         """Calls that have not ended."""
         return len(self.calls)
 
+    @property
+    def farewells(self) -> int:
+        """Registrations with gateways that are being taken back."""
+        return self.health.farewells
+
     def adopt(self, records: Iterable[CallRecord], now_ms: int) -> None:
         """Takes over the calls of a dead worker: answered ones go on, the others are closed."""
         self.layer.now = now_ms
@@ -314,6 +319,7 @@ class Engine:
         """No new calls from here on; those in progress go on."""
         self.layer.now = now_ms
         self.draining = True
+        self.health.leave()
 
     def end_all(self, now_ms: int) -> None:
         """Ends every call now: BYE or a final response, and a CDR for each."""

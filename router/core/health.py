@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from router.core.events import DOWN, UP
 from router.core.pings import Ping
 from router.core.steering import gateway_slot
+from router.core.upstream import Upstream
 from router.core.verdicts import Target, same_place
 from router.sip.grammar import parse_digits
 from router.store.ops import GatewayNews, GatewayState
@@ -29,13 +30,17 @@ MAX_ASIDE_MS = 3_600_000
 class Health:
     """Asks the gateways that are this worker's to ask, counts what they leave unanswered."""
 
-    __slots__ = ("_down_until", "_engine", "_pings", "_silences", "_watching")
+    __slots__ = (
+        "_down_until", "_engine", "_pings", "_silences", "_upstreams", "_watching", "farewells",
+    )
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._silences: dict[str, int] = {}
         self._down_until: dict[str, int] = {}
         self._pings: dict[str, Ping] = {}
+        self._upstreams: dict[str, Upstream] = {}
+        self.farewells = 0  # registrations that are being taken back
         self._watching = False  # a trial asks nobody, so nobody would ever say that one is up
 
     # -- who is asked -----------------------------------------------------------------------------
@@ -49,23 +54,65 @@ class Health:
         engine = self._engine
         self._watching = True
         pings, self._pings = self._pings, {}
+        upstreams, self._upstreams = self._upstreams, {}
         for target in engine.policy.all_targets:
             if gateway_slot(target.name, engine.slots) != engine.slot:
                 continue
             state = states.get(target.key)
-            ping = pings.pop(target.name, None)
-            if ping is not None and ping.goes_on(target):
-                ping.target = target
-                self._pings[target.name] = ping
-                continue
-            if ping is not None:
-                ping.stop()
-            if target.ping_ms:
-                self._pings[target.name] = Ping(engine, target)
-            elif state is not None and state.down:
-                engine.ask(GatewayNews(target.key, down=False, trouble=""), None)
+            self._ask(target, state, pings)
+            self._register(target, state, upstreams)
         for ping in pings.values():
             ping.stop()
+        for upstream in upstreams.values():
+            self._take_leave(upstream)
+
+    def _ask(
+        self, target: Target, state: GatewayState | None, pings: dict[str, Ping]
+    ) -> None:
+        engine, name = self._engine, target.name
+        ping = pings.get(name)
+        if ping is not None and ping.goes_on(target):
+            self._pings[name] = pings.pop(name)
+            ping.target = target
+        elif target.ping_ms:
+            self._pings[name] = Ping(engine, target)
+        elif state is not None and state.down:
+            engine.ask(GatewayNews(target.key, down=False, trouble=""), None)
+
+    def _register(
+        self, target: Target, state: GatewayState | None, upstreams: dict[str, Upstream]
+    ) -> None:
+        engine, name = self._engine, target.name
+        upstream = upstreams.get(name)
+        if upstream is not None and upstream.goes_on(target):
+            self._upstreams[name] = upstreams.pop(name)
+            upstream.target = target
+        elif target.registers and target.login is not None:
+            if upstream is not None:
+                state = None  # the registration of another user, or at another address
+            self._upstreams[name] = Upstream(engine, target, state, self._on_gone)
+        elif state is not None and (state.unregistered or state.registered_until_ms):
+            news = GatewayNews(
+                target.key, unregistered=False, registered_until_ms=0, trouble=""
+            )
+            engine.ask(news, None)
+
+    def leave(self) -> None:
+        """The worker is to end: registrations are taken back, and nobody is asked any more."""
+        for ping in self._pings.values():
+            ping.stop()
+        for upstream in self._upstreams.values():
+            news = GatewayNews(upstream.target.key, unregistered=True, registered_until_ms=0)
+            self._engine.ask(news, None)
+            self._take_leave(upstream)
+        self._pings, self._upstreams = {}, {}
+
+    def _take_leave(self, upstream: Upstream) -> None:
+        self.farewells += 1
+        upstream.leave()
+
+    def _on_gone(self, _: Upstream) -> None:
+        self.farewells -= 1
 
     # -- what INVITEs tell ------------------------------------------------------------------------
 

@@ -240,11 +240,17 @@ GATEWAY_SETTINGS = (
     ),
     Setting("username", STRING, "The user name that answers its 401 and 407."),
     Setting("password", STRING, 'The password of that user, best as env("NAME").'),
+    Setting(
+        "register",
+        BOOL,
+        "Whether to register with it as that user. It is down while we are not registered; its "
+        "calls come in as those of a trunk with its address.",
+        "false",
+    ),
     *_later(
         _SESSION,
         Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
         Setting("protect_delay", DURATION, "After which time it joins."),
-        Setting("register", BOOL, "Whether to register with it.", "false"),
         Setting("media", _word("pass", "relay", "transcode"), "What happens to media.", "pass"),
     ),
 )

@@ -197,7 +197,7 @@ class _Worker:
             engine.begin_shutdown(self._now())
             driver.finish_turn(self._now())
             while life.order == FINISH:
-                if engine.active_calls == 0:
+                if engine.active_calls == 0 and not engine.farewells:
                     await asyncio.sleep(LAST_WORDS_S if calls else 0)
                     calls = 0
                     life.rest()

@@ -42,6 +42,7 @@ class EchoEngine:
         self.birth = birth
         self.logs: list[tuple[str, str, dict[str, Any]]] = []
         self.active_calls = 0
+        self.farewells = 0
         self.draining = False
         self.ops: list[Any] = []
         self.asking: list[tuple[bytes, Flow]] = []
