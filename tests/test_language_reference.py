@@ -16,6 +16,7 @@ from dsl.findings import HINT, render_findings
 from dsl.format import format_text
 from dsl.outcome import Outcome
 from dsl.surface import FAILURE, ROUTE_KINDS, UNNAMED_KINDS
+from router.cli.main import COMMANDS
 from router.cli.reference import words
 from router.cli.reference.examples import EXAMPLES
 from router.cli.reference.pages import made_pages
@@ -256,6 +257,94 @@ def test_what_stands_beside_kamailios_statement_is_ours(statement: str) -> None:
     codes = {"unused-route", "unused-local", "unused-block", "not-here", "unreachable", "no-answer"}
     outcome.findings[:] = [one for one in outcome.findings if one.code not in codes]
     assert problems(outcome) == ""
+
+
+OTHERS = [
+    (span, f"{row[0]} -> {span}")
+    for _, row in rows("coming-from-kamailio.md")
+    for span in spans(row[1])
+    if not span.endswith(";") or "…" in span
+]
+FILLED = [
+    ("if (…)", "if (true)"),
+    ("(…, ", "(candidates, "),
+    ("gateway NAME { … }", "gateway NAME { address = 192.0.2.8 }"),
+    ('test "…" { … }', 'test "a title" { wait 1s; }'),
+    ("{ … }", "{ route(Y); }"),
+    (": …", ": drop;"),
+    ("/…/", "/^86/"),
+    ("$si == …", "$si == 192.0.2.1"),
+    (") …", ") drop;"),
+]
+INSIDE = """
+import python "hooks.py" as hooks
+branch_route[X]  { log(info, "x"); }
+reply_route[X]   { log(info, "x"); }
+failure_route[X] { next(); }
+route[X] { return true; }
+route[Y] { log(info, "y"); }
+route[TIER] { return 1; }
+request_route {
+    let candidates = gateways($rU);
+    let list = candidates;
+    let x = 1;
+    $call.x = "";
+    if ($cs == 1) { %s }
+    call(candidates);
+}
+"""
+BESIDE = "request_route { call(gateways($rU)); }\nroute[Y] { reply(200); }\n"
+NOWHERE_TO_STAND = {"not-here", "no-effect", "no-expectation"}
+
+
+def ways_to_stand(span: str) -> Iterator[str]:
+    """Programs with the span as a statement, a value, an item, a setting."""
+    for old, new in FILLED:
+        span = span.replace(old, new)
+    for statement in (span, f"{span};", f"{span} drop;", f"switch ($rm) {{ {span} }}"):
+        yield AROUND + INSIDE % statement
+    if "request_route" in span:
+        yield AROUND + span + "\nroute[Y] { reply(200); }\n"
+    for item in (span, f"state = {span}", f"workers = {span}", f'{span} {{ log(info, "x"); }}'):
+        yield f"{AROUND}{item}\n{BESIDE}"
+    for block in ("gateway z { address = 192.0.2.9  %s }", "account z { %s }"):
+        yield f"{AROUND}{block % span}\n{BESIDE}"
+        yield f"{AROUND}{block % f'{span} = {chr(34)}86:0086{chr(34)}'}\n{BESIDE}"
+
+
+@pytest.mark.parametrize(("span", "place"), OTHERS, ids=[place for _, place in OTHERS])
+def test_whatever_stands_beside_kamailios_is_ours(span: str, place: str) -> None:
+    if span.startswith("trunkline "):
+        assert span.split()[1] in {command.name for command in COMMANDS}
+        return
+    errors = []
+    hooks = "from router.routing.hooks import route_function\n" + HOOKS
+    more = {"x.cfg": "", "gateways/a.cfg": "", "hooks.py": hooks}
+    for text in ways_to_stand(span):
+        outcome = check_text(text, surface=WHOLE, more=more, variables={"X": "1"})
+        wrong = [
+            one
+            for one in outcome.findings
+            if one.severity == "error" and one.code not in NOWHERE_TO_STAND
+        ]
+        if not wrong:
+            return
+        errors.append(f"{wrong[0].code}: {wrong[0].message}")
+    raise AssertionError(f"{place} stands nowhere: {errors}")
+
+
+def test_something_that_is_not_ours_stands_nowhere() -> None:
+    """So that the test above can fail."""
+    for span in (
+        "t_relay()",
+        "$avp(x)",
+        "onreply_route[X]",
+        "$rU.len",
+        "callee_on",
+        "children = 8",
+    ):
+        with pytest.raises(AssertionError, match="stands nowhere"):
+            test_whatever_stands_beside_kamailios_is_ours(span, span)
 
 
 def test_every_field_of_vos3000s_dialogs_has_a_setting_that_is_there() -> None:
