@@ -39,7 +39,7 @@ from router.store.cdr_lines import CONTROL, plain
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
 
-FREE = "All lines are taken to be free and all gateways up."
+FREE = "All lines are taken to be free and all gateways up. Balances are as they begin."
 
 
 def route(
@@ -93,7 +93,7 @@ def route(
     if as_json:
         print(_json(question, decided, trace.visits))
     else:
-        told = FREE if state is None else f"Lines and gateways are as in {state} now."
+        told = FREE if state is None else f"Lines, gateways and balances are as in {state} now."
         console = Console(highlight=False, markup=False, soft_wrap=True)
         show_decision(console, question, decided, trace, told)
     return 1 if decided.faults else 0
@@ -152,6 +152,6 @@ def _live_now(state: Path | None) -> Iterator[LiveNow]:
         )
     live = LmdbLive(state / LIVE_DIR, readonly=True)
     try:
-        yield LiveNow(live.usages(""), live.gateway_states(), live)
+        yield LiveNow(live.usages(""), live.gateway_states(), live.monies(), live)
     finally:
         live.close()

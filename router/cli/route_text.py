@@ -11,10 +11,12 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from router.billing.charges import AGENT
 from router.cli.route_lines import LineTrace, Visit
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason
 from router.core.reason_guide import GUIDE
+from router.routing.decision_levels import LevelFate
 from router.routing.decision_run import Decided, GatewayFate, Question
 from router.store.cdr_lines import plain
 
@@ -46,14 +48,9 @@ def show_decision(
             _gateway(console, fate)
     else:
         _wrapped(console, "The call ended before any gateway was asked for.")
-    price = decided.price
-    if price is not None:
-        fee = f" and {price.connect_fee} at the answer" if price.connect_fee != "0" else ""
-        _wrapped(
-            console,
-            f"Account {decided.account} pays {price.rate} a minute{fee}: prefix "
-            f"{price.prefix or 'of all numbers'} in deck {price.deck}.",
-        )
+    for payer in decided.levels:
+        if payer.deck or payer.balance or payer.why or len(decided.levels) > 1:
+            _wrapped(console, level_text(payer))
     for key, (used, limit) in decided.holds.items():
         kind, _, name = key.partition(":")
         allowed = "" if limit < 0 else f" of {limit}"
@@ -80,6 +77,31 @@ def _wrapped(console: Console, text: str, indent: str = "  ", hanging: str = "")
     )
     for line in lines:
         console.print(Text(line))
+
+
+def level_text(level: LevelFate) -> str:
+    """What an account, or an agent above it, pays, needs and has."""
+    who = f"{'Agent' if level.kind == AGENT else 'Account'} {level.account}"
+    told = []
+    if level.rate:
+        fee = f" and {level.connect_fee} at the answer" if level.connect_fee != "0" else ""
+        told.append(
+            f"{who} pays {level.rate} a minute{fee}: prefix "
+            f"{level.prefix or 'of all numbers'} in deck {level.deck}."
+        )
+    elif not level.deck:
+        told.append(f"{who} pays nothing: it has no deck.")
+    if level.balance:
+        below = f", overdraft {level.overdraft}" if level.overdraft != "0" else ""
+        needs = f" needs {level.need} for {level.need_s} s and" if level.need else ""
+        told.append(
+            f"It{needs} has a balance of {level.balance}{below}, {level.reserved} reserved."
+        )
+    elif level.rate:
+        told.append("Its credit has no limit.")
+    if level.why:
+        told.append(f"{who}: {level.why}.")
+    return " ".join(told)
 
 
 # -- the route ------------------------------------------------------------------------------------

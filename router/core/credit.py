@@ -225,12 +225,32 @@ def _least(longest_ms: int | None) -> int:
     return longest_ms if longest_ms is not None else 1 << 62
 
 
+def _held_with_gateway(call: Call) -> list[tuple[str, int]]:
+    """What is reserved with the gateway that answered.
+
+    Others that rang at the same time give up theirs in this very turn: it is not to be spent.
+    """
+    reserved, dial = call.record.gateway_reserved, call.dial
+    if not reserved or dial is None:
+        return reserved
+    name = call.cdr.gateway
+    return next(
+        (
+            [(credit.account, credit.need) for credit in candidate.credits]
+            for tier in dial.tiers
+            for candidate in tier
+            if dial.targets[candidate.key].name == name
+        ),
+        reserved,
+    )
+
+
 def begin_credit(call: Call) -> None:
     """Starts the clock of an answered call, if an account's credit limits it."""
     record = call.record
     if not record.reserved and not record.gateway_reserved:
         return
-    purses = purses_of(call.policy.payers(call), (*record.reserved, *record.gateway_reserved))
+    purses = purses_of(call.policy.payers(call), (*record.reserved, *_held_with_gateway(call)))
     limits = [purse.longest_ms(purse.held) for purse in purses]
     limited = [limit for limit in limits if limit is not None]
     if limited:

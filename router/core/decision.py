@@ -9,6 +9,8 @@ before the call where that is possible. In the order in which they come:
     candidates: cn_mobile 8613/1, backup 86/2      gateways with the prefix that matched / priority
     backup: caller 1000 is not allowed             a candidate was dropped; also down, full, …
     trunk:acme/office: every line in use           what had to have a line free had none
+    credit:acme: 0.6 needed, balance 0.2, …        an account could not give what the call needs
+    credit:acme: used up, balance 1, …             its credit ended in the call
     cn_mobile: taken                               its line was taken, the INVITE goes out
     cn_mobile: 503 after 120 ms                    how that attempt failed
     phone 1001: cancelled, ahead was backup        it rang when another one gave the final answer
@@ -39,6 +41,7 @@ _ATTEMPT = re.compile(r"(.+): (.+) after (\d+) ms")
 _TRUNK = re.compile(r"trunk ([^/]*)/(.*): network ([^ ,]+)(?:, caller prefix (.+))?")
 _REWRITTEN = re.compile(r"(callee|caller) (.*) > (.*): (.+)")
 _MATCH = re.compile(r"(.+) ([^ /]*)/(\d+)")
+_CREDIT = re.compile(r"credit:(.*): (used up|[0-9.]+ needed), (.+)")
 _HELD = re.compile(r"(\w+):(.*): (.+)")
 
 
@@ -106,6 +109,11 @@ def _sentence(entry: str) -> str:
         if how.isdigit():
             return f"Gateway {gateway} answered {how} after {after_ms} ms."
         return f"Gateway {gateway} gave no final answer: {how} after {after_ms} ms."
+    if found := _CREDIT.fullmatch(entry):
+        account, what, rest = found.groups()
+        if what == "used up":
+            return f"The credit of account {account} was used up: {rest}."
+        return f"Account {account} could not give {what.partition(' ')[0]}: {rest}."
     if found := _HELD.fullmatch(entry):
         kind, name, why = found.groups()
         return f"{kind.capitalize()}{' ' if name else ''}{name}: {why}; nothing was taken."

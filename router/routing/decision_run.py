@@ -20,8 +20,10 @@ from router.core.events import LOADED
 from router.core.flow import Flow, Listener
 from router.core.tally import Tally
 from router.core.verdicts import Verdict, Wait
+from router.routing.accounts import openings
 from router.routing.config import Config, build_config
 from router.routing.context import Context
+from router.routing.decision_levels import NO_MONEY, LevelFate, fates_of_levels
 from router.routing.live_view import SharedState
 from router.routing.objects import Gateway
 from router.routing.selection import Candidates, PrefixTable
@@ -32,6 +34,7 @@ from router.sip.uri import escape_user
 from router.store.admission import choose_gateway
 from router.store.interface import Usage
 from router.store.memory import MemoryLive
+from router.store.money import Money
 from router.store.ops import UNLIMITED, untried
 from router.store.records import Cdr, GatewayState
 
@@ -104,6 +107,8 @@ class Decided(msgspec.Struct):
     gateways: list[GatewayFate]
     sent: Sent | None = None
     price: Price | None = None
+    levels: list[LevelFate] = []
+    """the account and the agents above it"""
     status: int = 0
     phrase: str = ""
     end_reason: str = ""
@@ -120,6 +125,8 @@ class LiveNow(msgspec.Struct, frozen=True):
 
     usages: Mapping[str, Usage] = {}
     states: Mapping[str, GatewayState] = {}
+    monies: Mapping[str, Money] | None = None
+    """what accounts have; None: what they have in the beginning"""
     shared: SharedState | None = None
     """where values and rates are read; they are not changed"""
 
@@ -176,7 +183,11 @@ class DecisionRun:
         self._prefixes = _AskedPrefixes(self._config.gateways.values())
         self._config.prefixes = self._prefixes
         self._logs: list[tuple[str, str]] = []
-        self._store = MemoryLive(live.usages, live.states)
+        self._store = MemoryLive(live.usages, live.states, live.monies or {})
+        if live.monies is None:
+            at_first = openings(self._config.accounts.values(), question.now_ms)
+            self._store.commit(at_first, question.now_ms)
+        self._monies = self._store.monies()
         tally = Tally()
         self._switch = _WatchedSwitch(
             program, self._config, tally, lambda: 0.0, self._on_log, live.shared or self._store
@@ -208,6 +219,7 @@ class DecisionRun:
             call is not None and call.dial is not None, self._fates(call),
             holds=self._holds(call), logs=self._logs, numbers_asked=self._prefixes.asked,
             price=self._price(),
+            levels=fates_of_levels(self._switch.context, call, self._monies, now),
             faults=[str(fields["trace"]) for _, _, fields in engine.logs if "trace" in fields],
         )
         for message, flow in sent:
@@ -332,12 +344,18 @@ class DecisionRun:
             for hold in candidate.holds
         }
         down = {key: self._live.down_until(key) for key in usage}
+        moneys = {
+            credit.account: [*self._monies.get(credit.account, NO_MONEY)]
+            for tier in tiers
+            for candidate in tier
+            for credit in candidate.credits
+        }
         order: list[str] = []
         dropped: dict[str, str] = {}
         while True:
             seen: list[tuple[str, str]] = []
             chosen = choose_gateway(
-                untried(tiers, order), usage, down, self._question.now_ms, seen
+                untried(tiers, order), usage, down, self._question.now_ms, seen, moneys=moneys
             )
             dropped.update(seen)
             if chosen is None:

@@ -51,6 +51,7 @@ from router.store.records import CallRecord, Cdr, GatewayState, Registration
 from router.store.window import Window
 
 NO_USAGES: Mapping[str, Usage] = {}
+NO_MONIES: Mapping[str, Money] = {}
 NO_STATES: Mapping[str, GatewayState] = {}
 
 
@@ -59,12 +60,13 @@ class MemoryLive:
 
     It keeps the worker's own records instead of copies: a call that is saved again is the same
     object. `usages` is what is in use, and was handed out, before it begins; `states` is the health
-    of gateways then.
+    of gateways then, `monies` what accounts have.
     """
 
     def __init__(
         self, usages: Mapping[str, Usage] = NO_USAGES,
         states: Mapping[str, GatewayState] = NO_STATES,
+        monies: Mapping[str, Money] = NO_MONIES,
     ) -> None:
         self.records: dict[str, CallRecord] = {}
         self.cdrs: dict[str, Cdr] = {}
@@ -73,6 +75,7 @@ class MemoryLive:
         self._usage: dict[str, list[int]] = {key: [*usage] for key, usage in usages.items()}
         self._down: dict[str, GatewayState] = dict(states)
         self._money: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self._money.update((account, [*money]) for account, money in monies.items())
         self._windows: dict[str, Window] = {}
         self._shared: dict[str, tuple[str, int]] = {}
         self._registrations: dict[str, Registration] = {}

@@ -164,7 +164,7 @@ def test_with_a_state_folder_lines_and_health_are_those_of_now(
     assert code == 0
     assert "1. backup: taken; prefix 86" in text
     assert "mobile: full; prefix 8613, priority 1, 1 of 1 lines in use." in text
-    assert f"Lines and gateways are as in {state} now." in text
+    assert f"Lines, gateways and balances are as in {state} now." in text
     assert "The call would go to gateway backup." in text
     store = LmdbLive(state / "live.lmdb", slot=0)
     assert store.usage("gateway:mobile").in_use == 1
@@ -230,3 +230,39 @@ def test_tracing_ends_with_its_block() -> None:
     with LineTrace(compile_routes(outcome, SURFACE)):
         assert sys.gettrace() is not before
     assert sys.gettrace() is before
+
+
+LEVELS = """\
+deck retail { file = "retail.csv" }
+gateway mobile { address = 127.0.0.1:5091  prefixes = 86 }
+account top  { balance = 1.00  overdraft = 0.50  deck = retail }
+account acme { agent = top  deck = retail  trunk office { ips = 127.0.0.1 } }
+request_route { if (!identify()) end(IllegalCall); call(gateways($rU)); }
+"""
+
+
+def test_levels_rates_need_and_credit_are_shown(
+    ask: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "retail.csv").write_text("prefix,rate_per_min,connect_fee\n86,0.12,0.01\n")
+    code, out, _ = ask(LEVELS)
+    text = " ".join(out.split())
+    assert code == 0
+    assert (
+        "Account acme pays 0.12 a minute and 0.01 at the answer: prefix 86 in deck retail. Its "
+        "credit has no limit."
+    ) in text
+    assert (
+        "Agent top pays 0.12 a minute and 0.01 at the answer: prefix 86 in deck retail. It needs "
+        "0.13 for 60 s and has a balance of 1, overdraft 0.5, 0 reserved."
+    ) in text
+    _, out, _ = ask(LEVELS.replace("balance = 1.00  overdraft = 0.50", "balance = 0.10"))
+    text = " ".join(out.split())
+    assert "0 reserved. Agent top: it can give 0.1." in text
+    assert "Account top could not give 0.13: balance 0.1, reserved 0." in text
+    assert "The call would end InsufficientBalance" in text
+    _, out, _ = ask(LEVELS, as_json=True)
+    top = json.loads(out)["levels"][1]
+    assert (top["account"], top["kind"], top["need"], top["balance"]) == (
+        "top", "agent", "0.13", "1",
+    )

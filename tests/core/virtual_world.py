@@ -77,6 +77,7 @@ class Routes:
         self.store: MemoryLive
         self.invites = 0
         self.events: list[tuple[str, str]] = []
+        self.payers_of: Sequence[Payer] = ()
         self.on_invite: Callable[[Call], Verdict | Wait] | None = None
         self.on_request: Callable[[Request, Flow], Verdict | Wait] = (
             lambda request, flow: Respond(200)
@@ -118,8 +119,8 @@ class Routes:
     def answered(self, call: Call) -> None:
         pass
 
-    def payers(self, call: Call) -> list[Payer]:
-        return []
+    def payers(self, call: Call) -> Sequence[Payer]:
+        return self.payers_of
 
     def credit_entry(self, account: str, need: int) -> str:
         return f"credit:{account}: {need} needed"

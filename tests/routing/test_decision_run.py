@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from routed import T0, US, program_of
 
+from router.routing.decision_levels import LevelFate
 from router.routing.decision_run import (
     Decided,
     DecisionRun,
@@ -16,6 +17,7 @@ from router.routing.decision_run import (
     Question,
 )
 from router.store.interface import Usage
+from router.store.money import Money
 from router.store.records import GatewayState
 
 ROUTES = """
@@ -248,3 +250,60 @@ def test_a_number_without_a_price_is_refused_and_told() -> None:
     text = RULED.replace('callee_in = "00:"', 'callee_in = "00:49"')
     decided = ruled(text=text)
     assert (decided.end_reason, decided.price) == ("RateNotFound", None)
+
+
+# -- levels and their credit ----------------------------------------------------------------------
+
+LEVELS = """
+deck retail { file = "retail.csv" }
+gateway mobile { address = 10.0.1.1  prefixes = 86  deck = retail  clearing = carrier }
+gateway wide { address = 10.0.1.2  prefixes = 86  priority = 2 }
+account carrier { balance = 5.00  deck = retail }
+account top { balance = 1.00  overdraft = 0.50  deck = retail }
+account acme { agent = top  deck = retail  trunk office { ips = 192.0.2.0/24 } }
+request_route { if (!identify()) end(IllegalCall); call(gateways($rU)); }
+"""
+
+
+def levels(live: LiveNow | None = None, text: str = LEVELS) -> Decided:
+    question = Question("192.0.2.10", "1000", "8613800", T0)
+    return DecisionRun(program_of(text, RATES), question, live or LiveNow()).decide()
+
+
+def test_each_level_is_told_with_its_rate_what_it_needs_and_what_it_has() -> None:
+    decided = levels()
+    assert decided.verdict == "call"
+    assert decided.levels == [
+        LevelFate("acme", "retail", "0.12", "0.01", "86", "retail"),
+        LevelFate(
+            "top", "agent", "0.12", "0.01", "86", "retail", "0.13", 60, "1", "0.5", "0",
+        ),
+    ]
+
+
+def test_balances_are_those_of_now_where_they_are_known() -> None:
+    money = {"carrier": Money(100_000, 0), "top": Money(0, 380_000)}
+    decided = levels(LiveNow(monies=money))
+    assert decided.end_reason == "InsufficientBalance"
+    assert decided.levels[1].why == "it can give 0.12"
+    assert decided.decision[-1] == (
+        "credit:top: 0.13 needed, balance 0, overdraft 0.5, reserved 0.38"
+    )
+    assert told(decided)["mobile"] == (0, "clearing account carrier used up")
+    assert told(decided)["wide"] == (1, "not looked at: the call was not admitted")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason", "why"),
+    [
+        ("status = locked", "AccountLocked", "it is locked"),
+        ("expires = 2020-01-01", "AccountExpired", "it was valid until 2020-01-01"),
+        (
+            "permit = net, local", "CallNotPermitted",
+            "the rate is of no kind, and it permits local, net",
+        ),
+    ],
+)
+def test_what_stands_against_a_level_is_told(settings: str, reason: str, why: str) -> None:
+    decided = levels(text=LEVELS.replace("overdraft = 0.50", settings))
+    assert (decided.end_reason, decided.levels[1].why) == (reason, why)
