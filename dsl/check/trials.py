@@ -150,6 +150,12 @@ class TrialChecker:
         return claimed
 
     def _check_sources(self, read: list[_Read], claimed: list[tuple[IpNetwork, str]]) -> None:
+        phones = {
+            child.node.name
+            for account in self._accounts
+            for child in account.children
+            if child.node.kind == "phone"
+        }
         for at, (invite, span) in enumerate(read):
             if not isinstance(invite, Invite) or not _reaches_a_gateway(read[at + 1 :]):
                 continue
@@ -157,6 +163,8 @@ class TrialChecker:
             source = read_ip(host)
             prefixes = [prefix for network, prefix in claimed if source in network]
             if any(invite.caller.startswith(prefix) for prefix in prefixes):
+                continue
+            if invite.caller in phones:
                 continue
             if prefixes:
                 what = f'no trunk takes a call from {host} with the caller "{invite.caller}"'

@@ -34,6 +34,8 @@ class LiveReader(Protocol):
     def gateway_states(self) -> Mapping[str, GatewayState]: ...
     def heartbeats(self) -> Mapping[int, int]: ...
     def backlog(self) -> int: ...
+    def registered_phones(self) -> int: ...
+    def blocks(self, now_ms: int) -> Mapping[str, object]: ...
 
 
 class Log(Protocol):
@@ -148,6 +150,8 @@ class Scrape:
             states = self._live.gateway_states()
             heartbeats = self._live.heartbeats()
             backlog = self._live.backlog()
+            phones = self._live.registered_phones()
+            blocked = len(self._live.blocks(self._now_ms()))
         except StoreError as error:
             self._live = None
             if str(error) != self._live_fault:
@@ -174,7 +178,10 @@ class Scrape:
             families[PREFIX + "worker_up"].add_sample(
                 PREFIX + "worker_up", {"slot": str(slot)}, int(age_ms < HEARTBEAT_MAX_AGE_MS)
             )
-        families[PREFIX + "cdr_backlog"].add_sample(PREFIX + "cdr_backlog", {}, backlog)
+        for name, value in (
+            ("cdr_backlog", backlog), ("registered_phones", phones), ("blocked_addresses", blocked),
+        ):
+            families[PREFIX + name].add_sample(PREFIX + name, {}, value)
 
     def _add_draining(self, active: dict[str, float], usages: Mapping[str, Usage]) -> None:
         """A gateway that a reload has removed is shown as long as calls are on it."""

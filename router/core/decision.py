@@ -4,6 +4,7 @@ Entries are written at the moment of the decision, by whoever takes it, so they 
 before the call where that is possible. In the order in which they come:
 
     trunk acme/office: network 192.0.2.0/24        who called; or `no trunk: …`
+    phone acme/1001: digest                        or which phone
     callee 008613 > 8613: callee_in of trunk …     a number was rewritten
     refused: caller 12 is shorter than 3 digits    the call was screened out before any gateway
     candidates: cn_mobile 8613/1, backup 86/2      gateways with the prefix that matched / priority
@@ -39,6 +40,7 @@ NONE_LEFT = CANDIDATES + "none"
 
 _ATTEMPT = re.compile(r"(.+): (.+) after (\d+) ms")
 _TRUNK = re.compile(r"trunk ([^/]*)/(.*): network ([^ ,]+)(?:, caller prefix (.+))?")
+_PHONE = re.compile(r"phone ([^/]*)/(.*): digest")
 _REWRITTEN = re.compile(r"(callee|caller) (.*) > (.*): (.+)")
 _MATCH = re.compile(r"(.+) ([^ /]*)/(\d+)")
 _CREDIT = re.compile(r"credit:(.*): (used up|[0-9.]+ needed), (.+)")
@@ -49,6 +51,11 @@ def identified(account: str, trunk: str, network: object, caller_prefix: str) ->
     """The entry of the trunk that a call came from."""
     prefix = f", caller prefix {caller_prefix}" if caller_prefix else ""
     return f"trunk {account}/{trunk}: network {network}{prefix}"
+
+
+def by_digest(account: str, number: str) -> str:
+    """The entry of the phone that a call came from."""
+    return f"phone {account}/{number}: digest"
 
 
 def rewritten(what: str, before: str, after: str, where: str) -> str:
@@ -101,6 +108,8 @@ def _sentence(entry: str) -> str:
         account, trunk, network, prefix = found.groups()
         also = f", the caller begins with {prefix}" if prefix else ""
         return f"The source lies in {network} of trunk {trunk}, account {account}{also}."
+    if found := _PHONE.fullmatch(entry):
+        return f"Phone {found[2]}, account {found[1]}, has proved itself by digest."
     if found := _REWRITTEN.fullmatch(entry):
         what, before, after, where = found.groups()
         return f"The {what} {before} became {after or 'empty'} by {where}."

@@ -12,6 +12,7 @@ from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.flow import Listener
 from router.core.parameters import CallTimers, Login, TimerDefaults
 from router.routing.accounts import accounts_of, millionths
+from router.routing.authentication import Authentication
 from router.routing.hours import hours_of
 from router.routing.identify import TrunkTable
 from router.routing.live_view import LiveView
@@ -128,12 +129,13 @@ class Config:
                 if child.kind == "phone":
                     phone = _phone(account, child, block.settings, length, self)
                     self.phones[phone.number] = phone
+        self.authentication = Authentication(settings, self.phones, self.live)
         self.prefixes = PrefixTable(self.gateways.values())
         self.trunks = TrunkTable(trunks)
-        self._timers_by_trunk: dict[Trunk, Mapping[str, CallTimers]] = {}
+        self._timers_by_trunk: dict[Trunk | Phone, Mapping[str, CallTimers]] = {}
 
-    def timers_for(self, trunk: Trunk) -> Mapping[str, CallTimers]:
-        """The call timers of a trunk towards each gateway, by the gateway's key.
+    def timers_for(self, trunk: Trunk | Phone) -> Mapping[str, CallTimers]:
+        """The call timers of a trunk, or of a phone, towards each gateway, by the gateway's key.
 
         The gateway's own settings are the nearest to the attempt, then the trunk's, then the
         global ones.

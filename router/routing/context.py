@@ -18,6 +18,7 @@ from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.headers import OWN
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
+from router.routing.authentication import Proof
 from router.routing.call_functions import CallFunctions
 from router.routing.facts import Facts, canonical, one_line
 from router.routing.hook_calls import HookRun
@@ -25,6 +26,7 @@ from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
 from router.routing.levels import Refusal, barred, price_levels, with_clearing
 from router.routing.objects import NO_ACCOUNT, NO_PHONE, NO_TRUNK, Account, Gateway, Phone, Trunk
+from router.routing.phone_functions import PhoneFunctions
 from router.routing.pricing import by_cost, unaffordable
 from router.routing.selection import Candidates, Tiers, tiers_of
 from router.routing.stored_decks import AnyDeck
@@ -46,7 +48,7 @@ class TooManySteps(Exception):
     """A route took more than 10,000 steps; the traceback names its line of routes.cfg."""
 
 
-class Context(Facts, CallFunctions):
+class Context(Facts, CallFunctions, PhoneFunctions):
     """The `c` of generated code.
 
     `call` is None for a request that is not an INVITE; `attempt` is set in branch, reply and
@@ -54,9 +56,8 @@ class Context(Facts, CallFunctions):
     """
 
     __slots__ = (
-        "_rated", "_rates", "_steps", "account", "attempt", "call", "config", "credits", "engine",
-        "flow", "hooks", "meter", "phone", "rate", "request", "response", "subject", "trunk",
-        "variables", "verdict",
+        "_rated", "_rates", "_steps", "attempt", "call", "config", "credits", "engine", "flow",
+        "hooks", "meter", "rate", "request", "response", "subject", "trunk", "variables",
     )
 
     def __init__(
@@ -75,6 +76,7 @@ class Context(Facts, CallFunctions):
         self.account: Account = NO_ACCOUNT
         self.trunk: Trunk = NO_TRUNK
         self.phone: Phone = NO_PHONE
+        self.proof: Proof | None = None
         self.rate: Rate | None = None
         self.credits: tuple[Credit, ...] = ()
         self.variables: dict[str, Any] = {}
@@ -181,15 +183,18 @@ class Context(Facts, CallFunctions):
     # -- who and where ----------------------------------------------------------------------------
 
     def identify(self) -> bool:
-        """Finds the trunk of the source and rewrites the numbers by its rules; True if found.
+        """Finds the trunk of the source, else the phone; rewrites the numbers by its rules.
 
-        Once it has found a trunk, a second time changes nothing.
+        Once it has found one, a second time changes nothing. RouteOver where a phone is asked for
+        its credentials.
         """
-        if self.trunk is not NO_TRUNK:
+        if self.trunk is not NO_TRUNK or self.phone is not NO_PHONE:
             return True
         source, caller, call = self.flow.host, self.caller, self.call
         found = self.config.trunks.match(source, caller)
         if found is None:
+            if self.config.phones and self.identify_phone():
+                return True
             if call is not None:
                 call.cdr.decision.append(self.config.trunks.why_not(source, caller))
             return False
@@ -296,9 +301,10 @@ class Context(Facts, CallFunctions):
         if not tiers and known and not call.admitted:
             self.verdict = End(EndReason.NoAvailableRouter)
             return
+        source = trunk if self.phone is NO_PHONE else self.phone
         self.verdict = Dial(
-            tiers, config.holds if trunk is NO_TRUNK else trunk.holds, config.gateways_by_key,
-            config.timers_for(trunk), config.max_attempts, on_branch, on_reply, on_failure,
+            tiers, config.holds if source is NO_TRUNK else source.holds, config.gateways_by_key,
+            config.timers_for(source), config.max_attempts, on_branch, on_reply, on_failure,
             self.credits,
         )
 
@@ -358,9 +364,16 @@ class Context(Facts, CallFunctions):
         if why_barred is not None:
             return self._refused(call, *why_barred)
         # A trunk's rules are about the numbers that came from there.
-        trunk, cdr = self.trunk, call.cdr
+        trunk, phone, cdr = self.trunk, self.phone, call.cdr
+        if phone is not NO_PHONE and not phone.may_come_from(self.flow.host):
+            why = f"phone {phone} may not call from {self.flow.host}"
+            return self._refused(call, EndReason.IpBlocked, why)
         callee, caller = cdr.callee_in, cdr.caller_in
-        length_of = trunk if trunk is not NO_TRUNK else self.config
+        length_of: Trunk | Phone | Config = self.config
+        if trunk is not NO_TRUNK:
+            length_of = trunk
+        elif phone is not NO_PHONE:
+            length_of = phone
         shortest, longest = length_of.number_length
         if len(callee) < shortest:
             why = f"callee {callee} is shorter than {shortest}"

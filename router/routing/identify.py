@@ -59,6 +59,10 @@ class TrunkTable:
                 return entry
         return None
 
+    def knows(self, source: str) -> bool:
+        """Whether a source address lies in a network of a trunk."""
+        return bool(self._matching(source))
+
     def why_not(self, source: str, caller: str) -> str:
         """Why there is no trunk for them, as a call's decision says it."""
         prefixes = [entry.trunk.caller_prefix for entry in self._matching(source)]

@@ -12,7 +12,7 @@ from router.store.interface import Usage
 from router.store.memory import MemoryLive
 from router.store.money import Money
 from router.store.ops import Remember
-from router.store.records import GatewayState
+from router.store.records import GatewayState, Registration
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -32,6 +32,15 @@ class SharedState(Protocol):
 
     def gateway_state(self, key: str) -> GatewayState | None:
         """Health of one gateway, None when nothing is known of it."""
+
+    def registration(self, number: str, now_ms: int) -> Registration | None:
+        """Where a phone can be reached now; None when it is not online."""
+
+    def secret(self) -> bytes:
+        """What nonces are signed with."""
+
+    def use_nonce(self, nonce: str, count: int, until_ms: int, now_ms: int) -> bool:
+        """Whether a nonce was never used with this count or a higher one; it is from now on."""
 
     def permit(self, key: str, n: int, per_ms: int, now_ms: int) -> bool:
         """Whether this is one of at most n in this time, counting it if it is."""

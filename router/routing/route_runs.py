@@ -14,6 +14,7 @@ from router.core.waiting import LimitReached
 from router.routing.hook_calls import begin, stepped
 from router.routing.hook_errors import TIMEOUT, HookError, Stuck, describe, place_in
 from router.routing.hook_meter import SLOW_S, HookMeter
+from router.routing.phone_functions import RouteOver
 
 if TYPE_CHECKING:
     from router.routing.context import Context
@@ -40,6 +41,8 @@ def make_run(
         started = stopwatch()
         try:
             handler(context)
+        except RouteOver:
+            pass
         except BaseException as error:
             route.on_error(context, error, stopwatch() - started)
             raise
@@ -94,6 +97,8 @@ class _Route:
         try:
             route = self._handler(context)
             waits = begin(route)
+        except RouteOver:
+            waits = False
         except BaseException as error:
             self.on_error(context, error, stopwatch() - started)
             raise
@@ -130,6 +135,8 @@ class _Route:
     def _end(self, context: Context, conclude: Conclude, error: BaseException | None) -> Any:
         """The verdict of a route that has waited; raises what the route raised."""
         try:
+            if isinstance(error, RouteOver):
+                error = None
             if isinstance(error, LimitReached):
                 raise self._too_long(context)
             if isinstance(error, Stuck):

@@ -114,9 +114,9 @@ ACTIONS = (
         VOID,
         _REQUEST,
         "challenge",
-        "Asks for credentials with 401 or 407.",
+        "Asks for credentials with 401 (REGISTER) or 407; an address that has failed too often "
+        "gets 403. Of an INVITE it is no call, and leaves no CDR.",
         terminal=True,
-        ready=False,
     ),
     Function(
         "save",
@@ -124,9 +124,9 @@ ACTIONS = (
         VOID,
         _REQUEST,
         "save",
-        "Stores the phone's registration and answers the REGISTER.",
+        "Stores where the phone can be reached and answers the REGISTER; 403 if it is not the "
+        "phone that authenticate() found, or its account or its address may not.",
         terminal=True,
-        ready=False,
     ),
     Function(
         "redirect",
@@ -148,7 +148,9 @@ CALLS = (
         _REQUEST,
         "identify",
         "Finds the trunk of the source address, and with it the account: the narrowest network, "
-        "then the longest caller prefix, then the priority. False if there is none.",
+        "then the longest caller prefix, then the priority. Else the phone, by its credentials; "
+        "one that does not show them is asked for them with 407, and the route ends there. False "
+        "if there is neither.",
     ),
     Function(
         "authenticate",
@@ -156,8 +158,7 @@ CALLS = (
         BOOL,
         _REQUEST,
         "authenticate",
-        "Whether the request carries a phone's or a trunk's right credentials.",
-        ready=False,
+        "Whether the request carries a phone's right credentials; it is from that phone then.",
     ),
     Function(
         "registered",
@@ -166,7 +167,6 @@ CALLS = (
         _CALL,
         "registered",
         "Whether the number is a phone that is online.",
-        ready=False,
     ),
     Function(
         "phone",

@@ -116,6 +116,28 @@ _REASONS = Setting(
     "docs/end-reasons.md",
 )
 
+PHONES = (
+    Setting("realm", STRING, "The realm that phones prove themselves in.", "trunkline"),
+    Setting(
+        "digest",
+        _word("md5", "sha256", many=True),
+        "The algorithms that phones are offered, the preferred one first.",
+        "md5, sha256",
+    ),
+    Setting("nonce_lifetime", DURATION, "How long a nonce is good.", "5m"),
+    Setting(
+        "block_after",
+        NATURAL,
+        "After so many wrong credentials an address is blocked, unless it is a trunk's; 0: never.",
+        "10",
+    ),
+    Setting("block_within", DURATION, "The time in which they count.", "1m"),
+    Setting("block_time", DURATION, "How long an address is blocked.", "10m"),
+    Setting("min_expires", DURATION, "The shortest registration; else 423.", "60s"),
+    Setting("max_expires", DURATION, "The longest registration; longer ones are cut.", "1h"),
+    Setting("max_contacts", POSITIVE, "How many contacts a phone may have.", "10"),
+)
+
 GLOBAL = (
     Setting(
         "listen",
@@ -156,6 +178,7 @@ GLOBAL = (
     *TIMERS,
     _LENGTH,
     _REASONS,
+    *PHONES,
     Setting("lines", LINES, "Lines of the whole server.", "unlimited"),
     Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
     *_later(_SESSION),

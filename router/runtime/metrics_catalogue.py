@@ -85,6 +85,46 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "overloaded: three in a row take it down.",
     ),
     Metric(
+        "registered_phones",
+        "gauge",
+        (),
+        "Phones that are online. If it falls at once, look at the network towards them.",
+    ),
+    Metric(
+        "registers",
+        "counter",
+        ("code",),
+        "REGISTERs that save() has answered, by status. Many 423: a phone asks for less than "
+        "min_expires; 403: see trunkline phones and the account.",
+    ),
+    Metric(
+        "auth_failures",
+        "counter",
+        ("reason",),
+        "Requests with wrong credentials: password (of a phone that is known) or unknown_phone. "
+        "If it rises, somebody guesses: see trunkline blocks.",
+    ),
+    Metric(
+        "blocked_addresses",
+        "gauge",
+        (),
+        "Addresses that are blocked after too many wrong credentials. See who: trunkline blocks "
+        "list; trunkline blocks lift ends one.",
+    ),
+    Metric(
+        "blocked_requests",
+        "counter",
+        (),
+        "Requests of blocked addresses, all refused. If it stays high, close the firewall to them.",
+    ),
+    Metric(
+        "unrecorded_calls",
+        "counter",
+        ("reason",),
+        "Refused calls of strangers that left no CDR, because their address has many already. A "
+        "flood: close the firewall to it.",
+    ),
+    Metric(
         "sip_requests",
         "counter",
         ("method", "direction"),

@@ -43,6 +43,8 @@ from router.store.rates import RATES_DIR, LmdbRates
 from router.store.state import prepare_state
 
 METRICS_DIR = "metrics"
+SWEEPS_A_SECOND = 4
+"""Transactions of about a millisecond each, while more has expired than they can take away."""
 
 WORKERS_STAGE, LEDGER_STAGE, METRICS_STAGE = 0, 1, 2
 """The order of the stop: the ledger stores what the last calls left, and metrics show it."""
@@ -114,6 +116,13 @@ def file_plan(config: Config) -> FilePlan | None:
     return FilePlan(config.folder, config.cdr_file, config.cdr_file_mb * 1_000_000)
 
 
+def _sweep(store: LmdbLive, now_ms: int) -> None:
+    """Takes expired registrations away, a bounded number each second."""
+    for _ in range(SWEEPS_A_SECOND):
+        if not store.sweep_registrations(now_ms):
+            return
+
+
 def _worker_equipment(
     first: Program, started: Config, deployment: Deployment
 ) -> Callable[[Birth], Equipment]:
@@ -176,6 +185,11 @@ def _worker_equipment(
             flusher.flush(birth.tally, now_ms)
             try:
                 store.heartbeat(birth.slot, now_ms)
+                engine.guard.blocked = {
+                    address: block.until_ms for address, block in store.blocks(now_ms).items()
+                }
+                if birth.slot == 0:
+                    _sweep(store, now_ms)
             except StoreError as error:
                 log.line("error", "heartbeat not stored", reason=str(error))
 

@@ -59,6 +59,9 @@ def directory(tmp_path: Path) -> Path:
         tally.calls["cn_mobile", "Normal"] += 2
         tally.calls["", "NotFound"] += 1
         tally.requests["INVITE", "in"] += 3
+        tally.registers[200] += 1
+        tally.auth_failures["password"] += 1
+        tally.unrecorded["IllegalCall"] += 1
         tally.responses["INVITE", 404, "out"] += 1
         tally.call_duration.observe(12.5)
         tally.pdd["cn_mobile"].observe(0.4)

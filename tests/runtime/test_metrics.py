@@ -204,7 +204,7 @@ def test_what_a_peer_can_invent_makes_no_new_label(directory: Path) -> None:
     assert one(directory, "sip_requests_total", method="other", direction="in") == 51
     label = {"method": "INVITE", "code": "other", "direction": "in"}
     assert one(directory, "sip_responses_total", **label) == 50
-    methods = {labels for name, labels in collect(directory) if name.endswith("requests_total")}
+    methods = {labels for name, labels in collect(directory) if name.endswith("sip_requests_total")}
     assert len(methods) == 1
 
 

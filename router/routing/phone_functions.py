@@ -1,0 +1,210 @@
+"""Functions of routes that are about phones: who one is, and where it can be reached.
+
+    identify(), authenticate()   the credentials of a request decide, once for each request
+    challenge()                  401 or 407; 403 once an address has failed too often
+    save()                       the REGISTER of a phone that has proved itself
+    registered(number)           whether a phone is online
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from router.core.decision import by_digest, rewritten
+from router.core.end_reasons import EndReason
+from router.core.verdicts import Challenge, End, Enroll, Respond
+from router.routing.authentication import (
+    DENIED,
+    NO_PROOF,
+    NONE,
+    RIGHT,
+    STALE,
+    WRONG,
+    Proof,
+)
+from router.routing.levels import barred
+from router.routing.objects import NO_PHONE
+from router.store.ops import BlockAddress
+
+if TYPE_CHECKING:
+    from router.core.call import Call
+    from router.core.engine import Engine
+    from router.core.flow import Flow
+    from router.core.verdicts import Verdict
+    from router.routing.config import Config
+    from router.routing.objects import Account, Phone
+    from router.sip.message import Request
+
+ANONYMOUS = "anonymous"
+
+
+class RouteOver(Exception):
+    """A function has decided, and nothing of the route comes after it."""
+
+
+class PhoneFunctions:
+    """The part of the context that is about phones."""
+
+    # What it finds out is a part of the context's own state.
+    __slots__ = ("account", "phone", "proof", "verdict")
+
+    account: Account
+    phone: Phone
+    proof: Proof | None
+    verdict: Verdict | None
+
+    if TYPE_CHECKING:
+        call: Call | None
+        config: Config
+        engine: Engine
+        flow: Flow
+        request: Request | None
+
+        @property
+        def caller(self) -> str: ...
+        @property
+        def method(self) -> str: ...
+        @property
+        def now_ms(self) -> int: ...
+        @property
+        def to_user(self) -> str: ...
+
+        def log(self, level: str, text: str) -> None: ...
+
+    def authenticate(self) -> bool:
+        """Whether the request carries the right credentials of a phone, which it then is from."""
+        if self.phone is not NO_PHONE:
+            return True
+        proof = self._prove()
+        if proof.outcome != RIGHT:
+            return False
+        self._is_from(proof.phone, by_digest(proof.phone.account.name, proof.phone.number))
+        return True
+
+    def identify_phone(self) -> bool:
+        """Whether it is from a phone; raises RouteOver where that has to be proved first."""
+        config = self.config
+        if self.authenticate():
+            return True
+        proof = self._prove()
+        if proof.outcome == NONE or (proof.outcome == WRONG and proof.phone is NO_PHONE):
+            named = config.phones.get(self.caller)
+            if named is None:
+                return False
+            if config.is_test:
+                # In a test block, and in `trunkline route`, a phone knows its password.
+                self._is_from(named, by_digest(named.account.name, named.number))
+                return True
+        self.challenge()
+        raise RouteOver
+
+    def challenge(self) -> None:
+        """Asks for credentials; an address that has failed too often is refused instead."""
+        proof = self._prove()
+        if proof.outcome == DENIED:
+            self.verdict = Respond(403) if self.call is None else End(EndReason.AuthFailed)
+        else:
+            self.verdict = self._challenge(proof.outcome == STALE)
+
+    def save(self) -> None:
+        """Stores where the phone can be reached, and answers its REGISTER."""
+        phone, config = self.phone, self.config
+        if self.method != "REGISTER":
+            self.verdict = Respond(405)
+            return
+        refusal = "Not Authenticated"
+        if phone is NO_PHONE:
+            self.log("warning", "save() needs a phone: call authenticate() before it")
+        elif self.to_user != phone.number:
+            refusal = "Not Your Number"
+        elif (why := barred(phone.account, self.now_ms)) is not None:
+            refusal = why[0].name
+        elif not phone.may_come_from(self.flow.host):
+            refusal = "Address Not Allowed"
+        else:
+            proof = self._prove()
+            limits = config.authentication
+            self.verdict = Enroll(
+                phone.number, phone.account.name, min_expires_s=limits.min_expires_s,
+                max_expires_s=limits.max_expires_s, max_contacts=limits.max_contacts,
+                challenge=lambda: self._challenge(True), nonce=proof.nonce,
+                nonce_count=proof.uses, nonce_until_ms=proof.until_ms,
+            )
+            return
+        registers = self.engine.tally.registers
+        registers[403] = registers.get(403, 0) + 1
+        self.verdict = Respond(403, refusal)
+
+    def registered(self, number: str) -> bool:
+        """Whether the number is a phone's that is online."""
+        if number not in self.config.phones:
+            return False
+        return self.config.live.store.registration(number, self.now_ms) is not None
+
+    def _challenge(self, stale: bool) -> Challenge:
+        engine = self.engine
+        return self.config.authentication.challenge(
+            self.method, self.flow.host, engine.layer.now, engine.token(), stale
+        )
+
+    def _prove(self) -> Proof:
+        """What the request's credentials are worth; looked at once."""
+        proof = self.proof
+        if proof is not None:
+            return proof
+        request, config = self.request, self.config
+        proof = NO_PROOF
+        if request is not None and config.phones:
+            proof = config.authentication.prove(request, self.flow.host, self.now_ms)
+            # The nonce of a REGISTER is noted with its contacts, in one transaction.
+            if (
+                proof.outcome == RIGHT
+                and request.method != "REGISTER"
+                and not config.live.store.use_nonce(
+                    proof.nonce, proof.uses, proof.until_ms, self.now_ms
+                )
+            ):
+                proof = Proof(STALE, proof.phone)
+            elif proof.outcome == WRONG:
+                proof = self._failed(proof)
+        self.proof = proof
+        return proof
+
+    def _failed(self, proof: Proof) -> Proof:
+        """Counts wrong credentials; DENIED when they were the last that this address may have."""
+        engine, config, source = self.engine, self.config, self.flow.host
+        failures = engine.tally.auth_failures
+        failures[proof.why] = failures.get(proof.why, 0) + 1
+        if self.call is not None:
+            self.call.cdr.decision.append(f"credentials of phone {self.caller} are wrong")
+        limits = config.authentication
+        # Behind the address of a trunk there are more than the one that fails.
+        if not limits.block_after or config.trunks.knows(source):
+            return proof
+        key, within_ms, now_ms = f"auth {source}", limits.block_within_ms, self.now_ms
+        if config.live.store.permit(key, limits.block_after - 1, within_ms, now_ms):
+            return proof
+        until_ms = now_ms + limits.block_time_ms
+        engine.ask(BlockAddress(source, until_ms, f"{within_ms}/{key}"), None)
+        engine.guard.block(source, until_ms)
+        self.log("warning", f"{source} is blocked: {limits.block_after} wrong credentials")
+        return proof._replace(outcome=DENIED)
+
+    def _is_from(self, phone: Phone, entry: str) -> None:
+        self.phone = phone
+        self.account = phone.account
+        call = self.call
+        if call is None:
+            return
+        cdr = call.cdr
+        cdr.phone = phone.number
+        cdr.account = phone.account.name
+        cdr.agent_path = phone.account.path
+        cdr.decision.append(entry)
+        if call.caller != phone.number and call.caller.lower() != ANONYMOUS:
+            # Nobody calls under a number that is not his.
+            where = f"the number of phone {phone.number}"
+            cdr.decision.append(rewritten("caller", call.caller, phone.number, where))
+            call.caller = phone.number
+        if phone.inward is not None:
+            phone.inward.rewrite(call, call)
