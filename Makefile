@@ -10,7 +10,7 @@ ROUTES ?= routes.cfg
 PYTEST := $(VENV)/bin/python -m pytest
 SETUP := PYTHON="$(PYTHON)" .ci/setup
 
-.PHONY: help run test lint bench soak docs clean
+.PHONY: help run test lint bench soak fuzz docs clean
 
 help:  ## show this list
 	@echo "make TARGET, with one of:"
@@ -40,6 +40,9 @@ bench: $(VENV)/.test-ready  ## measure with pytest-benchmark; the figures go to 
 soak: $(VENV)/.test-ready  ## 500 reloads during 300 calls a second, three minutes
 	@.ci/setup packages
 	@$(PYTEST) -s tests/system/soak_reload.py
+
+fuzz: $(VENV)/.test-ready  ## bill a million random calls by two formulas; FUZZ_SEED=N repeats a run
+	@$(PYTEST) -s tests/billing/fuzz_billing.py
 
 docs: $(VENV)/.run-ready  ## write the pages that are made of the function table
 	@$(VENV)/bin/python -m router.cli.reference.pages docs
