@@ -7,6 +7,9 @@
     MEDIA      183 with SDP      media_progress_timeout ResponseTimeout
     RINGING    180               ringing_timeout        ResponseTimeout
 
+422 because of our session timer: the INVITE goes out again, with the interval that the gateway asks
+for, at most twice (RFC 4028 §7.3).
+
 A phase is only ever left for a later one, so that a gateway repeating its 180 cannot ring for
 ever. An attempt outlives its call: after a CANCEL it answers for a 2xx that crossed it with ACK
 and BYE (RFC 3261 §9.1).
@@ -17,11 +20,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.access import CHALLENGES, access_to
+from router.core.decision import SESSION
 from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg
 from router.core.parameters import CallTimers
-from router.core.takeover import attempt_token, challenged_token
+from router.core.passing import passed_to_gateway
+from router.core.session_headers import MAX_LONGER, min_se_s, sdp_of
+from router.core.takeover import BranchSnapshot, attempt_token, challenged_token, store_again
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
 from router.core.verdicts import Target
@@ -38,9 +44,6 @@ MAX_FIRST_CSEQ = 2**30
 
 SENT, TRYING, PROGRESS, MEDIA, RINGING = range(5)
 NONE: frozenset[str] = frozenset()
-Sent = tuple[str, str, str, bytes]
-NOTHING_SENT: Sent = ("", "", "", b"")
-"""URI, To, further header lines and body of an INVITE that may be challenged."""
 
 _PHASE_REASONS = (
     EndReason.ConnectionTimeout,
@@ -60,10 +63,10 @@ class Attempt:
     """
 
     __slots__ = (
-        "_deadline", "_due", "_phase", "_sent", "_timer", "_tries", "added", "call", "callee",
+        "_deadline", "_due", "_longer", "_phase", "_timer", "_tries", "added", "call", "callee",
         "caller", "client", "display", "domain",
-        "engine", "failure", "leg", "media", "rang", "record", "removed", "reply_added",
-        "reply_removed", "status", "status_reason", "target", "timers",
+        "engine", "failure", "leg", "media", "min_s", "rang", "record", "removed", "reply_added",
+        "reply_removed", "session_s", "status", "status_reason", "target", "timers",
     )
 
     def __init__(self, call: Call, target: Target, timers: CallTimers) -> None:
@@ -89,7 +92,9 @@ class Attempt:
         self.failure: EndReason | None = None  # set when we ended it, not the gateway
         self._phase = SENT
         self._tries = 0  # how often its challenges were answered
-        self._sent = NOTHING_SENT
+        self.session_s = timers.session_ms // 1_000  # the session timer offered, 0: none
+        self.min_s = 0  # the Min-SE that a 422 asked for
+        self._longer = 0  # how often the INVITE was sent again for that
         self._deadline = self._due = 0
         self._timer: Timer | None = None
 
@@ -127,10 +132,8 @@ class Attempt:
         # near the end of its range would leave no room for our requests (RFC 3261 §8.1.1.5).
         cseq = call.a.invite_cseq
         leg.cseq = leg.invite_cseq = cseq if cseq < MAX_FIRST_CSEQ else 1
-        lines = f"{engine.contacts[listener]}{call.passthrough(self.removed)}{self.added}"
         if target.login is not None:
             leg.access = access_to(engine, target)
-            self._sent = (uri, leg.remote, lines, call.body)
         now = engine.layer.now
         record = self.record
         record.gateway = target.name
@@ -140,15 +143,18 @@ class Attempt:
         record.started = now
         self._deadline = now + self.timers.invite_ms
         self._arm()
-        self._transmit(leg, token, uri, leg.remote, lines, call.body)
+        self._transmit(call, leg, token, uri, leg.remote)
 
-    def _transmit(
-        self, leg: Leg, token: str, uri: str, to: str, lines: str, body: bytes
-    ) -> None:
+    def _transmit(self, call: Call, leg: Leg, token: str, uri: str, to: str) -> None:
         engine = self.engine
         branch = "z9hG4bK" + token
-        call = self.call
-        assert call is not None
+        body = call.body
+        lines = engine.contacts[leg.flow.listener]
+        if self.session_s:
+            lines += f"Supported: timer\r\nSession-Expires: {self.session_s}\r\n"
+            if self.min_s:
+                lines += f"Min-SE: {self.min_s}\r\n"
+        lines += passed_to_gateway(call, self.removed) + self.added
         head = (
             f"{engine.vias[leg.flow.listener]}{branch};rport\r\n"
             f"Max-Forwards: {call.max_forwards}\r\n"
@@ -172,14 +178,41 @@ class Attempt:
         if not leg.access.may_answer(response, self._tries):
             return False
         self._tries += 1
+        self._send_again(self.call, leg)
+        return True
+
+    def _offers_longer(self, call: Call, response: Response) -> bool:
+        """Sends the INVITE again after a 422 (RFC 4028 §7.3); False when that would be no use."""
+        least, leg = min_se_s(response), self.leg
+        if leg is None or self._longer >= MAX_LONGER or not 0 < self.session_s < least:
+            return False
+        call.cdr.decision.append(f"{SESSION}{self.target.name} asks for {least} s at least")
+        self._longer += 1
+        self.session_s = self.min_s = least
+        store_again(call, self)
+        self._send_again(call, leg)
+        return True
+
+    def _send_again(self, call: Call, leg: Leg) -> None:
+        client = self.client
+        assert client is not None
         leg.cseq += 1
         leg.invite_cseq = leg.cseq
+        leg.remote_tag = ""
+        leg.remote = client.to
         self._phase = SENT
         self._deadline = self.engine.layer.now + self.timers.invite_ms
         cancel(self._timer)
         self._arm()
-        self._transmit(leg, challenged_token(leg.local_tag, self._tries), *self._sent)
-        return True
+        token = challenged_token(leg.local_tag, self._tries + self._longer)
+        self._transmit(call, leg, token, client.uri, client.to)
+
+    def snapshot(self) -> BranchSnapshot:
+        """Enough for a successor of this worker to cancel it; its leg must be there still."""
+        leg = self.leg
+        assert leg is not None
+        again = self.session_s > 0 or self.target.login is not None
+        return BranchSnapshot(leg.local_tag, leg.flow, leg.target, again)
 
     # -- events of the client transaction ---------------------------------------------------------
 
@@ -192,9 +225,10 @@ class Attempt:
                 self._on_provisional(call, response)
         elif status < 300:
             self._on_success(call, response)
-        elif status in CHALLENGES and self._answers(response):
-            return
-        else:
+        elif not (
+            (status in CHALLENGES and self._answers(response))
+            or (status == 422 and call is not None and self._offers_longer(call, response))
+        ):
             self.status = status
             self.status_reason = response.reason
             if call is None:
@@ -245,6 +279,7 @@ class Attempt:
             self._enter(RINGING)
         elif status == 183 and response.body:
             self.media = True
+            leg.sdp = sdp_of(response)
             self._note_ringing(call)
             self._enter(MEDIA)
         else:
@@ -293,7 +328,6 @@ class Attempt:
             return
         if leg.access is not None:
             leg.access.note_accepted()
-            self._sent = NOTHING_SENT
         self.record.answered = leg.engine.layer.now
         self.record.sip_code = response.status
         call.on_answer(self, response)

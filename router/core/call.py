@@ -32,8 +32,11 @@ from router.core.guard import is_recorded
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
 from router.core.outcome import close_books, count_end
-from router.core.progress import note_failure, pass_on, reply_headers
+from router.core.passing import passed_to_caller
+from router.core.progress import note_failure, pass_on
+from router.core.refresh import Refresh
 from router.core.relay import Relay
+from router.core.session_timer import agree
 from router.core.states import ANSWERED, CALLING, ENDED, ROUTING
 from router.core.takeover import restore, snapshot_answered
 from router.core.transactions.server_invite import InviteServer
@@ -65,11 +68,11 @@ class Call:
     """
 
     __slots__ = (
-        "_opening", "_passthrough", "_timer", "a", "added", "admitted",
+        "_opening", "_timer", "a", "added", "admitted",
         "attempt", "b", "body", "callee", "caller", "cdr", "context",
         "credit", "dial", "display", "domain", "engine", "flow", "fork", "id",
-        "kept", "last", "max_forwards", "policy", "record", "relay", "removed", "replaced",
-        "request", "server", "state", "tried", "waiting",
+        "kept", "last", "max_forwards", "passed", "policy", "record", "relay", "removed",
+        "replaced", "request", "server", "state", "tried", "waiting",
     )
 
     def __init__(
@@ -90,7 +93,7 @@ class Call:
         self.attempt: Attempt | None = None
         self.last: Attempt | None = None
         self.fork: Fork | None = None  # while several targets ring, or a phone's contacts
-        self.relay: Relay | None = None  # a re-INVITE that waits for its final response
+        self.relay: Relay | Refresh | None = None  # a re-INVITE that waits for its final response
         self.credit: CreditTimer | None = None  # where an account's credit limits it
         self.waiting: Waiting | None = None  # a route that waits for a function of Python's
         self.tried: set[str] = set()
@@ -107,7 +110,7 @@ class Call:
         self.record: CallRecord
         self.admitted = False
         self.kept = False  # the store has a record, though no lines were taken
-        self._passthrough = ""
+        self.passed = ""
         self._timer: Timer | None = None
         self._opening: Timer | None = None
 
@@ -161,16 +164,6 @@ class Call:
         """The store could not do it."""
         hunt.on_admission_lost(self)
 
-    def passthrough(self, removed: frozenset[str]) -> str:
-        """The caller's header lines that go on to a gateway, as they came."""
-        request = self.request
-        assert request is not None
-        if removed:
-            return request.passthrough(NOT_PASSED | removed)
-        if not self._passthrough:
-            self._passthrough = request.passthrough(NOT_PASSED)
-        return self._passthrough
-
     # -- while it hunts ---------------------------------------------------------------------------
 
     on_progress = pass_on
@@ -216,7 +209,7 @@ class Call:
             leg.hang_up(reason_header(EndReason.Cancelled.q850))
             return
         try:
-            extra = reply_headers(self, attempt, response)
+            extra = passed_to_caller(self, attempt, response)
         except Exception:
             # The gateway answered all the same: the call it answers is about to be refused.
             leg.send_ack(leg.invite_cseq)
@@ -245,6 +238,7 @@ class Call:
             leg.send_ack(leg.invite_cseq)
         else:
             leg.leave_ack_to_peer(leg.invite_cseq)
+        extra = agree(self, attempt, response) + extra
         server.user = self
         a.server = server
         a.server_cseq = a.invite_cseq
@@ -261,7 +255,7 @@ class Call:
         self.server = None
         self.attempt = None
         self.body = b""
-        self._passthrough = ""
+        self.passed = ""
 
     def store_dialog(self) -> None:
         """Stores both dialogs as they are now."""

@@ -16,12 +16,13 @@ before the call where that is possible. In the order in which they come:
     cn_mobile: 503 after 120 ms                    how that attempt failed
     phone 1001: cancelled, ahead was backup        it rang when another one gave the final answer
     hunting ends: no candidate is left             why no other gateway was tried
+    session: the callee sent no refresh in 600 s   what became of a leg's session timer
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 MAX_CANDIDATES = 12
 """how many candidates an entry names: a CDR has to stay small"""
@@ -34,6 +35,7 @@ NO_CPS = "calls per second used up"
 AHEAD = "cancelled, ahead was "
 STOPPED = "hunting ends: "
 REFUSED = "refused: "
+SESSION = "session: "
 NOBODY = "no trunk: "
 CANDIDATES = "candidates: "
 NONE_LEFT = CANDIDATES + "none"
@@ -149,9 +151,10 @@ def _candidates_sentence(rest: str) -> str:
 
 
 _DROPPED = {FULL: "every line of it was in use", DOWN: "it was down"}
-_BEGINNINGS = {
+_BEGINNINGS: dict[str, Callable[[str], str]] = {
     NOBODY: lambda rest: f"No trunk was found: {rest}.",
     REFUSED: lambda rest: f"The call was refused: {rest}.",
     STOPPED: lambda rest: f"No other gateway was tried: {rest}.",
     CANDIDATES: _candidates_sentence,
+    SESSION: lambda rest: f"Session timer: {rest}.",
 }

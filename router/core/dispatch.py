@@ -19,7 +19,8 @@ from router.core.flow import Flow
 from router.core.inside import answer_inside, look_inside
 from router.core.leg import Leg
 from router.core.registrar import Registering
-from router.core.relay import Relay
+from router.core.relay import REFRESHING, Relay
+from router.core.session_headers import sdp_of
 from router.core.states import ANSWERED
 from router.core.transactions.server_invite import InviteServer
 from router.core.transactions.server_request import RequestServer
@@ -189,6 +190,9 @@ class Dispatch:
         leg.acknowledge_server()
         if peer is not None and peer.pending_ack:
             content = request.get("content-type") if request.body else ""
+            if leg.timer is not None or peer.timer is not None:
+                leg.sdp = sdp_of(request) or leg.sdp
+                self.call.store_dialog()
             peer.send_ack(
                 peer.pending_ack, f"Content-Type: {content}\r\n" if content else "", request.body
             )
@@ -326,6 +330,8 @@ class Dispatch:
             call.state != ANSWERED or call.relay is not None or leg.server is not None
         ):
             server.respond(491, "", failure_header(server, 491))
+        elif leg.timer is not None and method in REFRESHING and leg.timer.takes(request, server):
+            pass  # its session goes on, and the other leg has nothing to do with it
         elif leg.peer is None:
             server.respond(500, "", "Retry-After: 1\r\n" + failure_header(server, 500))
         else:

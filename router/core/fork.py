@@ -30,7 +30,7 @@ from router.core.attempt import Attempt
 from router.core.decision import AHEAD, STOPPED
 from router.core.outcome import why_hunting_ends
 from router.core.states import CALLING
-from router.core.takeover import BranchSnapshot, snapshot_early
+from router.core.takeover import snapshot_early
 from router.core.verdicts import Target
 from router.core.waiting import suspend
 from router.sip.message import Response
@@ -108,11 +108,7 @@ class Fork:
         # A successor of this worker has to cancel exactly these.
         assert call.server is not None
         call.record.dialog = snapshot_early(call.server, [
-            BranchSnapshot(
-                attempt.leg.local_tag, attempt.leg.flow, attempt.leg.target,
-                attempt.target.login is not None,
-            )
-            for attempt in self._open if attempt.leg is not None
+            attempt.snapshot() for attempt in self._open if attempt.leg is not None
         ])
         call.engine.ask(Save(call.record), None)
 

@@ -7,7 +7,7 @@ from router.sip.head import COMPACT_FORMS
 # What each leg writes into each of its messages: no route can set it, or take it away.
 OWN = frozenset((
     "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "record-route",
-    "content-length",
+    "content-length", "session-expires", "min-se",
 ))
 
 OWN_NAMES = OWN | {short for short, name in COMPACT_FORMS.items() if name in OWN}
@@ -19,5 +19,5 @@ NOT_PASSED = frozenset((
     "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "route", "record-route",
     "content-length", "authorization", "proxy-authorization", "www-authenticate",
     "proxy-authenticate", "authentication-info", "proxy-authentication-info", "proxy-require",
-    "path", "service-route", "timestamp",
+    "path", "service-route", "timestamp", "session-expires", "min-se",
 ))

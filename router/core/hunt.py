@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from router.core import branch, fork
 from router.core.decision import NO_CPS, NO_LINE, STOPPED, TAKEN
-from router.core.end_reasons import EndReason
+from router.core.end_reasons import EndReason, cause_of_status, reason_header
 from router.core.outcome import passed_on, refusal_reason, why_hunting_ends
+from router.core.session_timer import refusal
 from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
-from router.core.verdicts import Dial, End, Target
+from router.core.verdicts import Challenge, Dial, End, Target
 from router.core.waiting import suspend
 from router.store.ops import CREDIT, Admission, Admit, Rehunt, untried
 from router.store.records import CallRecord
@@ -36,6 +37,13 @@ def begin(call: Call, dial: Dial) -> None:
     if not dial.tiers:
         call.reject(EndReason.NotFound)
         return
+    request = call.request
+    if dial.session_s and request is not None and request.has("session-expires"):
+        too_small = refusal(request, dial.session_s)
+        if too_small:
+            lines = too_small + reason_header(cause_of_status(422))
+            call.carry_out(Challenge(422, "", lines))
+            return
     if call.max_forwards < 0:
         call.reject(EndReason.ForwardingLoop, 483)
         return

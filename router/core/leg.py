@@ -13,6 +13,7 @@ import msgspec
 
 from router.core.access import Access, Challenged
 from router.core.flow import Flow
+from router.core.session_timer import SessionTimer, TimerSnapshot
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.client_request import RequestClient
 from router.core.transactions.layer import ClientTransaction, ClientUser, TransactionLayer
@@ -52,6 +53,8 @@ class LegSnapshot(msgspec.Struct, array_like=True):
     target: str
     routes: list[str]
     flow: Flow
+    timer: TimerSnapshot | None = None
+    sdp: bytes = b""
 
 
 class Leg:
@@ -59,7 +62,8 @@ class Leg:
 
     `local` and `remote` are the From and To values of our requests, tags included; `invite_cseq`
     is the CSeq of the INVITE that made the dialog, `cseq` the last number we used, `remote_cseq`
-    the peer's last.
+    the peer's last. `timer` is the session timer, `sdp` the peer's last session description where
+    a timer of the call needs it.
     """
 
     __slots__ = (
@@ -83,9 +87,11 @@ class Leg:
         "remote_cseq",
         "remote_tag",
         "routes",
+        "sdp",
         "server",
         "server_cseq",
         "target",
+        "timer",
     )
 
     def __init__(self, engine: LegHost, call: Any, call_id: str, local_tag: str) -> None:
@@ -113,6 +119,8 @@ class Leg:
         self.closing = False
         self.pinned = False
         self.bye_extra: str | None = None  # the header lines of a BYE that has to wait
+        self.timer: SessionTimer | None = None
+        self.sdp = b""
         engine.legs[local_tag] = self
 
     # -- the dialog's state ---------------------------------------------------------------------
@@ -266,9 +274,7 @@ class Leg:
 
     def hang_up(self, extra: str = "") -> None:
         """Sends BYE, now or as soon as RFC 3261 §15 allows, and answers for the leg until then."""
-        self.call = None
-        self.peer = None
-        self.closing = True
+        self._end()
         if self.pending_ack:
             self.send_ack(self.pending_ack)
         if self.server is not None:
@@ -277,11 +283,18 @@ class Leg:
             return
         self.send_request("BYE", self, extra)
 
-    def forget(self) -> None:
-        """The dialog is over: nothing of it is known any more."""
+    def _end(self) -> None:
         self.call = None
         self.peer = None
         self.closing = True
+        timer = self.timer
+        if timer is not None:
+            self.timer = None
+            timer.stop()
+
+    def forget(self) -> None:
+        """The dialog is over: nothing of it is known any more."""
+        self._end()
         self.engine.legs.pop(self.local_tag, None)
         if self.client is not None:
             self.client.release()
@@ -335,6 +348,7 @@ class Leg:
         return LegSnapshot(
             self.call_id, self.local_tag, self.remote_tag, self.local, self.remote, self.cseq,
             self.invite_cseq, self.target, self.routes, self.flow,
+            self.timer.snapshot() if self.timer is not None else None, self.sdp,
         )
 
     @classmethod
@@ -355,6 +369,9 @@ class Leg:
         flow = snapshot.flow
         leg.flow = flow if flow.transport == "udp" else flow._replace(connection=0, slot=-1)
         leg.aim()
+        leg.sdp = snapshot.sdp
+        if snapshot.timer is not None:
+            leg.timer = SessionTimer.restored(leg, snapshot.timer)
         return leg
 
 

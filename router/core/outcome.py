@@ -54,9 +54,9 @@ def gateway_reason(attempt: Attempt) -> str:
 def passed_on(status: int) -> int:
     """The status a caller gets for a gateway's that has no reason of its own.
 
-    A redirection or a challenge is meant for us, its client, and means nothing to the caller.
+    A redirection, a challenge or 422 is meant for us, its client, and means nothing to the caller.
     """
-    if status < 400:
+    if status < 400 or status == 422:
         return 500
     return 403 if status in (401, 407) else status
 

@@ -29,3 +29,5 @@ class CallTimers(msgspec.Struct, frozen=True):
     media_progress_ms: int = 120_000
     ringing_ms: int = 120_000
     max_duration_ms: int = 7_200_000
+    session_ms: int = 600_000
+    """the session timer asked of the gateway (RFC 4028), 0: none"""

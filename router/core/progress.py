@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.attempt import NONE, Attempt
-from router.core.headers import NOT_PASSED
+from router.core.attempt import Attempt
 from router.core.outcome import attempt_entry, gateway_reason
+from router.core.passing import passed_to_caller
 from router.core.states import CALLING
 from router.sip.message import Response
 
@@ -30,7 +30,7 @@ def pass_on(call: Call, attempt: Attempt, response: Response) -> None:
     if leg is not None and (leg.peer is None or call.a.peer is None):
         leg.peer = call.a
         call.a.peer = leg
-    extra = reply_headers(call, attempt, response)
+    extra = passed_to_caller(call, attempt, response)
     call.server.respond(
         response.status, response.reason,
         call.engine.contacts[call.a.flow.listener] + extra, response.body,
@@ -51,14 +51,3 @@ def note_failure(call: Call, attempt: Attempt, response: Response | None) -> Non
     dial = call.dial
     if dial is not None and dial.on_reply and response is not None:
         call.policy.replied(call, attempt, response)
-
-
-def reply_headers(call: Call, attempt: Attempt, response: Response) -> str:
-    """Runs reply_route; the header lines of a gateway's response that go on to the caller."""
-    dial = call.dial
-    if dial is None or not dial.on_reply:
-        return response.passthrough(NOT_PASSED)
-    attempt.reply_removed = NONE
-    attempt.reply_added = ""
-    call.policy.replied(call, attempt, response)
-    return response.passthrough(NOT_PASSED | attempt.reply_removed) + attempt.reply_added

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from router.core.end_reasons import EndReason, failure_header
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
+from router.core.session_headers import MAX_LONGER, sdp_of, without_timer
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
 from router.core.transactions.server_invite import InviteServer
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # Requests whose answer may change the remote target (RFC 3261 §12.2, RFC 3311 §5.1).
 _TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
 
+REFRESHING = frozenset(("INVITE", "UPDATE"))  # the session of a leg (RFC 4028 §7.4)
+
 # Whose 481 speaks of a provisional response or a subscription, not of the dialog (RFC 3262 §3,
 # RFC 5057 §5.1).
 _OWN_481 = frozenset(("PRACK", "NOTIFY", "SUBSCRIBE"))
@@ -31,7 +34,10 @@ _OWN_481 = frozenset(("PRACK", "NOTIFY", "SUBSCRIBE"))
 class Relay:
     """One request being relayed from `source` to `sink`."""
 
-    __slots__ = ("_answered", "_cseq", "call", "client", "offered", "server", "sink", "source")
+    __slots__ = (
+        "_answered", "_extra", "_longer", "_request", "call", "client", "offered", "server", "sink",
+        "source",
+    )
 
     def __init__(
         self, call: Call, source: Leg, sink: Leg, server: InviteServer | RequestServer
@@ -43,32 +49,40 @@ class Relay:
         self.client: InviteClient | None = None
         self.offered = False
         self._answered = False
-        self._cseq = 0
+        self._extra = ""
+        self._longer = 0
+        self._request: Request | None = None
 
     def forward(self, request: Request) -> None:
         """Sends the request on."""
         method = request.method
         engine = self.call.engine
-        extra = request.passthrough(NOT_PASSED)
+        extra = without_timer(request, NOT_PASSED)
         if method == "PRACK":
             extra = self._with_our_rack(request)
         if method in _TARGET_REFRESH:
             if self.source.refresh_target(request):
                 self.call.store_dialog()
             extra = engine.contacts[self.sink.flow.listener] + extra
-        body = request.body
+        self._extra = extra
+        self._request = request
+        self._send(request)
+
+    def _send(self, request: Request) -> None:
+        method, body, sink, extra = request.method, request.body, self.sink, self._extra
+        if sink.timer is not None and method in REFRESHING:
+            extra = sink.timer.request_lines() + extra
         if method == "INVITE":
             self.offered = bool(body)
-            self._cseq = request.cseq
             self.call.relay = self
-            self.client = self.sink.send_invite(self, extra, body)
+            self.client = sink.send_invite(self, extra, body)
         else:
-            self.sink.send_request(method, self, extra, body)
+            sink.send_request(method, self, extra, body)
 
     def _with_our_rack(self, request: Request) -> str:
         # RFC 3262 §7.2: RAck names the CSeq of the INVITE, which is another one on the other leg.
         parts = request.get("rack").split()
-        extra = request.passthrough(NOT_PASSED | {"rack"})
+        extra = without_timer(request, NOT_PASSED | {"rack"})
         if len(parts) == 3:
             extra += f"RAck: {parts[0]} {self.sink.invite_cseq} {parts[2]}\r\n"
         return extra
@@ -87,8 +101,11 @@ class Relay:
         if self._answered:
             sink.resend_ack()
             return
+        if status == 422 and self._asks_longer(response):
+            return
         self._answered = True
         call = self.call
+        lines = self._refresh(response) if status < 300 else ""
         if isinstance(client, InviteClient):
             if call.relay is self:
                 call.relay = None
@@ -103,20 +120,51 @@ class Relay:
                 if isinstance(server, InviteServer) and not self.source.closing:
                     server.user = self
                     self.source.server = server
-                    self.source.server_cseq = self._cseq
+                    self.source.server_cseq = self._request.cseq if self._request else 0
         elif (
             status < 300
             and response.cseq_method in _TARGET_REFRESH
             and sink.refresh_target(response)
         ):
             call.store_dialog()
-        self._answer(response)
+        self._answer(response, lines)
+        self._request = None
         if status == 481 and sink.call is call and response.cseq_method not in _OWN_481:
             # RFC 3261 §12.2.1.2: the peer has lost the dialog.
             call.hang_up(EndReason.SessionTimeout)
 
-    def _answer(self, response: Response) -> None:
-        extra = response.passthrough(NOT_PASSED)
+    def _asks_longer(self, response: Response) -> bool:
+        """Sends the request again, with the session interval that the sink asks for."""
+        timer, request = self.sink.timer, self._request
+        if timer is None or request is None or self._longer >= MAX_LONGER:
+            return False
+        if not timer.raises_min(response):
+            return False
+        self._longer += 1
+        self._send(request)
+        return True
+
+    def _refresh(self, response: Response) -> str:
+        """Takes what a 2xx means to the sessions of both legs; header lines for the source."""
+        request, source, sink = self._request, self.source, self.sink
+        if request is None or request.method not in ("INVITE", "UPDATE", "PRACK"):
+            return ""
+        # Early, before any timer is agreed on, it is kept for the case that one will be.
+        if source.timer is not None or sink.timer is not None or not self.call.cdr.answered:
+            source.sdp = sdp_of(request) or source.sdp
+            sink.sdp = sdp_of(response) or sink.sdp
+        lines = ""
+        if request.method != "PRACK":
+            if sink.timer is not None:
+                sink.timer.is_answered(response)
+            if source.timer is not None:
+                lines = source.timer.answers(request)
+            if source.timer is not None or sink.timer is not None:
+                self.call.store_dialog()
+        return lines
+
+    def _answer(self, response: Response, lines: str = "") -> None:
+        extra = lines + without_timer(response, NOT_PASSED)
         if response.has("contact"):
             extra = self.call.engine.contacts[self.source.flow.listener] + extra
         self.server.respond(response.status, response.reason, extra, response.body)

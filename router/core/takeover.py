@@ -17,24 +17,30 @@ from router.core.access import MOST_CHALLENGES, access_to
 from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
+from router.core.session_headers import MAX_LONGER
 from router.core.steering import call_id_like
 from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.server_invite import InviteServer
 from router.sip.render import render_request
+from router.store.ops import Save
 from router.store.records import Attempt, CallRecord, Cdr
 
 if TYPE_CHECKING:
+    from router.core.attempt import Attempt as CoreAttempt
     from router.core.call import Call
     from router.core.engine import Engine
 
 
 class BranchSnapshot(msgspec.Struct, array_like=True):
-    """An INVITE that rings along with others: enough to cancel it; `token` is that of its tag."""
+    """An INVITE that rings along with others: enough to cancel it; `token` is that of its tag.
+
+    `again` says that it may have been sent more than once, for credentials or a longer session.
+    """
 
     token: str
     flow: Flow
     uri: str
-    may_challenge: bool = False
+    again: bool = False
 
 
 class EarlySnapshot(msgspec.Struct, array_like=True):
@@ -62,7 +68,7 @@ def attempt_token(call_id: str, number: int) -> str:
 
 
 def challenged_token(token: str, tries: int) -> str:
-    """The token in the branch of an attempt's INVITE that was sent again with credentials."""
+    """The token in the branch of an attempt's INVITE that was sent again."""
     return token + "a" * tries
 
 
@@ -71,6 +77,13 @@ def snapshot_early(
 ) -> bytes:
     """What is stored of a call before its answer."""
     return _pack(EarlySnapshot(server.key, server.flow, server.head, list(branches)))
+
+
+def store_again(call: Call, attempt: CoreAttempt) -> None:
+    """An INVITE is about to be sent again: a successor's CANCEL has to be for that one too."""
+    if call.server is not None and call.fork is None:
+        call.record.dialog = snapshot_early(call.server, [attempt.snapshot()])
+        call.engine.ask(Save(call.record), None)
 
 
 def snapshot_answered(a: Leg, b: Leg) -> bytes:
@@ -82,7 +95,7 @@ def _pack(snapshot: EarlySnapshot | tuple[LegSnapshot, LegSnapshot]) -> bytes:
     try:
         return _AS_TEXT + _encoder.encode(snapshot)
     except UnicodeEncodeError:
-        plain = msgspec.to_builtins(snapshot)
+        plain = msgspec.to_builtins(snapshot, builtin_types=(bytes,))
         return _AS_BYTES + _encoder.encode(_each_text(plain, "utf-8", "surrogateescape", "latin-1"))
 
 
@@ -144,7 +157,7 @@ def dismiss(engine: Engine, record: CallRecord) -> None:
             if flow.slot == engine.slot:
                 flow = flow._replace(connection=0, slot=-1)
             _cancel(
-                engine, flow, branch.uri, branch.token, record.call_id, branch.may_challenge
+                engine, flow, branch.uri, branch.token, record.call_id, branch.again
             )
     elif target := engine.policy.target(record.gateway):
         number = len(record.cdr.attempts) + 1
@@ -189,7 +202,7 @@ def close_orphan(record: CallRecord, now_ms: int) -> Cdr:
 
 
 def _cancel(
-    engine: Engine, flow: Flow, uri: str, token: str, call_id: str, may_challenge: bool
+    engine: Engine, flow: Flow, uri: str, token: str, call_id: str, again: bool
 ) -> None:
     """Sends the CANCEL for an INVITE that a dead worker sent; its numbers follow from `token`.
 
@@ -197,8 +210,8 @@ def _cancel(
     `call_id` is the caller's.
     """
     at = max(flow.listener, 0)
-    # Nobody knows any more how often it was challenged.
-    for tries in range(MOST_CHALLENGES + 1 if may_challenge else 1):
+    # Nobody knows any more how often it was sent.
+    for tries in range(MOST_CHALLENGES + MAX_LONGER + 1 if again else 1):
         branch = "z9hG4bK" + challenged_token(token, tries)
         data = render_request(
             "CANCEL", uri,

@@ -152,12 +152,13 @@ class Dial:
     `tiers`, `holds` and `credits` are what the store admits by; `targets` maps a candidate's key to
     the gateway; `timers` are the call timers towards each; the route names are "" for none.
     `branches` is how many may ring at once; `diverts` says that the policy has a word to say when
-    nobody answered (`Policy.diverted`).
+    nobody answered (`Policy.diverted`). `session_s` is the session timer of the caller's leg
+    (RFC 4028), 0: none.
     """
 
     __slots__ = (
         "branches", "credits", "diverts", "holds", "max_attempts", "on_branch", "on_failure",
-        "on_reply", "targets", "tiers", "timers",
+        "on_reply", "session_s", "targets", "tiers", "timers",
     )
 
     def __init__(
@@ -173,6 +174,7 @@ class Dial:
         credits: tuple[Credit, ...] = (),
         branches: int = 1,
         diverts: bool = False,
+        session_s: int = 0,
     ) -> None:
         self.credits = credits
         self.branches = branches
@@ -185,6 +187,7 @@ class Dial:
         self.on_branch = on_branch
         self.on_reply = on_reply
         self.on_failure = on_failure
+        self.session_s = session_s
 
 
 class Reroute:

@@ -19,6 +19,7 @@ from router.routing.live_view import LiveView
 from router.routing.objects import (
     DEFAULT_FORWARD_AFTER_MS,
     DEFAULT_SWITCH_ON,
+    SESSION,
     TIMER_SETTINGS,
     Account,
     Codes,
@@ -78,6 +79,7 @@ class Config:
         self.variables = program.variables
         self.is_test = False  # set where calls are only tried
         self._timers = _timers_in(settings)
+        self.session_s = self.session_s_of({})
         self.live = LiveView()
         self.rates = RatesView()
         decks = decks_of(program, self.rates)
@@ -142,12 +144,19 @@ class Config:
         """
         timers = self._timers_by_trunk.get(trunk)
         if timers is None:
+            # A session timer is its own leg's: what a trunk says of it is no gateway's matter.
+            nearer = {name: ms for name, ms in trunk.timers.items() if name != SESSION}
             timers = {
-                gateway.key: call_timers(gateway.timers, trunk.timers, self._timers)
+                gateway.key: call_timers(gateway.timers, nearer, self._timers)
                 for gateway in self.gateways.values()
             }
             self._timers_by_trunk[trunk] = timers
         return timers
+
+    def session_s_of(self, timers: Mapping[str, int]) -> int:
+        """The session timer of a peer's own leg in seconds, 0 for none; `timers` are the peer's."""
+        session_ms = call_timers(timers, self._timers).session_ms
+        return max(1, session_ms // 1_000) if session_ms else 0
 
     def max_duration_ms(self, cdr: Cdr) -> int:
         """How long an answered call may last; also one of objects no longer configured."""
@@ -283,6 +292,7 @@ def _trunk(
         cps=settings.get("cps", UNLIMITED),
         outer=config.holds,
         counted=config.counts_trunks,
+        session_s=config.session_s_of(settings),
         live=config.live,
     )
 
@@ -315,5 +325,6 @@ def _phone(
         forward_after_ms=settings.get("forward_after", DEFAULT_FORWARD_AFTER_MS),
         outer=config.holds,
         counted=config.counts_trunks,
+        session_s=config.session_s_of(settings),
         live=config.live,
     )

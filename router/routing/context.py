@@ -301,11 +301,12 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         if not tiers and known and not call.admitted:
             self.verdict = End(EndReason.NoAvailableRouter)
             return
-        source = trunk if self.phone is NO_PHONE else self.phone
+        caller = trunk if self.phone is NO_PHONE else self.phone
+        source = config if caller is NO_TRUNK else caller
         self.verdict = Dial(
-            tiers, config.holds if source is NO_TRUNK else source.holds, config.gateways_by_key,
-            config.timers_for(source), config.max_attempts, on_branch, on_reply, on_failure,
-            self.credits,
+            tiers, source.holds, config.gateways_by_key,
+            config.timers_for(caller), config.max_attempts, on_branch, on_reply, on_failure,
+            self.credits, session_s=source.session_s,
         )
 
     def _willing(self, tiers: Tiers, call: Call) -> Tiers:

@@ -21,6 +21,7 @@ from router.store.ops import GROUP, UNLIMITED, Candidate, Credit, Hold
 Network = IPv4Network | IPv6Network
 Codes = tuple[tuple[int, int], ...]
 
+SESSION = "session_expires"
 NO_CODES: Mapping[int, int] = {}
 NO_TIMERS: Mapping[str, int] = {}
 NO_GROUPS: frozenset[str] = frozenset()
@@ -220,11 +221,13 @@ class Trunk:
     are none. `replaced` are the codes that its callers get instead of others. `groups` are the
     groups of gateways it may use, none: all gateways. `outer` are the holds of all its calls that
     stand above account and trunk; `counted` says that its lines are counted without a limit too.
+    `session_s` is the session timer of its callers' legs, 0 for none.
     """
 
     __slots__ = (
         "_live", "account", "callees", "caller_prefix", "callers", "cps", "groups", "holds", "id",
-        "inward", "ips", "key", "lines", "name", "number_length", "priority", "replaced", "timers",
+        "inward", "ips", "key", "lines", "name", "number_length", "priority", "replaced",
+        "session_s", "timers",
     )
 
     def __init__(
@@ -233,9 +236,10 @@ class Trunk:
         inward: NumberRules | None = None, callees: Screening | None = None,
         callers: Screening | None = None, replaced: Mapping[int, int] = NO_CODES,
         groups: frozenset[str] = NO_GROUPS, cps: int = UNLIMITED, outer: tuple[Hold, ...] = (),
-        counted: bool = False, live: LiveView = NOTHING_LIVE,
+        counted: bool = False, session_s: int = 0, live: LiveView = NOTHING_LIVE,
     ) -> None:
         self._live = live
+        self.session_s = session_s
         self.groups = groups
         self.cps = cps
         self.key = f"trunk:{account.name}/{name}"
@@ -278,13 +282,14 @@ class Phone:
     `ips` are the networks it may come from, none: all. `inward` and `outward` are its rewrite
     rules for calls from it and to it, None when there are none. `forward_…` is where its calls go
     instead, "" for nowhere: always, when it is busy, when it does not answer within
-    `forward_after_ms`, when it is offline. `holds` are what a call from it has to find free.
+    `forward_after_ms`, when it is offline. `holds` are what a call from it has to find free,
+    `session_s` is the session timer of its leg when it calls, 0 for none.
     """
 
     __slots__ = (
         "_live", "account", "forward_after_ms", "forward_always", "forward_busy",
         "forward_no_answer", "forward_offline", "holds", "id", "inward", "ips", "key", "lines",
-        "number", "number_length", "outward", "password", "timers",
+        "number", "number_length", "outward", "password", "session_s", "timers",
     )
 
     def __init__(
@@ -294,9 +299,11 @@ class Phone:
         inward: NumberRules | None = None, outward: NumberRules | None = None,
         forward_always: str = "", forward_busy: str = "", forward_no_answer: str = "",
         forward_offline: str = "", forward_after_ms: int = DEFAULT_FORWARD_AFTER_MS,
-        outer: tuple[Hold, ...] = (), counted: bool = False, live: LiveView = NOTHING_LIVE,
+        outer: tuple[Hold, ...] = (), counted: bool = False, session_s: int = 0,
+        live: LiveView = NOTHING_LIVE,
     ) -> None:
         self._live = live
+        self.session_s = session_s
         self.account = account
         self.id = self.number = number
         self.key = f"phone:{number}"
@@ -349,6 +356,7 @@ _TIMER_FIELDS = {
     "media_progress_timeout": "media_progress_ms",
     "ringing_timeout": "ringing_ms",
     "max_duration": "max_duration_ms",
+    SESSION: "session_ms",
 }
 TIMER_SETTINGS = tuple(_TIMER_FIELDS)
 

@@ -93,13 +93,14 @@ TIMERS = (
         "7200s",
         ("SS_SIP_NO_TIMER_REINVITE_INTERVAL",),
     ),
-)
-_SESSION = Setting(
-    "session_expires",
-    DURATION,
-    "The session timer: SessionTimeout.",
-    "600s",
-    ("SS_SIP_SESSION_TTL",),
+    Setting(
+        "session_expires",
+        DURATION,
+        "The session timer of the peer's own leg (RFC 4028), refreshed at half; 0s: none. "
+        "Not refreshed: SessionTimeout.",
+        "600s",
+        ("SS_SIP_SESSION_TTL",),
+    ),
 )
 _LENGTH = Setting(
     "number_length",
@@ -181,7 +182,6 @@ GLOBAL = (
     *PHONES,
     Setting("lines", LINES, "Lines of the whole server.", "unlimited"),
     Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
-    *_later(_SESSION),
 )
 
 _CREDENTIALS = (
@@ -271,7 +271,6 @@ GATEWAY_SETTINGS = (
         "false",
     ),
     *_later(
-        _SESSION,
         Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
         Setting("protect_delay", DURATION, "After which time it joins."),
         Setting("media", _word("pass", "relay", "transcode"), "What happens to media.", "pass"),
@@ -315,7 +314,6 @@ ACCOUNT_SETTINGS = (
         "For how long a call sets credit aside at a time; its first period at least.",
         "1",
     ),
-    *_later(_SESSION),
 )
 
 TRUNK_SETTINGS = (
@@ -338,7 +336,6 @@ TRUNK_SETTINGS = (
         "all gateways",
     ),
     *_later(
-        _SESSION,
         *_CREDENTIALS,
         Setting("caller_id", _word("from", "pai", "rpid"), "Where the caller is read.", "from"),
         Setting("caller_pool", PREFIXES, "Numbers that stand in for the caller."),

@@ -18,12 +18,12 @@ ODD = [
     "x-first:2",
     "P-Asserted-Identity: <sip:+4930100@example.com>",
     "Diversion: <sip:200@example.com>;reason=no-answer",
-    "k: timer, 100rel",
+    "k: 100rel",
     "X-Empty:",
     "X-Latin: caf\udce9",
     "X-Unicode: 北京",
     'X-Quoted: "a;b,c" ; d',
-    "Session-Expires: 600",
+    "Max-Breadth: 60",
     "Allow: INVITE, ACK",
     "User-Agent: Test/1.0",
     "X-First: 3",
@@ -34,6 +34,8 @@ OWN = [
     "Route: <sip:10.0.0.1:5060;lr>",
     "Path: <sip:10.0.0.9;lr>",
     "Timestamp: 54",
+    "Session-Expires: 600",
+    "Min-SE: 120",
 ]
 
 
@@ -74,7 +76,7 @@ def test_what_belongs_to_one_leg_stays_on_it(world: World) -> None:
     line = caller.call(headers=lines(OWN))
     world.run()
     invite = callee.one("INVITE")
-    assert not {"authorization", "proxy-authorization", "route", "path", "timestamp"} & set(
+    assert not {line.partition(":")[0].lower() for line in OWN} & set(
         invite.keys
     )
     assert len(invite.vias) == 1

@@ -71,7 +71,8 @@ class Routes:
     def __init__(self, gateways: Sequence[Gateway]) -> None:
         self.orphans: list[tuple[Cdr, int]] = []
         self.gateways = list(gateways)
-        self.timers = CallTimers()
+        self.timers = CallTimers(session_ms=0)
+        self.session_s = 0  # the session timer of the caller's leg
         self.holds: tuple[Hold, ...] = ()
         self.max_attempts = 5
         self.store: MemoryLive
@@ -101,6 +102,7 @@ class Routes:
             "b" if self.on_branch else "", "r" if self.on_reply else "",
             "f" if self.on_failure else "",
             branches=MAX_BRANCHES if self.ring_all else 1, diverts=self.on_diverted is not None,
+            session_s=self.session_s,
         )
 
     def invite(self, call: Call) -> Verdict | Wait:

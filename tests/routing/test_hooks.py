@@ -243,7 +243,7 @@ def test_a_request_that_is_no_call_is_seen_too() -> None:
     world = hooked(
         "@routes\ndef look(call: Call) -> int:\n"
         "    KEPT.append((call.method, call.id, call.account.id))\n"
-        "    call.set_header('X', '1')\n    return 480\n",
+        "    call.set_header('X-A', '1')\n    return 480\n",
         "request_route { reply(hooks.look()); }\n",
     )
     options = parse_message(
@@ -265,7 +265,7 @@ def test_a_request_that_is_no_call_is_seen_too() -> None:
     ("body", "sentence"),
     [
         ("call.callee = 5", "call.callee is a str, and this is int 5"),
-        ("call.set_header('X', None)", "the value of a header is a str, and this is None"),
+        ("call.set_header('X-A', None)", "the value of a header is a str, and this is None"),
         ("call.set_header('X: y', 'z')", "a header cannot be named str 'X: y'"),
         ("call.add_header('', 'z')", "a header cannot be named str ''"),
         ("call.set_header('From', 'z')", "the header str 'From' is written by the router itself"),
@@ -299,7 +299,7 @@ def test_a_number_cannot_be_set_where_nothing_is_sent_on() -> None:
         "    try:\n        call.caller = '5'\n"
         "    except Exception as error:\n        KEPT.append(str(error))\n"
         "@routes\ndef late(call: Call) -> None:\n"
-        "    try:\n        call.set_header('X', '5')\n"
+        "    try:\n        call.set_header('X-A', '5')\n"
         "    except Exception as error:\n        KEPT.append(str(error))\n",
         "",
         ", on_reply = R",

@@ -57,7 +57,7 @@ def by_hand(routes: dict[tuple[str, str], Any]) -> tuple[Any, Tally]:
 def test_each_route_is_timed_under_its_name() -> None:
     world = routed(
         ", on_branch = B, on_reply = R, on_failure = F",
-        'branch_route[B] { add_header("X", "1"); }\nreply_route[R] { log(info, "r"); }\n'
+        'branch_route[B] { add_header("X-A", "1"); }\nreply_route[R] { log(info, "r"); }\n'
         'failure_route[F] { next(); }\nend_route { log(info, "e"); }\n',
     )
     world.behaviours["g1"] = Behaviour(status=503, ring_after_ms=None)
