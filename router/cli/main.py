@@ -36,6 +36,8 @@ COMMANDS: Final = (
     Command("cdr", "router.cli.cdr:app", "Show and search call detail records."),
     Command("rates", "router.cli.rates:app", "Show what the decks of routes.cfg say."),
     Command("load", "router.cli.load:app", "Load rates into a deck, while calls go on."),
+    Command("accounts", "router.cli.accounts:app", "Show accounts and their money, top them up."),
+    Command("ledger", "router.cli.ledger:app", "Show the accounts' book, prove that it is right."),
     Command("lsp", "router.cli.lsp.command:lsp", "Serve an editor; it starts this by itself."),
     Command("demo", "router.cli.demo:demo", "Place a dozen calls through a router of its own."),
 )

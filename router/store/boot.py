@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from router.store.errors import StoreError
+from router.store.errors import LedgerBusyError, StoreError
 
 BOOT_ID_PATH = Path("/proc/sys/kernel/random/boot_id")
 LIVE_DIR = "live.lmdb"
@@ -112,7 +112,7 @@ class WriterLock:
                     continue
                 holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
                 os.close(self._fd)
-                raise StoreError(
+                raise LedgerBusyError(
                     f"state folder {path.parent} is in use by another Trunkline "
                     f"(its ledger process is {holder})"
                 ) from error

@@ -21,6 +21,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import lmdb
 
@@ -40,17 +41,16 @@ from router.store.environment import (
     reading,
 )
 from router.store.errors import StoreError
-from router.store.funds import Row, decode_funds, decode_row
+from router.store.funds import OPENING, Row, decode_funds, decode_row
 from router.store.interface import OutboxEntry
 from router.store.ledger_index import INDEX_DATABASE
 from router.store.query import CdrQuery
 from router.store.records import Cdr, decode_cdr, encode_cdr
+from router.store.restart import charge_nothing, closed_by_restart
 from router.store.turn import FUNDS_SUFFIX, OPENING_SUFFIX
 
 LEDGER_MAP_BYTES = 64 * GIB
 LEDGER_SCHEMA = b"1"
-RESTART_REASON = "SystemRestart"
-RESTART_Q850 = 41  # temporary failure
 
 _DATABASES = ("cdrs", "open", "meta", *BookDatabases._fields)
 _LATER_DATABASES = (INDEX_DATABASE, FEED_DATABASE)
@@ -60,9 +60,12 @@ _OPENING_BYTE = OPENING_SUFFIX[0]
 _FUNDS_BYTE = FUNDS_SUFFIX[0]
 
 
-def charge_nothing(cdr: Cdr) -> None:
-    """How calls are billed that a power cut ended, where nobody says better: not at all."""
-    cdr.charges = []
+class Snapshot(NamedTuple):
+    """A read transaction and the databases that it may look at."""
+
+    txn: lmdb.Transaction[bytes]
+    cdrs: lmdb._Database
+    book: BookDatabases
 
 
 class LmdbLedger:
@@ -145,19 +148,24 @@ class LmdbLedger:
         cdrs = [entry for entry in batch if entry[0][-1] not in (_OPENING_BYTE, _FUNDS_BYTE)]
         with self._writing() as txn:
             book = Book(txn, self._book)
+            if len(cdrs) < len(batch):
+                self._store_funds(batch, book)
             added = self._store_cdrs(txn, cdrs, book)
             if txn.stat(self._open)["entries"]:
                 for key, _ in cdrs:
                     txn.delete(key, db=self._open)
             if len(cdrs) < len(batch):
                 self._store_openings(txn, batch)
-                for key, value in batch:
-                    if key[-1] == _FUNDS_BYTE:
-                        book.fund(decode_funds(value))
             book.write()
             if heartbeat_ms:
                 txn.put(b"heartbeat", _INSTANT.pack(heartbeat_ms), db=self._meta)
         return added
+
+    def _store_funds(self, batch: Sequence[OutboxEntry], book: Book) -> None:
+        """What accounts begin with comes first, whatever the keys say."""
+        all_funds = [decode_funds(value) for key, value in batch if key[-1] == _FUNDS_BYTE]
+        for funds in sorted(all_funds, key=lambda one: one.kind != OPENING):
+            book.fund(funds)
 
     def _store_cdrs(
         self, txn: lmdb.Transaction[bytes], cdrs: Sequence[OutboxEntry], book: Book
@@ -290,10 +298,27 @@ class LmdbLedger:
                 if left == 0:
                     return
 
-    def has_funds(self, id: str) -> bool:
-        """Whether funds of this id have become a row."""
+    def funded(self, id: str) -> Row | None:
+        """The row that the funds of this id have become."""
         with reading(self._environment()) as txn:
-            return txn.get(id.encode(), db=self._book.funded) is not None
+            key = txn.get(id.encode(), db=self._book.funded)
+            value = txn.get(key, db=self._book.rows) if key else None
+        return decode_row(value) if value else None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """All of it as it is at one moment; not for long, it keeps pages from being used again."""
+        with reading(self._environment()) as txn:
+            yield Snapshot(txn, self._cdrs, self._book)
+
+    def size(self) -> int:
+        """How many entries `check_ledger` looks at."""
+        with self.snapshot() as (txn, cdrs, book):
+            return sum(txn.stat(database)["entries"] for database in (cdrs, *book))
+
+    def last_change(self) -> int:
+        """The number of the last transaction that changed anything."""
+        return int(self._environment().info()["last_txnid"])
 
     def funds_ids(self, beginning: str) -> list[str]:
         """The ids of the funds that begin so."""
@@ -363,21 +388,3 @@ class LmdbLedger:
         if self._env is None:
             raise StoreError(f"{self.path} is closed")
         return self._env
-
-
-def closed_by_restart(cdr: Cdr, ended_ms: int) -> Cdr:
-    """The CDR of a call that was open when the machine went down, ended at `ended_ms`.
-
-    Never before its answer: a call answered after the last heartbeat lasted 0 ms.
-    """
-    ended = max(ended_ms, cdr.answered)
-    cdr.ended = ended
-    cdr.duration_ms = ended - cdr.answered if cdr.answered else 0
-    cdr.end_reason = RESTART_REASON
-    cdr.end_side = "server"
-    cdr.q850 = RESTART_Q850
-    if 0 < cdr.attempt <= len(cdr.attempts):
-        attempt = cdr.attempts[cdr.attempt - 1]
-        attempt.ended = attempt.ended or ended
-        attempt.reason = attempt.reason or RESTART_REASON
-    return cdr

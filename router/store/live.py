@@ -192,6 +192,14 @@ class LmdbLive(LivePhones):
             for key, value in page
         }
 
+    def snapshot(self) -> tuple[dict[str, int], list[OutboxEntry]]:
+        """The balances and the whole outbox, as they are at one moment."""
+        with reading(self._env) as txn:
+            with txn.cursor(self._databases.money) as cursor:
+                balances = {key.decode(): MONEY.unpack(value)[0] for key, value in cursor}
+            with txn.cursor(self._databases.outbox) as cursor:
+                return balances, list(cursor)
+
     def is_seeded(self) -> bool:
         """Whether the ledger's balances are in live money (`draining`)."""
         with reading(self._env) as txn:

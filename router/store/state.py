@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from router.store.boot import LEDGER_DIR, LIVE_DIR, check_writable, ensure_current_live
 from router.store.draining import Draining
-from router.store.ledger import LmdbLedger, charge_nothing
+from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 from router.store.rates import RATES_DIR, prepare_rates
 from router.store.records import Cdr
+from router.store.restart import charge_nothing
 
 PREDECESSOR_WAIT_S = 5.0
 

@@ -167,8 +167,8 @@ def test_funds_become_rows_that_say_who_and_why(state: Path) -> None:
     with opened(state) as (ledger, _):
         (row,) = ledger.rows("acme")
         assert (row.kind, row.note, row.who, row.at_ms) == ("topup", "wire 17", "root", NOW_MS)
-        assert ledger.has_funds("0001")
-        assert not ledger.has_funds("0002")
+        assert ledger.funded("0001") == row
+        assert ledger.funded("0002") is None
 
 
 def test_accounts_whose_names_begin_alike_keep_their_rows_apart(state: Path) -> None:
