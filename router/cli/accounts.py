@@ -22,9 +22,9 @@ from cyclopts import App, Parameter
 from router.cli.account_facts import AccountFacts, Accounts, Config, State, read_accounts
 from router.cli.amounts import money, parse_amount
 from router.cli.cdr import Json, WrongValue
-from router.cli.cdr_output import CONTROL, decimal, plain
 from router.cli.tables import show_columns
 from router.runtime.payments import give_funds
+from router.store.cdr_lines import CONTROL, decimal, plain
 from router.store.errors import StoreError
 from router.store.funds import ADJUST, TOPUP, Funds, new_funds_id
 

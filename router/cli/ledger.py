@@ -16,9 +16,10 @@ from router.cli.account_facts import unknown
 from router.cli.accounts import obey
 from router.cli.amounts import money
 from router.cli.cdr import Json, WrongValue, open_ledger, parse_limit
-from router.cli.cdr_output import clock, decimal, plain
+from router.cli.cdr_output import clock
 from router.cli.tables import show_columns
 from router.store.boot import LIVE_DIR, live_is_current
+from router.store.cdr_lines import decimal, plain
 from router.store.funds import Row
 from router.store.ledger import LmdbLedger
 from router.store.ledger_check import Checked, Progress, check_ledger, check_live

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from router.cli.cdr_output import plain
+from router.store.cdr_lines import plain
 
 
 def show_columns(columns: Mapping[str, Sequence[str]], right: Collection[str] = ()) -> None:
