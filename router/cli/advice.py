@@ -18,6 +18,8 @@ def command_for(cdr: Cdr, reason: EndReason) -> str:
 
 def advice(cdr: Cdr, reason: EndReason) -> list[str]:
     """Lines under a CDR: where to look first, what to do, the command."""
+    if reason is EndReason.Normal:
+        return []
     guide = GUIDE[reason]
     lines = [f"Drawer: {guide.drawer}", f"Look first at: {guide.look}", f"What to do: {guide.do}"]
     command = command_for(cdr, reason)

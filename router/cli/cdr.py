@@ -1,54 +1,38 @@
-"""`trunkline cdr`: which calls there were, and why each ended.
-
-Reads the ledger and what still waits for it in the outbox, so a call is listed the moment it
-ends; works while the router runs and after it has stopped, and changes nothing.
-"""
+"""`trunkline cdr`: which calls there were, and why each ended."""
 
 from __future__ import annotations
 
-import difflib
-import heapq
-import itertools
 import sys
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from router.cli.cdr_output import show_cdr, show_table, write_csv
-from router.core.end_reasons import EndReason
-from router.store.boot import LEDGER_DIR, LIVE_DIR, live_is_current
-from router.store.cdr_lines import json_line, plain
-from router.store.errors import StoreError
-from router.store.ledger import LmdbLedger
-from router.store.live import LmdbLive
-from router.store.query import CdrQuery
-from router.store.records import Cdr
+from router.cli.cdr_query import (
+    Filters,
+    Json,
+    State,
+    WrongValue,
+    find_cdr,
+    obey,
+    parse_limit,
+    read_cdrs,
+)
+from router.store.cdr_lines import json_line
 
 app = App(name="cdr", help="Show and search call detail records.")
+app.command("router.cli.cdr_export:export", name="export")
+app.command("router.cli.cdr_stats:stats", name="stats")
 
-UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-State = Annotated[Path, Parameter(help="The router's state folder, as `state` in routes.cfg says.")]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
 Csv = Annotated[bool, Parameter(name="--csv", negative="")]
-
-
-class WrongValue(Exception):
-    """What was asked for makes no sense; the text is one line that says what is accepted."""
 
 
 @app.default
 def list_cdrs(
     *,
-    since: str | None = None,
-    until: str | None = None,
-    gateway: str | None = None,
-    account: str | None = None,
-    callee: str | None = None,
-    reason: str | None = None,
+    filters: Filters | None = None,
     limit: str = "50",
     as_json: Json = False,
     as_csv: Csv = False,
@@ -58,19 +42,6 @@ def list_cdrs(
 
     Parameters
     ----------
-    since
-        Only calls that arrived at or after this time: 2026-05-01, 2026-05-01T12:30, a span back
-        from now (90s, 10m, 2h, 3d, 1w), today or yesterday.
-    until
-        Only calls that arrived before this time, written as for --since.
-    gateway
-        Only calls that were tried on this gateway.
-    account
-        Only calls of this account.
-    callee
-        Only calls to numbers that begin with this, as the caller dialled them.
-    reason
-        Only calls that ended for this reason, such as UserBusy.
     limit
         At most so many; 0 for all.
     as_json
@@ -83,17 +54,7 @@ def list_cdrs(
         if as_json and as_csv:
             raise WrongValue("--json and --csv exclude each other: give one of them")
         now = datetime.now().astimezone()
-        query = CdrQuery(
-            since_ms=parse_instant("--since", since or "", now),
-            until_ms=parse_instant("--until", until or "", now),
-            gateway=gateway or "",
-            account=account or "",
-            callee_prefix=callee or "",
-            end_reason=parse_reason(reason or ""),
-            limit=parse_limit(limit),
-        )
-        if query.until_ms and query.since_ms >= query.until_ms:
-            raise WrongValue(f"--since {since} is not before --until {until}: nothing lies between")
+        query = (filters or Filters()).query(now, parse_limit(limit))
         cdrs = read_cdrs(state, query)
         if as_json:
             for cdr in cdrs:
@@ -103,7 +64,7 @@ def list_cdrs(
         else:
             show_table(list(cdrs), query.limit, now)
 
-    return _obey(run)
+    return obey(run)
 
 
 @app.command
@@ -113,7 +74,7 @@ def show(id: str, /, *, as_json: Json = False, state: State = Path("state")) -> 
     Parameters
     ----------
     id
-        The CDR's id, or the end of it as the list shows it.
+        The CDR's id, or the end of it as the list shows it, or a Call-ID.
     as_json
         Print one JSON object instead.
     """
@@ -125,143 +86,4 @@ def show(id: str, /, *, as_json: Json = False, state: State = Path("state")) -> 
         else:
             show_cdr(cdr)
 
-    return _obey(run)
-
-
-def _obey(run: Callable[[], None]) -> int:
-    """The exit code of a command, with what went wrong as one line on standard error."""
-    try:
-        run()
-    except (StoreError, WrongValue) as error:
-        print(f"trunkline: {plain(str(error))}", file=sys.stderr)
-        return 1
-    return 0
-
-
-# What was asked for
-
-
-def parse_instant(option: str, text: str, now: datetime) -> int:
-    """Epoch ms of a time as people type it, 0 for ""; WrongValue otherwise."""
-    word = text.strip().lower()
-    if not word:
-        return 0
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-    if word == "now":
-        return _epoch_ms(now)
-    if word in ("today", "yesterday"):
-        return _epoch_ms((midnight - timedelta(days=word == "yesterday")).astimezone())
-    try:
-        if word[-1] in UNITS_S and word[:-1].isascii() and word[:-1].isdigit():
-            return max(_epoch_ms(now) - int(word[:-1]) * UNITS_S[word[-1]] * 1000, 1)
-        # Without an offset it is this machine's time, as in the list.
-        return max(_epoch_ms(datetime.fromisoformat(text.strip()).astimezone()), 1)
-    except (ValueError, OverflowError):
-        raise WrongValue(
-            f'{option} "{text}" is no time: give 2026-05-01, 2026-05-01T12:30, a span back from '
-            "now (90s, 10m, 2h, 3d, 1w), today or yesterday"
-        ) from None
-
-
-def parse_limit(text: str) -> int:
-    """A number of CDRs, 0 for all; WrongValue otherwise."""
-    if not (text.isascii() and text.isdigit()):
-        raise WrongValue(f'--limit "{text}" is no number of CDRs: give 1 or more, or 0 for all')
-    return int(text)
-
-
-def parse_reason(text: str) -> str:
-    """The end reason meant, in any case, in English or Chinese; WrongValue when there is none."""
-    word, bracket, code = text.strip().partition("(")
-    if not word:
-        return ""
-    known = {reason.name.lower(): reason.name for reason in EndReason}
-    known |= {reason.chinese.lower(): reason.name for reason in EndReason}
-    name = known.get(word.lower())
-    if name is None:
-        near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.5)
-        parts = [name for key, name in known.items() if word.lower() in key]
-        guess = parts[0] if parts else known[near[0]] if near else ""
-        hint = f"did you mean {guess}?" if guess else "they are:"
-        names = "" if guess else " " + ", ".join(reason.name for reason in EndReason)
-        raise WrongValue(f'--reason "{text}" is no end reason: {hint}{names}')
-    return name + bracket + code
-
-
-def _epoch_ms(when: datetime) -> int:
-    return int(when.timestamp() * 1000)
-
-
-# Where the CDRs are
-
-
-def read_cdrs(state: Path, query: CdrQuery) -> Iterator[Cdr]:
-    """The matching CDRs of ledger and outbox, newest first, each once; StoreError at once."""
-    # The outbox first: what moves on after that is found in the ledger, and counts once.
-    waiting = _waiting(state, query)
-    ledger = open_ledger(state)
-    return _merged(ledger, waiting, query)
-
-
-def _merged(ledger: LmdbLedger, waiting: list[Cdr], query: CdrQuery) -> Iterator[Cdr]:
-    try:
-        both = heapq.merge(waiting, ledger.cdrs(query), key=lambda cdr: cdr.id, reverse=True)
-        once = (next(same) for _, same in itertools.groupby(both, key=lambda cdr: cdr.id))
-        yield from itertools.islice(once, query.limit or None)
-    finally:
-        ledger.close()
-
-
-def find_cdr(state: Path, id: str) -> Cdr:
-    """The CDR with this id, or the only one whose id ends so; StoreError or WrongValue else."""
-    word = id.strip().lower()
-    if not word:
-        raise WrongValue("give the id of a CDR, or the end of it as trunkline cdr lists it")
-    waiting = {cdr.id: cdr for cdr in _waiting(state, CdrQuery())}
-    ledger = open_ledger(state)
-    try:
-        found = waiting.get(word) or ledger.cdr(word)
-        if found is not None:
-            return found
-        ids = {key for key in waiting if key.endswith(word)} | set(ledger.ids_ending(word))
-        if not ids:
-            raise WrongValue(f'no CDR in state folder "{state}" has the id {id}, or one ending so')
-        if len(ids) > 1:
-            raise WrongValue(f"several ids end in {id}: give more of it, such as {max(ids)}")
-        match = ids.pop()
-        found = waiting.get(match) or ledger.cdr(match)
-        assert found is not None
-        return found
-    finally:
-        ledger.close()
-
-
-def open_ledger(state: Path) -> LmdbLedger:
-    """The ledger of a state folder, for reading; StoreError, one line, when there is none."""
-    if not state.is_dir():
-        raise StoreError(f'there is no state folder "{state}": name the router\'s with --state')
-    if not _is_there(state / LEDGER_DIR / "data.mdb"):
-        raise StoreError(
-            f'no router has run with state folder "{state}" yet: start one with trunkline run, '
-            "or name its folder with --state"
-        )
-    return LmdbLedger(state / LEDGER_DIR, readonly=True)
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.exists()
-    except OSError as error:
-        raise StoreError(
-            f"{file} cannot be looked at ({error.strerror}): run as the user that runs the router"
-        ) from error
-
-
-def _waiting(state: Path, query: CdrQuery) -> list[Cdr]:
-    if not live_is_current(state / LIVE_DIR):
-        return []
-    live = LmdbLive(state / LIVE_DIR, readonly=True)
-    try:
-        return live.waiting_cdrs(query)
-    finally:
-        live.close()
+    return obey(run)

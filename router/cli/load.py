@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from dsl.check.report import did_you_mean
 from dsl.sources import SourceError
 from router.billing.rates_file import Problem, read_lines, twice
-from router.cli.cdr import WrongValue
+from router.cli.cdr_query import WrongValue
 from router.cli.findings_text import show_findings
 from router.cli.loaded_rates import state_of
 from router.cli.rates import decks_of

@@ -24,7 +24,7 @@ from dsl.load import compile_routes, load_program
 from dsl.outcome import Outcome
 from dsl.program import Program
 from dsl.sources import SourceError
-from router.cli.cdr import WrongValue, parse_instant
+from router.cli.cdr_query import WrongValue, parse_instant
 from router.cli.findings_text import show_outcome
 from router.cli.loaded_rates import loaded_rates, state_of
 from router.cli.route_lines import LineTrace, Visit

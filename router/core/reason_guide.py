@@ -49,13 +49,13 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "ordinary", "主叫在接听前挂断。",
         "how long it rang: callers give up early when it takes long to ring (PDD)",
         "where many give up before ringing, put a faster gateway first",
-        "trunkline cdr --gateway {gateway} --since 1h",
+        "trunkline cdr stats --by gateway,reason --gateway {gateway} --since 1h",
     ),
     EndReason.UserBusy: Guide(
         "ordinary", "被叫用户正忙。",
         "whether one gateway says busy far more often than the others",
         "nothing for one call; a gateway that says it for every call is out of lines",
-        "trunkline cdr --gateway {gateway} --since 1h",
+        "trunkline cdr stats --by gateway,reason --gateway {gateway} --since 1h",
     ),
     EndReason.NoAvailableRouter: Guide(
         "routing", "前缀有匹配的网关，但全部不可用：停用、满线、锁定或拒绝了呼叫。",
@@ -157,7 +157,7 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "network", "所有重发之后网关没有任何 SIP 响应。",
         "whether the gateway can be reached: address, port, firewall",
         "correct the address, or ask the carrier; tune `invite_timeout` if it is only slow",
-        "trunkline cdr --gateway {gateway} --since 1h",
+        "trunkline cdr stats --by gateway,reason --gateway {gateway} --since 1h",
     ),
     EndReason.ResponseTimeout: Guide(
         "network", "已振铃，但未在时限内接听。",
@@ -169,7 +169,7 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "network", "网关接受了呼叫，但一直没有振铃。",
         "a gateway that says 100 and then nothing: its load and its own routes",
         "ask the carrier, tune `trying_timeout`, or give the gateway a lower priority",
-        "trunkline cdr --gateway {gateway} --since 1h",
+        "trunkline cdr stats --by gateway,reason --gateway {gateway} --since 1h",
     ),
     EndReason.SessionTimeout: Guide(
         "network", "会话未刷新，或达到最长通话时间。",
@@ -205,7 +205,7 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "gateway", "网关以没有对应原因的代码拒绝。",
         "the gateway's code and text: the attempts of the call",
         "ask the carrier what the code means; `switch_on` lets another gateway be tried after it",
-        "trunkline cdr --gateway {gateway} --since 1h",
+        "trunkline cdr stats --by gateway,reason --gateway {gateway} --since 1h",
     ),
     EndReason.OperatorKill: Guide(
         "ordinary", "由管理员或服务器停止时结束。",

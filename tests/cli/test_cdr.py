@@ -9,21 +9,23 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
-from router.cli import cdr as cdr_module
-from router.cli.cdr import (
+from router.cli import cdr_query as cdr_module
+from router.cli.cdr import list_cdrs as list_filtered
+from router.cli.cdr import show
+from router.cli.cdr_output import talk
+from router.cli.cdr_query import (
+    Filters,
     WrongValue,
-    list_cdrs,
     parse_instant,
     parse_limit,
     parse_reason,
     read_cdrs,
-    show,
 )
-from router.cli.cdr_output import talk
 from router.core.end_reasons import EndReason
 from router.store.cdr_lines import decimal, plain
 from router.store.ledger import LmdbLedger
@@ -36,6 +38,13 @@ from router.store.state import prepare_state
 TODAY = datetime.now().astimezone().replace(hour=0, minute=0, second=1, microsecond=0)
 START_MS = int(TODAY.timestamp() * 1000)
 Capture = pytest.CaptureFixture[str]
+
+
+def list_cdrs(**options: Any) -> int:
+    """`trunkline cdr` with its filters among the other options."""
+    names = [name for name in options if name in Filters.__dataclass_fields__]
+    filters = {name: options.pop(name) for name in names}
+    return list_filtered(filters=Filters(**filters), **options)
 
 
 def cdr_id(number: int) -> str:
@@ -311,9 +320,8 @@ def test_a_reason_with_a_code_is_explained_too(state: Path, capsys: Capture) -> 
 
 def test_an_unknown_id_is_said_in_one_line(state: Path, capsys: Capture) -> None:
     assert show("nope", state=state) == 1
-    assert (
-        complaint(capsys) == f'no CDR in state folder "{state}" has the id nope, or one ending so'
-    )
+    found = complaint(capsys)
+    assert found.startswith(f'no CDR in state folder "{state}" has the id or Call-ID nope, or ')
 
 
 def test_an_ambiguous_end_asks_for_more(state: Path, capsys: Capture) -> None:
