@@ -14,7 +14,7 @@ from dsl.check.report import did_you_mean
 from dsl.findings import ConfigError
 from dsl.load import load_program
 from dsl.sources import SourceError
-from router.cli.cdr import WrongValue
+from router.cli.cdr_query import WrongValue
 from router.cli.loaded_rates import state_of
 from router.routing.accounts import accounts_of, openings
 from router.routing.live_view import LiveView

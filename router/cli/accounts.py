@@ -21,7 +21,7 @@ from cyclopts import App, Parameter
 
 from router.cli.account_facts import AccountFacts, Accounts, Config, State, read_accounts
 from router.cli.amounts import money, parse_amount
-from router.cli.cdr import Json, WrongValue
+from router.cli.cdr_query import Json, WrongValue
 from router.cli.tables import show_columns
 from router.runtime.payments import give_funds
 from router.store.cdr_lines import CONTROL, decimal, plain

@@ -15,8 +15,8 @@ from cyclopts import App, Parameter
 from router.cli.account_facts import unknown
 from router.cli.accounts import obey
 from router.cli.amounts import money
-from router.cli.cdr import Json, WrongValue, open_ledger, parse_limit
 from router.cli.cdr_output import clock
+from router.cli.cdr_query import Json, WrongValue, open_ledger, parse_limit
 from router.cli.tables import show_columns
 from router.store.boot import LIVE_DIR, live_is_current
 from router.store.cdr_lines import decimal, plain
