@@ -80,7 +80,8 @@ def _report_misfit(
 
 def _constant(value: ast.Expression) -> object | None:
     if isinstance(value, ast.Literal):
-        return value.value  # type: ignore[no-any-return]
+        known: object = value.value
+        return known
     if isinstance(value, ast.Pattern):
         try:
             return compile_regex(value.pattern, value.flags)

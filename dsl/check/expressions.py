@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dsl import ast
 from dsl.check import kamailio
 from dsl.check.calls import CallChecker
@@ -55,7 +57,8 @@ class ExpressionChecker:
     def infer(self, node: ast.Expression) -> Type:
         """The type of any expression; VOID for an action."""
         type_ = self._infer(node)
-        node.type = type_  # type: ignore[attr-defined]
+        typed: Any = node  # each kind of expression has the field for itself
+        typed.type = type_
         return type_
 
     def _infer(self, node: ast.Expression) -> Type:

@@ -104,8 +104,7 @@ class _StatementChecker:
                     f"did you mean `{name}();`?",
                 )
                 return
-        self._expressions.infer(value)
-        if isinstance(value, ast.Bad) or value.type == ANY:  # type: ignore[attr-defined]
+        if self._expressions.infer(value) == ANY or isinstance(value, ast.Bad):
             return
         equality = isinstance(value, ast.Binary) and value.operator == "=="
         self._report.add(

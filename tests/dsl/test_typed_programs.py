@@ -24,6 +24,7 @@ from dsl.generate import generate
 from dsl.load import make_image
 from dsl.outcome import Outcome
 from dsl.program import Program
+from router.cli.reference.words import STATEMENTS
 
 KINDS = frozenset(SURFACE.blocks)
 
@@ -87,6 +88,25 @@ def test_all_that_is_ready_is_grown() -> None:
     assert [one.name for one in ready if one.name not in words] == []
     assert [one.name for one in SURFACE.facts if f"${one.name}" not in words] == []
     assert [one.alias for one in SURFACE.facts if f"${one.alias}" not in words] == []
+    objects = [(one.name, name) for one in SURFACE.objects.values() for name in one.attributes]
+    ready = [
+        f"${name}.{attribute}"
+        for name, attribute in objects
+        if SURFACE.objects[name].attributes[attribute].ready
+    ]
+    assert [one for one in ready if one not in words] == []
+
+
+def test_every_kind_of_route_statement_and_operator_is_grown() -> None:
+    written = "".join(TypedProgram(Random(seed), SURFACE).text for seed in range(80))
+    words = set(re.findall(r"\w+", written))
+    assert set(SURFACE.ready_kinds) - words == set()
+    assert {one.name for one in STATEMENTS} - words == set()
+    forms = [
+        *("&&", "||", "!", "==", "!=", "<", "<=", ">", ">=", "=~", "!~", "..", "+", "-", "*", "/"),
+        *("else if (", " else {", "default:", "return;", "return ", "break;", "exit;", "/i", "= ["),
+    ]
+    assert [one for one in forms if one not in written] == []
 
 
 @pytest.mark.parametrize("seed", range(3))

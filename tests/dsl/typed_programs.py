@@ -16,6 +16,9 @@ from dsl.types import ANY, BOOL, INT, IP, RANGE, STRING, VOID
 
 TIMERS = {
     "invite_timeout": ("1s", "4s"),
+    "trying_timeout": ("2s", "20s"),
+    "progress_timeout": ("2s", "20s"),
+    "media_progress_timeout": ("5s", "120s"),
     "ringing_timeout": ("5s", "90s"),
     "max_duration": ("10s", "2h"),
 }
@@ -172,9 +175,9 @@ class TypedProgram(TypedExpressions):
         self._line("}")
 
     def _leave(self) -> None:
-        decides = self._kind in (REQUEST, FAILURE)
+        decides = self._kind in (REQUEST, DIALOG, FAILURE)
         if not decides or (self._kind != REQUEST and self._chance(20)):
-            self._line("exit;")
+            self._line("return;" if self._returns == VOID and self._chance(50) else "exit;")
         elif self._returns != VOID and self._chance(50):
             self._line(f"return {self._expression(self._returns)};")
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsl.builder import MAX_DEPTH
+from dsl.builder_expressions import MAX_DEPTH
 from dsl.check.statements import MAX_LOOPS
 from dsl.sources import MAX_BYTES, MAX_FILES
 from router.routing.context import MAX_STEPS
