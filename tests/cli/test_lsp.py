@@ -566,7 +566,7 @@ def long_configuration(lines: int) -> str:
             f"route[R{at}] {{\n    let x = len($rU) + {at};\n"
             f'    if ($rU =~ /^86{at}/ && x > 3) reply(404, "no");\n'
             '    switch ($rm) {\n        case "A": set_header("X-A", "1");\n'
-            '        default:  add_header("X", $account.id);\n    }\n'
+            '        default:  add_header("X-B", $account.id);\n    }\n'
             "    call(gateways($rU), on_failure = NEXT);\n}\n"
         )
     calls = "".join(f"    if ($cs == {at}) route(R{at});\n" for at in range(routes))
