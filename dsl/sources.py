@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from glob import escape
 from os.path import dirname, join, normpath
 from typing import Protocol
 
@@ -77,10 +79,22 @@ def read_text(path: str, files: Files) -> str:
         raise SourceError(f"{path}:{line}: is not UTF-8 text") from None
 
 
-def read_unit(path: str, block_kinds: frozenset[str], files: Files) -> Unit:
-    """Read and parse a configuration with its includes; raises SourceError for the first file."""
+def read_unit(
+    path: str, block_kinds: frozenset[str], files: Files,
+    additions: Callable[[Unit], str] = lambda unit: "",
+) -> Unit:
+    """Read and parse a configuration with its includes; raises SourceError for the first file.
+
+    `additions` names, by what was read, a file that is read last if it is there.
+    """
     unit = Unit(path)
-    _Reader(unit, block_kinds, files).add(path, read_text(path, files), ())
+    reader = _Reader(unit, block_kinds, files)
+    reader.add(path, read_text(path, files), ())
+    more = additions(unit)
+    if more and files.matches(escape(more)):
+        known = {normpath(seen) for seen in unit.texts}
+        if normpath(more) not in known:
+            reader.add(more, read_text(more, files), ())
     return unit
 
 

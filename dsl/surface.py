@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsl.types import STRING, Type
 
@@ -267,6 +267,18 @@ class TableSide:
     compare: Callable[[Sequence[Block], Mapping[str, Any]], Iterable[Remark]]
 
 
+class Additions(NamedTuple):
+    """Where commands keep the blocks that they add: a file in the folder that a setting names.
+
+    It is read after all others when it is there. `folder` is the setting, `default` its value
+    where it is not given.
+    """
+
+    folder: str
+    default: str
+    file: str
+
+
 @dataclass(frozen=True)
 class Surface:
     """Everything a configuration may contain."""
@@ -283,6 +295,8 @@ class Surface:
     """None: no Python file can be imported"""
     tables: TableSide | None = None
     """None: no block names a data file"""
+    additions: Additions | None = None
+    """None: no command adds blocks"""
     by_dollar: Mapping[str, Fact] = field(init=False)
     """facts by Kamailio's name and by ours, without the `$`"""
 

@@ -114,20 +114,32 @@ class SettingsChecker:
         self._report.add(
             "duplicate-block",
             node.name_span,
-            f"there is a {node.kind} `{node.name}` already",
+            f"there is {article(node.kind)} `{node.name}` already",
             chain=(link(first.name_span, "the first one"),),
         )
         return False
 
     def top_blocks(self, nodes: list[ast.BlockNode]) -> list[CheckedBlock]:
-        """The blocks of the top level, each name once."""
+        """The blocks of the top level, each name once.
+
+        A second one that has only blocks inside adds them to the first.
+        """
         names: dict[tuple[str, str], ast.BlockNode] = {}
-        checked = []
+        checked: dict[tuple[str, str], CheckedBlock] = {}
         for node in nodes:
             block = self.read_block(node, None)
-            if block is not None and self._is_new(node, names):
-                checked.append(block)
-        return checked
+            if block is None:
+                continue
+            first = checked.get((node.kind, node.name))
+            if first is not None and block.children and not block.given.nodes:
+                self._add_children(first, block)
+            elif self._is_new(node, names):
+                checked[node.kind, node.name] = block
+        return list(checked.values())
+
+    def _add_children(self, first: CheckedBlock, block: CheckedBlock) -> None:
+        names = {(child.node.kind, child.node.name): child.node for child in first.children}
+        first.children += [child for child in block.children if self._is_new(child.node, names)]
 
     # ------------------------------------------------------------------------------- blocks
 

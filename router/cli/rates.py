@@ -22,12 +22,12 @@ from router.billing.deck import Deck
 from router.billing.rate import Rate
 from router.billing.rates_file import COLUMNS
 from router.cli.findings_text import show_findings
-from router.cli.loaded_rates import loaded_rates, state_of
+from router.cli.loaded_rates import state_of
 from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck, rate_of
 from router.runtime.clock import make_clock
 from router.runtime.routes_file import check_file
 from router.store.errors import StoreError
-from router.store.rates import DeckVersion, LmdbRates
+from router.store.rates import DeckVersion, LmdbRates, loaded_rates
 
 app = App(name="rates", help="Show what the decks of routes.cfg say.")
 

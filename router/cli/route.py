@@ -26,7 +26,7 @@ from dsl.program import Program
 from dsl.sources import SourceError
 from router.cli.cdr_query import WrongValue, parse_instant
 from router.cli.findings_text import show_outcome
-from router.cli.loaded_rates import loaded_rates, state_of
+from router.cli.loaded_rates import state_of
 from router.cli.route_lines import LineTrace, Visit
 from router.cli.route_text import show_decision
 from router.routing.decision_run import Decided, DecisionRun, LiveNow, Question
@@ -38,6 +38,7 @@ from router.store.boot import LIVE_DIR, live_is_current
 from router.store.cdr_lines import CONTROL, plain
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
+from router.store.rates import loaded_rates
 
 FREE = "All lines are taken to be free and all gateways up. Balances are as they begin."
 

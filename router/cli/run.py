@@ -26,6 +26,7 @@ from router.admin.metrics_process import run_metrics
 from router.core.flow import Listener
 from router.core.steering import BUCKETS
 from router.routing.config import Config, build_config
+from router.routing.surface import OBJECTS_FILE
 from router.runtime.child import FINISH, Life, set_process_name
 from router.runtime.logs import configure_logs, structlog_emitter
 from router.runtime.posts import Limits, Post
@@ -111,7 +112,7 @@ def _prepare(
     steering: bool,
 ) -> Supervisor:
     """Everything up to the first fork; raises CannotRun."""
-    program = _load(routes)
+    program = _load(routes, state)
     config = build_config(program)
     if listen:
         config.listeners = [parse_listener(text) for text in listen]
@@ -166,10 +167,10 @@ def _prepare(
     )
 
 
-def _load(routes: Path) -> Program:
+def _load(routes: Path, state: Path | None) -> Program:
     """The program of routes.cfg; CannotRun shows every finding that it has."""
     try:
-        return load_routes(routes)
+        return load_routes(routes, None if state is None else state / OBJECTS_FILE)
     except SourceError as error:
         raise CannotRun(str(error)) from error
     except ConfigError as error:

@@ -23,13 +23,14 @@ from dsl.sources import SourceError
 from dsl.trials import Trial
 from router.cli.findings_text import show_findings
 from router.cli.ladder import Lane, render_ladder
-from router.cli.loaded_rates import loaded_rates, state_of
+from router.cli.loaded_rates import state_of
 from router.routing.trial.results import Failure, TrialResult
 from router.routing.trial.run import run_trials
 from router.runtime.hook_loop import HookLoop
 from router.runtime.routes_file import load_routes
 from router.store.cdr_lines import plain
 from router.store.errors import StoreError
+from router.store.rates import loaded_rates
 
 INDENT = " " * 8
 DEEPER = " " * 10

@@ -326,7 +326,8 @@ class Call:
     def hang_up(self, reason: EndReason, side: str = "server") -> None:
         """Ends an answered call from our side: BYE to both."""
         if self.state != ANSWERED:
-            self.reject(reason)
+            # Some reasons end answered calls only by their nature: the caller is to try elsewhere.
+            self.reject(reason, 0 if reason.status else 503)
             return
         extra = reason_header(reason.q850)
         self.a.hang_up(extra)

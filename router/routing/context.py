@@ -364,6 +364,11 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         why_barred = barred(account, call.cdr.started)
         if why_barred is not None:
             return self._refused(call, *why_barred)
+        if self.trunk.locked:
+            why = f"trunk {account}/{self.trunk} is locked"
+            return self._refused(call, EndReason.AccountLocked, why)
+        if self.phone.locked:
+            return self._refused(call, EndReason.AccountLocked, f"phone {self.phone} is locked")
         # A trunk's rules are about the numbers that came from there.
         trunk, phone, cdr = self.trunk, self.phone, call.cdr
         if phone is not NO_PHONE and not phone.may_come_from(self.flow.host):

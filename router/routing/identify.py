@@ -30,10 +30,11 @@ class TrunkTable:
     """All trunks by network."""
 
     def __init__(self, trunks: Iterable[Trunk]) -> None:
+        self.trunks = tuple(trunks)
         trunks = tuple(trunks)
         self._by_name = {(trunk.account.name, trunk.name): trunk for trunk in trunks}
         self._entries = sorted(
-            (TrunkMatch(network, trunk) for trunk in trunks for network in trunk.ips),
+            (TrunkMatch(network, trunk) for trunk in self.trunks for network in trunk.ips),
             key=lambda entry: (
                 -entry.network.prefixlen, -len(entry.trunk.caller_prefix), entry.trunk.priority,
             ),

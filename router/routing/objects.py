@@ -61,10 +61,9 @@ class Gateway:
 
     __slots__ = (
         "_live", "_switches", "callers", "candidate", "clearing", "cps", "deck", "deck_name",
-        "group", "host", "hours", "id", "key", "lines", "login", "max_rate", "min_margin", "name",
-        "outward", "ping_ms", "port", "prefixes", "priority", "reasons", "registers",
-        "switch_after_media",
-        "switch_after_ring", "terminates", "timers", "transport",
+        "group", "host", "hours", "id", "key", "lines", "locked", "login", "max_rate", "min_margin",
+        "name", "outward", "ping_ms", "port", "prefixes", "priority", "reasons", "registers",
+        "switch_after_media", "switch_after_ring", "terminates", "timers", "transport",
     )
     # A gateway rings by itself; what phones have and it has not (`router.core.verdicts.Target`).
     contacts: tuple[Target, ...] = ()
@@ -92,6 +91,7 @@ class Gateway:
         self.clearing = clearing
         self.id = self.name = name
         self.key = f"gateway:{name}"
+        self.locked = False  # by command
         self.outward = outward
         self.callers = callers
         self.hours = hours
@@ -123,10 +123,12 @@ class Gateway:
     @property
     def choosy(self) -> bool:
         """Whether it depends on the call if this gateway may take it."""
-        return self.callers is not None or self.hours is not None
+        return self.callers is not None or self.hours is not None or self.locked
 
     def refusal(self, caller: str, now_ms: int) -> str:
         """Why it may not take a call of this caller at this time, "" when it may."""
+        if self.locked:
+            return "it is locked"
         if self.hours is not None and not self.hours.holds(now_ms):
             return f"it is not {self.hours}"
         return self.callers.refusal(caller) if self.callers is not None else ""
@@ -226,7 +228,7 @@ class Trunk:
 
     __slots__ = (
         "_live", "account", "callees", "caller_prefix", "callers", "cps", "groups", "holds", "id",
-        "inward", "ips", "key", "lines", "name", "number_length", "priority", "replaced",
+        "inward", "ips", "key", "lines", "locked", "name", "number_length", "priority", "replaced",
         "session_s", "timers",
     )
 
@@ -243,6 +245,7 @@ class Trunk:
         self.groups = groups
         self.cps = cps
         self.key = f"trunk:{account.name}/{name}"
+        self.locked = False  # by command
         self.account = account
         self.inward = inward
         self.callees = callees
@@ -289,7 +292,7 @@ class Phone:
     __slots__ = (
         "_live", "account", "forward_after_ms", "forward_always", "forward_busy",
         "forward_no_answer", "forward_offline", "holds", "id", "inward", "ips", "key", "lines",
-        "number", "number_length", "outward", "password", "session_s", "timers",
+        "locked", "number", "number_length", "outward", "password", "session_s", "timers",
     )
 
     def __init__(
@@ -307,6 +310,7 @@ class Phone:
         self.account = account
         self.id = self.number = number
         self.key = f"phone:{number}"
+        self.locked = False  # by command
         self.password = password
         self.ips = ips
         self.lines = lines

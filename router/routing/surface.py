@@ -15,6 +15,7 @@ from dsl.surface import (
     FAILURE,
     REPLY,
     REQUEST,
+    Additions,
     Attribute,
     Enumeration,
     Fact,
@@ -42,6 +43,8 @@ from router.routing.surface_functions import (
 from router.routing.surface_settings import BLOCKS, GLOBAL
 from router.routing.trial.offer import CODECS
 
+OBJECTS_FILE = "objects.cfg"
+"""what commands have added, in the state folder"""
 _MESSAGE = ENTRY_KINDS - {EVENT}
 _REPLY = frozenset({REPLY, FAILURE, END})
 _CHANGED = frozenset({REQUEST, BRANCH, FAILURE})
@@ -180,4 +183,5 @@ SURFACE = Surface(
     enumerations=ENUMERATIONS,
     python=PYTHON,
     tables=TABLES,
+    additions=Additions("state", "state", OBJECTS_FILE),
 )

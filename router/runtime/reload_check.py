@@ -17,7 +17,7 @@ from dsl.outcome import Outcome
 from dsl.program import Program
 from dsl.sources import SourceError
 from router.routing.config import Config
-from router.routing.surface import SURFACE
+from router.routing.surface import OBJECTS_FILE, SURFACE
 from router.routing.trial.results import Failure
 from router.routing.trial.run import run_trials
 from router.runtime.child import EXIT_OK
@@ -28,7 +28,7 @@ from router.runtime.reload_memory import Deployment, write_memory
 from router.runtime.reload_report import Checked
 from router.runtime.routes_file import DiskFiles
 from router.store.errors import StoreError
-from router.store.rates import RATES_DIR, LmdbRates
+from router.store.rates import loaded_rates
 
 NICENESS = 10
 """The calls come first: checking may take longer while they need the processor."""
@@ -63,7 +63,10 @@ class Checker:
         deployed = self._deployment.read()
         running = portrait_of(self._program) if deployed is None else portrait_in(deployed)
         try:
-            outcome = check_routes(str(self.routes), SURFACE, DiskFiles(), loading=True)
+            outcome = check_routes(
+                str(self.routes), SURFACE, DiskFiles(), loading=True,
+                additions=str(self._started.state / OBJECTS_FILE),
+            )
             checked = _found(outcome)
             checked.previous_hash = running.hash
             if outcome.errors:
@@ -90,14 +93,10 @@ class Checker:
     def _try(self, program: Program, checked: Checked) -> str:
         """Run the tests; "" if all passed."""
         try:
-            rates = LmdbRates(self._started.state / RATES_DIR)
+            with HookLoop() as loop, loaded_rates(self._started.state) as rates:
+                results = run_trials(program, run_wait=loop.run_wait, rates=rates)
         except StoreError as error:
             return str(error)
-        try:
-            with HookLoop() as loop:
-                results = run_trials(program, run_wait=loop.run_wait, rates=rates)
-        finally:
-            rates.close()
         checked.tests = len(results)
         checked.failures = [_told(one.title, one.failure) for one in results if one.failure]
         if not checked.failures:

@@ -34,13 +34,15 @@ class DiskFiles:
         return os.environ.get(name)
 
 
-def load_routes(path: Path | str) -> Program:
-    """The program of a configuration.
+def load_routes(path: Path | str, additions: Path | None = None) -> Program:
+    """The program of a configuration; `additions` as in dsl.load.check_routes.
 
     Raises SourceError, in one line, when the file cannot be read, and ConfigError with all
     findings when it has errors.
     """
-    return load_program(str(path), SURFACE, DiskFiles())
+    return load_program(
+        str(path), SURFACE, DiskFiles(), None if additions is None else str(additions)
+    )
 
 
 def check_and_keep(path: str) -> Found:

@@ -28,6 +28,7 @@ from router.runtime.clock import make_clock
 from router.runtime.ledger_process import StopSignal, run_ledger
 from router.runtime.logs import structlog_emitter
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
+from router.runtime.operator_orders import OperatorOrders
 from router.runtime.posts import Post
 from router.runtime.reload_image import open_image
 from router.runtime.reload_memory import Deployment
@@ -39,6 +40,7 @@ from router.store.boot import LIVE_DIR
 from router.store.draining import open_accounts
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
+from router.store.objects import OBJECTS_DIR
 from router.store.rates import RATES_DIR, LmdbRates
 from router.store.state import prepare_state
 
@@ -135,6 +137,7 @@ def _worker_equipment(
             config.rates.store = rates
             now_ms = make_clock()()
             open_accounts(store, openings(config.accounts.values(), now_ms), now_ms)
+            orders.obey(config)
             return build_switch(
                 program,
                 config,
@@ -152,6 +155,7 @@ def _worker_equipment(
         try:
             store = LmdbLive(config.state / LIVE_DIR, slot=birth.slot)
             rates = LmdbRates(config.state / RATES_DIR)
+            orders = OperatorOrders(config.state / OBJECTS_DIR)
             flusher = MetricsFlusher(config.state / METRICS_DIR, birth.slot)
             engine = Engine(
                 make_policy(program, config),
@@ -192,11 +196,17 @@ def _worker_equipment(
                     _sweep(store, now_ms)
             except StoreError as error:
                 log.line("error", "heartbeat not stored", reason=str(error))
+            try:
+                orders.look(engine, now_ms)
+            except StoreError as error:
+                log.line("error", "orders of commands cannot be read", reason=str(error))
 
         swapper = Swapper(engine, store, config, started, make_policy)
+
         def close() -> None:
             store.close()
             rates.close()
+            orders.close()
 
         return Equipment(engine, store, on_second, close, swapper.load)
 

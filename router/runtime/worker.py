@@ -176,6 +176,7 @@ class _Worker:
         loop.call_later(SECOND_S, self._every_second, loop, driver, equipment)
         now_ms = self._now()
         equipment.on_second(now_ms)
+        driver.finish_turn(now_ms)
         driver.streams.sweep()
         if now_ms >= self._collect_at_ms:
             self._collect_at_ms = now_ms + COLLECT_EVERY_MS

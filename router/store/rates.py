@@ -148,6 +148,20 @@ class LmdbRates:
         return self._env
 
 
+@contextmanager
+def loaded_rates(state: Path) -> Iterator[LmdbRates | None]:
+    """The rates in a state folder, None where nothing was ever loaded; StoreError."""
+    path = state / RATES_DIR
+    if not (path / "data.mdb").exists():
+        yield None
+        return
+    rates = LmdbRates(path)
+    try:
+        yield rates
+    finally:
+        rates.close()
+
+
 def prepare_rates(path: Path) -> None:
     """Make the folder and its empty databases if they are missing; StoreError when impossible."""
     try:

@@ -11,6 +11,7 @@ from router.store.boot import LEDGER_DIR, LIVE_DIR, check_writable, ensure_curre
 from router.store.draining import Draining
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
+from router.store.objects import OBJECTS_DIR, LmdbObjects
 from router.store.rates import RATES_DIR, prepare_rates
 from router.store.records import Cdr
 from router.store.restart import charge_nothing
@@ -51,6 +52,7 @@ def prepare_state(
         finally:
             live.close()
         prepare_rates(folder / RATES_DIR)
+        LmdbObjects(folder / OBJECTS_DIR).close()
     finally:
         ledger.close()
     return Prepared(stale, closed)

@@ -53,7 +53,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """What loading routes.cfg gives: a program, or an exception."""
 
     def put(result: Any) -> None:
-        def load_routes(_: Path) -> Program:
+        def load_routes(_: Path, additions: object = None) -> Program:
             if isinstance(result, Exception):
                 raise result
             return result

@@ -114,7 +114,8 @@ SETTINGS = """\
 ## Settings and blocks
 
 Durations have a unit. A setting of a block holds for what is inside it unless that says
-otherwise. The names of VOS3000's parameters are accepted too, with durations in bare seconds as
+otherwise. A second `account NAME { … }` that has only trunks and phones adds them to the
+first. The names of VOS3000's parameters are accepted too, with durations in bare seconds as
 there; `check` then names ours.
 """
 
