@@ -34,6 +34,8 @@ COMMANDS: Final = (
     Command("reload", "router.cli.reload:reload", "Let the running router take routes.cfg anew."),
     Command("status", "router.cli.status:status", "Show workers, calls and gateways now."),
     Command("cdr", "router.cli.cdr:app", "Show and search call detail records."),
+    Command("phones", "router.cli.phones:app", "Show which phones are online."),
+    Command("blocks", "router.cli.blocks:app", "Show and lift blocks of guessing addresses."),
     Command("rates", "router.cli.rates:app", "Show what the decks of routes.cfg say."),
     Command("load", "router.cli.load:app", "Load rates into a deck, while calls go on."),
     Command("accounts", "router.cli.accounts:app", "Show accounts and their money, top them up."),

@@ -1,0 +1,86 @@
+"""`trunkline blocks`: which addresses are blocked after wrong credentials, and an end to it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from router.cli.phones import State, open_live
+from router.store.errors import StoreError
+
+app = App(name="blocks", help="Show and lift blocks of addresses that guessed passwords.")
+
+
+@app.command(name="list")
+def list_blocks(
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    state: State = Path("state"),
+) -> int:
+    """List the addresses that are blocked.
+
+    Parameters
+    ----------
+    as_json
+        Print one JSON object instead of lines; times are epoch milliseconds.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        live = open_live(state)
+        try:
+            blocks = live.blocks(now_ms)
+        finally:
+            live.close()
+    except StoreError as error:
+        print(f"trunkline: {error}", file=sys.stderr)
+        return 1
+    if as_json:
+        found = [
+            {"address": address, "since_ms": block.since_ms, "until_ms": block.until_ms}
+            for address, block in blocks.items()
+        ]
+        print(json.dumps({"blocks": found}, indent=2))
+        return 0
+    if not blocks:
+        print("No address is blocked.")
+    for address, block in blocks.items():
+        since_s = (now_ms - block.since_ms) // 1_000
+        left_s = (block.until_ms - now_ms) // 1_000
+        print(f"{address}  blocked {since_s} s ago, for another {left_s} s")
+    return 0
+
+
+@app.command
+def lift(address: str, /, *, state: State = Path("state")) -> int:
+    """End the block of an address: within a second no worker refuses it any more.
+
+    Parameters
+    ----------
+    address
+        The address, as trunkline blocks list shows it.
+    """
+    try:
+        wanted = str(ip_address(address))
+    except ValueError:
+        print(f"trunkline: {address!r} is no IP address", file=sys.stderr)
+        return 1
+    try:
+        live = open_live(state, readonly=False)
+        try:
+            lifted = live.lift_block(wanted, time.time_ns() // 1_000_000)
+        finally:
+            live.close()
+    except StoreError as error:
+        print(f"trunkline: {error}", file=sys.stderr)
+        return 1
+    if not lifted:
+        print(f"trunkline: {wanted} is not blocked: see trunkline blocks list", file=sys.stderr)
+        return 1
+    print(f"{wanted} is not blocked any more.")
+    return 0
