@@ -253,7 +253,9 @@ def begin_credit(call: Call) -> None:
     purses = purses_of(call.policy.payers(call), (*record.reserved, *_held_with_gateway(call)))
     limits = [purse.longest_ms(purse.held) for purse in purses]
     limited = [limit for limit in limits if limit is not None]
-    if limited:
+    if not limited:
+        record.paid_until = 0  # a successor's routes may have lifted a limit
+    else:
         if len(limited) < len(limits):
             purses = [one for one, limit in zip(purses, limits, strict=True) if limit is not None]
         timer = call.credit = CreditTimer(call, purses, min(limited))

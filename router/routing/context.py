@@ -24,7 +24,7 @@ from router.routing.facts import Facts, canonical, one_line
 from router.routing.hook_calls import HookRun
 from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
-from router.routing.levels import Refusal, barred, price_levels, with_clearing
+from router.routing.levels import Refusal, barred, price_levels, with_clearing, with_more
 from router.routing.objects import NO_ACCOUNT, NO_PHONE, NO_TRUNK, Account, Gateway, Phone, Trunk
 from router.routing.phone_functions import PhoneFunctions
 from router.routing.pricing import by_cost, unaffordable
@@ -298,6 +298,8 @@ class Context(Facts, CallFunctions, PhoneFunctions):
             tiers = self._affordable(tiers, call)
             if config.has_clearing:
                 tiers = with_clearing(tiers, config.gateways_by_key, self.rate_in)
+        if call.admitted and self.credits:
+            tiers = with_more(tiers, self.credits, call.record.reserved)
         if not tiers and known and not call.admitted:
             self.verdict = End(EndReason.NoAvailableRouter)
             return

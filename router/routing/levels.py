@@ -7,7 +7,7 @@ price it began with wherever it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -102,6 +102,27 @@ def with_clearing(tiers: Tiers, gateways: Mapping[str, Gateway], rate_in: RateOf
             candidate if credit is None else msgspec.structs.replace(candidate, credits=(credit,))
             for candidate in tier
             for credit in (_clearing_credit(gateways[candidate.key], rate_in),)
+        )
+        for tier in tiers
+    )
+
+
+def with_more(
+    tiers: Tiers, credits: Iterable[Credit], reserved: Iterable[tuple[str, int]]
+) -> Tiers:
+    """The tiers for a call that goes on to a dearer number: each asks for what is not reserved."""
+    held = dict(reserved)
+    more = tuple(
+        Credit(credit.account, credit.need - held.get(credit.account, 0), credit.floor)
+        for credit in credits
+        if credit.need > held.get(credit.account, 0)
+    )
+    if not more:
+        return tiers
+    return tuple(
+        tuple(
+            msgspec.structs.replace(candidate, credits=(*candidate.credits, *more))
+            for candidate in tier
         )
         for tier in tiers
     )

@@ -80,7 +80,7 @@ def _obstacle(
         if 0 <= hold.cps <= pace(hold.key):
             return f"calls per second of {kind} {name} used up"
     short = short_of(moneys, candidate.credits) if candidate.credits else ""
-    return f"clearing account {short} used up" if short else ""
+    return f"credit of account {short} used up" if short else ""
 
 
 def paced(holds: Sequence[Hold], candidate: Candidate | None) -> list[str]:

@@ -9,7 +9,8 @@ from virtual_world import CopyingStore, Line, Phone, World
 
 from router.core.agent import SDP, Behaviour
 from router.core.parameters import CallTimers
-from router.store.ops import Admit, Answer, Finish, Hold, Op, Save
+from router.store.ops import Admit, Answer, Finish, Funds, Hold, Op, Save
+from router.store.records import Charge
 
 RINGS_FOR_EVER = Behaviour(answer_after_ms=None)
 
@@ -361,3 +362,25 @@ def test_operations_that_failed_are_tried_again_in_their_order(failing_world: Wo
     assert Admit not in kinds
     assert kinds.count(Finish) == 2
     assert kinds == sorted(kinds, key=[Save, Finish].index)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_balance_that_falls_below_its_threshold_is_told_once(
+    failing_world: World, failing: bool
+) -> None:
+    world = failing_world
+    assert isinstance(world.store, FailingStore)
+    world.routes.low_balances = {"acme": 50}
+    world.store.commit([Funds("1", "acme", 100)], world.network.now)
+    world.routes.on_ended = lambda call: call.cdr.charges.append(Charge("acme", 40))
+    for number in range(3):
+        world.place(hang_up_after_ms=3_000)
+        world.run(2_000)
+        world.store.failing = failing and number == 1
+        world.run(5_000)
+        world.store.failing = False
+        world.run(2_000)
+    assert world.store.money("acme").balance == -20
+    assert len(world.cdrs) == 3
+    # What was stored later by itself was not told: no event is better than two.
+    assert world.routes.events.count(("balance:low", "acme")) == (0 if failing else 1)

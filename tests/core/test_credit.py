@@ -84,3 +84,20 @@ def test_what_gateways_that_rang_too_had_reserved_is_not_spent(
     assert (cdr.gateway, cdr.end_reason) == ("g2", "InsufficientBalance")
     assert cdr.duration_ms // 1000 == 100
     assert world.store.money("carrier").reserved == 0
+
+
+def test_a_limit_that_a_successors_routes_do_not_have_bills_nothing_less(world: World) -> None:
+    world.store.commit([Funds("1", "acme", 100)], world.network.now)
+    world.routes.credits = (Credit("acme", 10),)
+    world.routes.payers_of = [Seconds("acme", 1)]
+    world.place(hang_up_after_ms=50_000)
+    world.run(3_000)
+    (record,) = world.store.records.values()
+    assert record.paid_until == record.cdr.answered + 10_000
+    world.routes.payers_of = []
+    world.crash()
+    (record,) = world.store.records.values()
+    assert record.paid_until == 0
+    world.run(60_000)
+    assert world.cdr.end_reason == "Normal"
+

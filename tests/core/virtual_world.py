@@ -33,6 +33,7 @@ from router.store.ops import (
     UNLIMITED,
     Admit,
     Answer,
+    Credit,
     Finish,
     Forget,
     Hold,
@@ -40,6 +41,7 @@ from router.store.ops import (
     Leave,
     Op,
     Rehunt,
+    Renew,
     Save,
 )
 from router.store.records import CallRecord, Cdr, GatewayState, decode_call, encode_call
@@ -91,6 +93,8 @@ class Routes:
         self.on_adopted: Callable[[Call], None] | None = None
         self.on_diverted: Callable[[Call, Attempt | None], Verdict | None] | None = None
         self.ring_all = False
+        self.credits: tuple[Credit, ...] = ()
+        self.low_balances: Mapping[str, int] = {}
 
     def dial(self, gateways: Sequence[Gateway] | None = None) -> Dial:
         chosen = self.gateways if gateways is None else gateways
@@ -101,6 +105,7 @@ class Routes:
             self.max_attempts,
             "b" if self.on_branch else "", "r" if self.on_reply else "",
             "f" if self.on_failure else "",
+            credits=self.credits,
             branches=MAX_BRANCHES if self.ring_all else 1, diverts=self.on_diverted is not None,
             session_s=self.session_s,
         )
@@ -116,8 +121,6 @@ class Routes:
     periods: Mapping[str, int] = {}
     inside: Callable[[Call, Request, Flow], Verdict | None] | None = None
 
-    low_balances: Mapping[str, int] = {}
-
     def answered(self, call: Call) -> None:
         pass
 
@@ -128,7 +131,7 @@ class Routes:
         return f"credit:{account}: {need} needed"
 
     def event(self, event: str, target: Any, account: str, engine: Engine) -> None:
-        self.events.append((event, target.name if target is not None else ""))
+        self.events.append((event, target.name if target is not None else account))
 
     def branch(self, call: Call, attempt: Attempt) -> Wait | None:
         assert self.on_branch is not None
@@ -193,7 +196,7 @@ class CopyingStore(MemoryLive):
         for op in ops:
             self.ops.append(op)
             results += super().commit([op], now_ms)
-            if isinstance(op, Admit | Keep | Rehunt | Leave | Save):
+            if isinstance(op, Admit | Keep | Rehunt | Renew | Leave | Save):
                 if op.record.id in self.records:
                     self.stored[op.record.id] = encode_call(op.record)
             elif isinstance(op, Finish):

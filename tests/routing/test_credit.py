@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 from routed import T0, Routed
 
+from router.core.agent import Behaviour
 from router.core.engine import Engine
 from router.core.flow import Flow
 from router.core.parameters import TimerDefaults
@@ -154,6 +155,35 @@ def test_a_top_up_at_the_last_moment_keeps_the_call() -> None:
     routed.network.run_for(200_000)
     assert routed.cdr.charge == 2_000_000
     assert routed.cdr.duration_ms // 1000 == 200
+
+
+DEARER = (
+    'request_route { if (!identify()) end(IllegalCall); call(g, on_failure = OTHER); }\n'
+    'failure_route[OTHER] { $rU = "441"; call(other); }\n'
+    "gateway other { address = 10.0.1.2:5072  prefixes = 44 }\n"
+)
+
+
+@pytest.mark.parametrize(("balance", "paid"), [("2.99", False), ("3.00", True)])
+def test_a_failure_route_to_a_dearer_number_needs_the_dearer_price(
+    balance: str, paid: bool
+) -> None:
+    routed = Routed(
+        f"{DECKS}\n{GATEWAY % ''}{acme(f'balance = {balance}')}\n{DEARER}", 1, FILES
+    )
+    routed.behaviours["g"] = Behaviour(status=503, ring_after_ms=None)
+    place(routed)
+    routed.network.run_for(200_000)
+    cdr = routed.cdr
+    if paid:
+        assert (cdr.end_reason, cdr.gateway, cdr.charge) == (
+            "InsufficientBalance", "other", 3_000_000,
+        )
+        assert cdr.duration_ms // 1000 == 60
+    else:
+        assert "other: credit of account acme used up" in cdr.decision
+        assert cdr.charge == 0
+    assert routed.store.money("acme").reserved == 0
 
 
 # -- a worker's death ------------------------------------------------------------------------------

@@ -289,7 +289,7 @@ def test_balances_are_those_of_now_where_they_are_known() -> None:
     assert decided.decision[-1] == (
         "credit:top: 0.13 needed, balance 0, overdraft 0.5, reserved 0.38"
     )
-    assert told(decided)["mobile"] == (0, "clearing account carrier used up")
+    assert told(decided)["mobile"] == (0, "credit of account carrier used up")
     assert told(decided)["wide"] == (1, "not looked at: the call was not admitted")
 
 

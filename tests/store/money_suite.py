@@ -15,6 +15,7 @@ from router.store.ops import (
     Candidate,
     Credit,
     Finish,
+    Finished,
     Funds,
     GatewayState,
     Hold,
@@ -115,7 +116,7 @@ class MoneySuite:
         answers = live.commit([admit(1, tiers=tiers), admit(2, tiers=tiers)], NOW_MS)
         assert answers == [
             Admission(PAID.key),
-            Admission(BACKUP.key, [(PAID.key, "clearing account carrier used up")]),
+            Admission(BACKUP.key, [(PAID.key, "credit of account carrier used up")]),
         ]
         assert live.money("carrier") == Money(59, 30)
         assert live.verify() == []
@@ -124,7 +125,7 @@ class MoneySuite:
         fund(live, carrier=59)
         same = admit(1, CARRIER, tiers=((PAID,),))
         (admission,) = live.commit([same], NOW_MS)
-        assert admission.dropped == [(PAID.key, "clearing account carrier used up")]
+        assert admission.dropped == [(PAID.key, "credit of account carrier used up")]
         assert live.money("carrier") == Money(59, 0)
         live.commit([Funds("one-more", "carrier", 1)], NOW_MS)
         live.commit([same], NOW_MS)
@@ -143,7 +144,7 @@ class MoneySuite:
         dear = Candidate("gateway:dear", credits=(Credit("other", 6),))
         fair = Candidate("gateway:fair", credits=(Credit("other", 5),))
         (admission,) = live.commit([Rehunt(wanted.record, ((dear,), (fair,)))], NOW_MS)
-        assert admission == Admission(fair.key, [(dear.key, "clearing account other used up")])
+        assert admission == Admission(fair.key, [(dear.key, "credit of account other used up")])
         assert live.monies() == {
             "acme": Money(100, 100), "carrier": Money(30, 0), "other": Money(5, 5),
         }
@@ -166,6 +167,23 @@ class MoneySuite:
         live.commit([finish(1, acme=40), finish(1, acme=40)], NOW_MS)
         live.commit([finish(1, acme=40)], NOW_MS)
         assert live.money("acme") == Money(160, 100)
+
+    def test_finish_says_whose_balance_it_took_below_what_is_watched(self, live: Any) -> None:
+        fund(live, acme=100, top=100)
+        live.commit([admit(number, Credit("acme", 1)) for number in range(4)], NOW_MS)
+        watched = (("acme", 60), ("top", 60))
+        said = []
+        for number in range(3):
+            ended = finish(number, acme=30, top=15)
+            ended.watched = watched
+            said += live.commit([ended], NOW_MS)
+            # The second of the same call takes nothing, and says nothing.
+            said += live.commit([ended], NOW_MS)
+        assert said == [
+            Finished(()), Finished(()), Finished(("acme",)), Finished(()), Finished(("top",)),
+            Finished(()),
+        ]
+        assert live.commit([finish(3, acme=1)], NOW_MS) == [None]
 
     def test_what_is_charged_may_be_more_than_was_reserved(self, live: Any) -> None:
         fund(live, acme=100)
