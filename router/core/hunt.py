@@ -13,12 +13,13 @@ from router.core import branch, fork
 from router.core.decision import NO_CPS, NO_LINE, STOPPED, TAKEN
 from router.core.end_reasons import EndReason, cause_of_status, reason_header
 from router.core.outcome import passed_on, refusal_reason, why_hunting_ends
+from router.core.protect import protected_last
 from router.core.session_timer import refusal
 from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
 from router.core.verdicts import Challenge, Dial, End, Target
 from router.core.waiting import suspend
-from router.store.ops import CREDIT, Admission, Admit, Rehunt, untried
+from router.store.ops import CREDIT, Admission, Admit, Rehunt, Tiers, untried
 from router.store.records import CallRecord
 
 if TYPE_CHECKING:
@@ -51,9 +52,15 @@ def begin(call: Call, dial: Dial) -> None:
     call.server.trying()
     call.record = early_record(call)
     call.state = ADMITTING
-    engine.ask(
-        Admit(call.record, dial.holds, dial.tiers, dial.credits, branches=dial.branches), call
-    )
+    tiers = _in_order(call, dial)
+    engine.ask(Admit(call.record, dial.holds, tiers, dial.credits, branches=dial.branches), call)
+
+
+def _in_order(call: Call, dial: Dial) -> Tiers:
+    """The candidates of a dial as they may be tried now."""
+    if not dial.protected:
+        return dial.tiers
+    return protected_last(dial.tiers, dial.protected, call.engine.layer.now - call.cdr.started)
 
 
 def early_record(call: Call) -> CallRecord:
@@ -147,7 +154,7 @@ def ask_for_next(call: Call) -> None:
     if len(call.cdr.attempts) >= dial.max_attempts:
         _end_hunting(call, f"max_attempts = {dial.max_attempts}")
         return
-    tiers = untried(dial.tiers, call.tried)
+    tiers = untried(_in_order(call, dial), call.tried)
     if not tiers:
         _end_hunting(call, NO_CANDIDATE)
         return

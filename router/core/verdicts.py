@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.parameters import CallTimers, Login
+from router.core.protect import NOBODY
 from router.store.ops import Candidate, Credit, Hold
 
 if TYPE_CHECKING:
@@ -153,12 +154,12 @@ class Dial:
     the gateway; `timers` are the call timers towards each; the route names are "" for none.
     `branches` is how many may ring at once; `diverts` says that the policy has a word to say when
     nobody answered (`Policy.diverted`). `session_s` is the session timer of the caller's leg
-    (RFC 4028), 0: none.
+    (RFC 4028), 0: none. `protected` are gateways that go last (`core/protect`), by key.
     """
 
     __slots__ = (
         "branches", "credits", "diverts", "holds", "max_attempts", "on_branch", "on_failure",
-        "on_reply", "session_s", "targets", "tiers", "timers",
+        "on_reply", "protected", "session_s", "targets", "tiers", "timers",
     )
 
     def __init__(
@@ -175,7 +176,9 @@ class Dial:
         branches: int = 1,
         diverts: bool = False,
         session_s: int = 0,
+        protected: Mapping[str, int] = NOBODY,
     ) -> None:
+        self.protected = protected
         self.credits = credits
         self.branches = branches
         self.diverts = diverts

@@ -11,6 +11,7 @@ from dsl.program import Address, Block, Program
 from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.flow import Listener
 from router.core.parameters import CallTimers, Login, TimerDefaults
+from router.core.protect import NEVER
 from router.routing.accounts import accounts_of, millionths
 from router.routing.authentication import Authentication
 from router.routing.hours import hours_of
@@ -86,10 +87,11 @@ class Config:
         self.groups = {
             block.name: Group(
                 block.name, block.settings.get("lines", UNLIMITED),
-                block.settings.get("cps", UNLIMITED),
+                block.settings.get("cps", UNLIMITED), block.settings.get("reserved_lines", 0),
             )
             for block in program.blocks_of("group")
         }
+        self.has_reserves = any(group.reserved for group in self.groups.values())
         self.reasons = _reasons(BY_STATUS, settings)
         self.accounts = accounts_of(program, decks, self.live)
         self.gateways: dict[str, Gateway] = {}
@@ -104,6 +106,12 @@ class Config:
         self.gateways_by_key = {gateway.key: gateway for gateway in self.gateways.values()}
         self.choosy = frozenset(one.key for one in self.gateways.values() if one.choosy)
         """the gateways that do not take every call, by key"""
+        self.protected = {
+            one.key: one.protect_ms
+            for one in self.gateways.values()
+            if one.protect_ms is not None
+        }
+        """after how many ms each protected gateway joins, by key; NEVER: after the others"""
         self.has_clearing = any(
             one.clearing is not None and one.clearing.opening is not None
             for one in self.gateways.values()
@@ -229,6 +237,9 @@ def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
         group=config.groups.get(settings.get("group", "")),
         clearing=config.accounts.get(settings.get("clearing", "")),
         live=config.live,
+        protect_ms=(
+            settings.get("protect_delay", NEVER) if settings.get("protect", False) else None
+        ),
         ping_ms=_ping_ms(settings.get("ping", DEFAULT_PING_MS)),
         login=(
             Login(settings["username"], settings.get("password", ""))

@@ -28,11 +28,11 @@ from router.routing.levels import Refusal, barred, price_levels, with_clearing, 
 from router.routing.objects import NO_ACCOUNT, NO_PHONE, NO_TRUNK, Account, Gateway, Phone, Trunk
 from router.routing.phone_functions import PhoneFunctions
 from router.routing.pricing import by_cost, unaffordable
-from router.routing.selection import Candidates, Tiers, tiers_of
+from router.routing.selection import Candidates, tiers_of, with_reserves
 from router.routing.stored_decks import AnyDeck
 from router.sip.grammar import is_token
 from router.sip.message import Request, Response
-from router.store.ops import Credit, untried
+from router.store.ops import Credit, Tiers, untried
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -294,6 +294,8 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         trunk = self.trunk
         if config.choosy or trunk.groups:
             tiers = self._willing(tiers, call)
+            if config.has_reserves and trunk.groups:
+                tiers = with_reserves(tiers, trunk.groups, config.gateways_by_key)
         if config.has_vendor_decks:
             tiers = self._affordable(tiers, call)
             if config.has_clearing:
@@ -308,7 +310,7 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         self.verdict = Dial(
             tiers, source.holds, config.gateways_by_key,
             config.timers_for(caller), config.max_attempts, on_branch, on_reply, on_failure,
-            self.credits, session_s=source.session_s,
+            self.credits, session_s=source.session_s, protected=config.protected,
         )
 
     def _willing(self, tiers: Tiers, call: Call) -> Tiers:

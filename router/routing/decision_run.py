@@ -18,8 +18,9 @@ from router.core.call import Call
 from router.core.engine import Engine
 from router.core.events import LOADED
 from router.core.flow import Flow, Listener
+from router.core.protect import protected_last
 from router.core.tally import Tally
-from router.core.verdicts import Verdict, Wait
+from router.core.verdicts import Dial, Verdict, Wait
 from router.routing.accounts import openings
 from router.routing.config import Config, build_config
 from router.routing.context import Context
@@ -35,7 +36,7 @@ from router.store.admission import choose_gateway
 from router.store.interface import Usage
 from router.store.memory import MemoryLive
 from router.store.money import Money
-from router.store.ops import UNLIMITED, untried
+from router.store.ops import UNLIMITED, Tiers, untried
 from router.store.records import Cdr, GatewayState
 
 SOURCE_PORT = 5060
@@ -308,7 +309,7 @@ class DecisionRun:
     def _fates(self, call: Call | None) -> list[GatewayFate]:
         """All gateways: the candidates in their order, then the others as routes.cfg has them."""
         dial = call.dial if call is not None else None
-        order, dropped = self._order(dial.tiers) if dial is not None else ([], {})
+        order, dropped = self._order(_offered(dial)) if dial is not None else ([], {})
         refused = call is not None and dial is not None and not call.admitted
         number = self._prefixes.asked[-1] if self._prefixes.asked else ""
         matches = self._prefixes.matches(number) if self._prefixes.asked else {}
@@ -405,3 +406,8 @@ def _kept(place: int, max_attempts: int, refused: bool) -> str:
 
 def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _offered(dial: Dial) -> Tiers:
+    """The candidates in the order in which a call that has just come in would be offered them."""
+    return protected_last(dial.tiers, dial.protected, 0) if dial.protected else dial.tiers

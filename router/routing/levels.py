@@ -19,10 +19,9 @@ from router.billing.reserve import FOR_EVER, longest_paid_ms, price_of, reserve_
 from router.core.credit import Payer
 from router.core.end_reasons import EndReason
 from router.routing.objects import Account, Gateway
-from router.routing.selection import Tiers
 from router.routing.stored_decks import AnyDeck
 from router.store.money import Money
-from router.store.ops import Credit
+from router.store.ops import Credit, Tiers
 from router.store.records import Cdr, Charge
 
 MAX_CREDITS = 1_024

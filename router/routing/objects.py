@@ -33,15 +33,24 @@ DEFAULT_SWITCH_ON: Codes = ((408, 408), (500, 500), (502, 504), (506, 599))
 
 
 class Group:
-    """Gateways that share limits; `lines` and `cps` -1 are unlimited."""
+    """Gateways that share limits; `lines` and `cps` -1 are unlimited.
 
-    __slots__ = ("cps", "hold", "lines", "name")
+    `hold` is what any call takes, `whole` what a call of a trunk takes that names the group: the
+    last `reserved` lines are for those.
+    """
 
-    def __init__(self, name: str, lines: int, cps: int) -> None:
+    __slots__ = ("cps", "hold", "lines", "name", "reserved", "whole")
+
+    def __init__(self, name: str, lines: int, cps: int, reserved: int = 0) -> None:
         self.name = name
         self.lines = lines
         self.cps = cps
-        self.hold = Hold(f"{GROUP}{name}", lines, cps)
+        self.reserved = reserved if lines != UNLIMITED else 0
+        key = f"{GROUP}{name}"
+        self.whole = Hold(key, lines, cps)
+        self.hold = (
+            Hold(key, max(lines - reserved, 0), cps, reserved) if self.reserved else self.whole
+        )
 
     @property
     def limited(self) -> bool:
@@ -62,8 +71,8 @@ class Gateway:
     __slots__ = (
         "_live", "_switches", "callers", "candidate", "clearing", "cps", "deck", "deck_name",
         "group", "host", "hours", "id", "key", "lines", "locked", "login", "max_rate", "min_margin",
-        "name", "outward", "ping_ms", "port", "prefixes", "priority", "reasons", "registers",
-        "switch_after_media", "switch_after_ring", "terminates", "timers", "transport",
+        "name", "outward", "ping_ms", "port", "prefixes", "priority", "protect_ms", "reasons",
+        "registers", "switch_after_media", "switch_after_ring", "terminates", "timers", "transport",
     )
     # A gateway rings by itself; what phones have and it has not (`router.core.verdicts.Target`).
     contacts: tuple[Target, ...] = ()
@@ -78,7 +87,8 @@ class Gateway:
         hours: Hours | None = None, terminates: bool = False, deck: AnyDeck | None = None,
         deck_name: str = "", max_rate: int | None = None, min_margin: int | None = None,
         cps: int = UNLIMITED, group: Group | None = None, clearing: Account | None = None,
-        live: LiveView = NOTHING_LIVE, ping_ms: int = 0, login: Login | None = None,
+        live: LiveView = NOTHING_LIVE, protect_ms: int | None = None, ping_ms: int = 0,
+        login: Login | None = None,
         registers: bool = False, reasons: Mapping[int, EndReason] = BY_STATUS,
     ) -> None:
         self._live = live
@@ -111,6 +121,7 @@ class Gateway:
         self.min_margin = min_margin
         holds = (group.hold,) if group is not None and group.limited else ()
         self.candidate = Candidate(self.key, lines, cps, holds)
+        self.protect_ms = protect_ms
         self._switches = frozenset(
             code for low, high in switch_on for code in range(max(low, 300), min(high, 699) + 1)
         )

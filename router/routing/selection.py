@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from msgspec.structs import replace
+
 from router.core.decision import MAX_CANDIDATES, candidates
 from router.routing.objects import Gateway
-from router.store.ops import Candidate
-
-Tiers = tuple[tuple[Candidate, ...], ...]
+from router.store.ops import Candidate, Tiers
 
 
 class Candidates(list[Gateway]):
@@ -61,6 +61,23 @@ def tiers_of(gateways: Iterable[Gateway]) -> Tiers:
     if isinstance(gateways, Candidates):
         return gateways.tiers
     return tuple((gateway.candidate,) for gateway in gateways)
+
+
+def with_reserves(
+    tiers: Tiers, groups: frozenset[str], gateways: Mapping[str, Gateway]
+) -> Tiers:
+    """The tiers for a trunk that names these groups: their reserved lines are for it too."""
+    return tuple(
+        tuple(_with_reserve(candidate, groups, gateways[candidate.key]) for candidate in tier)
+        for tier in tiers
+    )
+
+
+def _with_reserve(candidate: Candidate, groups: frozenset[str], gateway: Gateway) -> Candidate:
+    group = gateway.group
+    if group is None or not group.reserved or group.name not in groups:
+        return candidate
+    return replace(candidate, holds=(group.whole,))
 
 
 def without(gateways: Sequence[Gateway], gateway: Gateway) -> list[Gateway]:

@@ -261,6 +261,18 @@ GATEWAY_SETTINGS = (
         "pings in a row without an answer, or with 503, and up again after two answers.",
         "30s",
     ),
+    Setting(
+        "protect",
+        BOOL,
+        "Whether it is kept for when all others have failed, whatever prefixes and priorities.",
+        "false",
+    ),
+    Setting(
+        "protect_delay",
+        DURATION,
+        "How long a call has to hunt until a protected gateway stands at its ordinary place; "
+        "without it, it only joins after the others.",
+    ),
     Setting("username", STRING, "The user name that answers its 401 and 407."),
     Setting("password", STRING, 'The password of that user, best as env("NAME").'),
     Setting(
@@ -271,8 +283,6 @@ GATEWAY_SETTINGS = (
         "false",
     ),
     *_later(
-        Setting("protect", BOOL, "Whether it joins only after the others failed.", "false"),
-        Setting("protect_delay", DURATION, "After which time it joins."),
         Setting("media", _word("pass", "relay", "transcode"), "What happens to media.", "pass"),
     ),
 )
@@ -400,7 +410,13 @@ BLOCKS = {
         by_name(
             _LINES,
             _CPS,
-            *_later(Setting("reserved_lines", LINES, "Lines kept free.", "0")),
+            Setting(
+                "reserved_lines",
+                LINES,
+                "How many of its lines are kept for trunks that name the group in `groups`; when "
+                "no more are free, its gateways take no calls of others.",
+                "0",
+            ),
         ),
         "Gateways that share limits.",
         unused=True,

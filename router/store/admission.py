@@ -76,6 +76,8 @@ def _obstacle(
     for hold in candidate.holds:
         kind, _, name = hold.key.partition(":")
         if usage[hold.key][0] >= hold.limit >= 0:
+            if hold.reserved:
+                return f"the last {hold.reserved} lines of {kind} {name} are reserved"
             return f"every line of {kind} {name} in use"
         if 0 <= hold.cps <= pace(hold.key):
             return f"calls per second of {kind} {name} used up"

@@ -31,12 +31,14 @@ CREDIT = "credit:"
 class Hold(msgspec.Struct, frozen=True, gc=False):
     """Lines of an account, trunk, group or server that the call must find free, and their pace.
 
-    `limit` calls at once, `cps` calls in a second; -1: unlimited.
+    `limit` calls at once, `cps` calls in a second; -1: unlimited. `reserved` lines beyond the limit
+    are there, yet for others.
     """
 
     key: str
     limit: int = UNLIMITED
     cps: int = UNLIMITED
+    reserved: int = 0
 
 
 class Credit(msgspec.Struct, frozen=True, gc=False):
@@ -63,9 +65,11 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     credits: tuple[Credit, ...] = ()
 
 
-def untried(
-    tiers: Sequence[Sequence[Candidate]], keys: Container[str | None]
-) -> tuple[tuple[Candidate, ...], ...]:
+Tiers: TypeAlias = tuple[tuple[Candidate, ...], ...]
+"""Candidates in the order in which they are looked at; inside a tier the load decides."""
+
+
+def untried(tiers: Sequence[Sequence[Candidate]], keys: Container[str | None]) -> Tiers:
     """The tiers less these candidates; nothing twice to one gateway."""
     left = (tuple(candidate for candidate in tier if candidate.key not in keys) for tier in tiers)
     return tuple(tier for tier in left if tier)
