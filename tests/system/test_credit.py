@@ -216,3 +216,57 @@ def test_credit_ends_in_time_although_the_worker_died(run_switch, sipp) -> None:
     assert 5000 <= cdr["duration_ms"] <= 6500
     assert money(switch, "tough") == (0, 0)
     switch.is_idle()
+
+
+RACE = """
+deck retail { file = "retail.csv" }
+account crowd {
+    deck        = retail
+    lines       = 10
+    balance     = 30.00
+    balance_low = 15.00
+    trunk t { ips = 127.0.0.1 }
+}
+event_route[balance:low] { log(warning, "low: " + $account.id); }
+"""
+MINUTES = "prefix,rate_per_min,first_s,cycle_s\n7,0.60,60,60\n"
+
+
+def test_four_workers_give_200_callers_ten_lines_and_credit_for_50_calls(run_switch, sipp) -> None:
+    switch = run_switch(Routes(pairs=1, accounts=RACE), workers=4, start=False)
+    (switch.folder / "retail.csv").write_text(MINUTES)
+    switch.start()
+    pair = switch.routes.pair()
+    sipp("gateway_answers", port=pair.first, calls=50, limit_s=40)
+    callers = sipp(
+        "caller_hangs_up",
+        target=switch.port,
+        number=pair.number,
+        call_id="crowd",
+        calls=200,
+        rate=80,
+        hold_ms=200,
+        limit_s=40,
+    )
+    used: list[int] = []
+    left: list[int] = []
+
+    def over() -> bool:
+        used.append(switch.in_use().get("account:crowd", 0))
+        balance, reserved = money(switch, "crowd")
+        left.append(balance - reserved)
+        return callers.process.poll() is not None
+
+    wait_until(over, "all have called", 40, every=0.02)
+    cdrs = switch.cdrs("crowd", 200, seconds=15)
+    answered = [cdr for cdr in cdrs if cdr["end_reason"] == "Normal"]
+    refused = {cdr["end_reason"] for cdr in cdrs} - {"Normal"}
+    assert refused == {"InsufficientBalance", "ConnectionLimitExceeded"}
+    assert (len(answered), sum(Decimal(cdr["charge"]) for cdr in answered)) == (50, 30)
+    assert max(used) <= 10, "never more lines than there are"
+    assert min(left) >= 0, "never below the floor"
+    assert money(switch, "crowd") == (0, 0)
+    assert switch.log(1 << 30).count("low: crowd") == 1
+    switch.is_idle()
+    verified = switch.command("ledger", "verify", "--state", str(switch.state))
+    assert verified.returncode == 0, verified.stdout + verified.stderr
