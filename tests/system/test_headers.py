@@ -28,7 +28,7 @@ ODD = [
 
 @pytest.fixture(scope="module")
 def switch(module_switch) -> Switch:
-    return module_switch(Routes(pairs=16))
+    return module_switch(Routes(pairs=16, settings={"session_expires": "0s"}))
 
 
 def kept(message, wanted: list[str]) -> list[str]:
