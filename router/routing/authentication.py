@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 NONE, RIGHT, STALE, WRONG, DENIED = "none", "right", "stale", "wrong", "denied"
 DEFAULT_REALM = "trunkline"
-DEFAULT_ALGORITHMS = ("md5", "sha256")
+# RFC 8760 has both offered at once; baresip 1.0 (libre), for one, gives up on a second header with
+# an algorithm that it does not know.
+DEFAULT_ALGORITHMS = ("md5",)
 DEFAULT_NONCE_MS = 300_000
 DEFAULT_BLOCK_AFTER = 10
 DEFAULT_BLOCK_WITHIN_MS = 60_000
@@ -81,10 +83,11 @@ class Authentication:
         self._live = live
         self.realm: str = settings.get("realm", DEFAULT_REALM)
         names = settings.get("digest", DEFAULT_ALGORITHMS)
-        self._algorithms = tuple(_ALGORITHMS[name] for name in names)
+        offered = [_ALGORITHMS[name] for name in names]
+        self._algorithms = {*offered, SHA256}  # the stronger one is good unasked
         self._templates = [
             render_challenge(DigestChallenge(self.realm, _HERE, algorithm))
-            for algorithm in self._algorithms
+            for algorithm in offered
         ]
         self._nonce_ms: int = settings.get("nonce_lifetime", DEFAULT_NONCE_MS)
         self.block_after: int = settings.get("block_after", DEFAULT_BLOCK_AFTER)

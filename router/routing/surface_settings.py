@@ -122,8 +122,9 @@ PHONES = (
     Setting(
         "digest",
         _word("md5", "sha256", many=True),
-        "The algorithms that phones are offered, the preferred one first.",
-        "md5, sha256",
+        "The algorithms that phones are offered, the preferred one first, as md5, sha256; some old "
+        "phones know md5 only, and give up when there is another.",
+        "md5",
     ),
     Setting("nonce_lifetime", DURATION, "How long a nonce is good.", "5m"),
     Setting(

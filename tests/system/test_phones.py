@@ -39,7 +39,7 @@ request_route {
     }
 }
 """
-SETTINGS = {"min_expires": "2s", "block_after": "5", "block_time": "1h"}
+SETTINGS = {"min_expires": "2s", "block_after": "5", "block_time": "1h", "digest": "md5, sha256"}
 
 
 @pytest.fixture(scope="module")
