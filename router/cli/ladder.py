@@ -67,12 +67,19 @@ def render_ladder(
 
     Messages to or from an address that is no lane are left out. Labels that do not fit are cut.
     """
-    arrows = _arrows(wires, lanes)
+    return draw_ladder(_arrows(wires, lanes), lanes, width, ascii_only=ascii_only)
+
+
+def draw_ladder(
+    arrows: Sequence[Arrow], lanes: Sequence[Lane], width: int, *, ascii_only: bool = False,
+    aside_title: str = "CSeq",
+) -> Text:
+    """The same of arrows that are known already; what stands beside them has a title."""
     if not arrows:
         return Text()
     columns = _columns(arrows, lanes, width)
     aside = columns[-1] + _aside(lanes)
-    lines = [_header(lanes, columns, aside)]
+    lines = [_header(lanes, columns, aside, aside_title)]
     lines += [_row(arrow, columns, aside) for arrow in arrows]
     ladder = Text("\n").join(lines)
     if ascii_only:
@@ -143,11 +150,13 @@ def _aside(lanes: Sequence[Lane]) -> int:
     return (len(lanes[-1].name) + 1) // 2 + 1
 
 
-def _header(lanes: Sequence[Lane], columns: Sequence[int], aside: int) -> Text:
+def _header(
+    lanes: Sequence[Lane], columns: Sequence[int], aside: int, aside_title: str
+) -> Text:
     line = "ms".rjust(TIME_WIDTH)
     for lane, column in zip(lanes, columns, strict=True):
         line = line.ljust(column - len(lane.name) // 2) + lane.name
-    return Text(line.ljust(aside) + "CSeq", style="bold")
+    return Text((line.ljust(aside) + aside_title).rstrip(), style="bold")
 
 
 def _row(arrow: Arrow, columns: Sequence[int], aside: int) -> Text:

@@ -33,6 +33,7 @@ COMMANDS: Final = (
     Command("route", "router.cli.route:route", "Decide a call without making it, and say why."),
     Command("reload", "router.cli.reload:reload", "Let the running router take routes.cfg anew."),
     Command("status", "router.cli.status:status", "Show workers, calls and gateways now."),
+    Command("explain", "router.cli.explain:explain", "Tell the story of one call, and what to do."),
     Command("cdr", "router.cli.cdr:app", "Show and search call detail records."),
     Command("phones", "router.cli.phones:app", "Show which phones are online."),
     Command("blocks", "router.cli.blocks:app", "Show and lift blocks of guessing addresses."),

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from router.core import hunt
 from router.core.attempt import Attempt
 from router.core.credit import CreditTimer, begin_credit
+from router.core.decision import CUT_OFF
 from router.core.end_reasons import EndReason, cause_of_status, reason_header
 from router.core.events import finish_in_store
 from router.core.flow import Flow
@@ -289,6 +290,8 @@ class Call:
             self.engine.ask(Opened(self.record), None)
 
     def _on_max_duration(self) -> None:
+        lasted_s = (self.engine.layer.now - self.cdr.answered) // 1000
+        self.cdr.decision.append(f"{CUT_OFF}its longest duration, {lasted_s} s, was over")
         self.hang_up(EndReason.SessionTimeout)
 
     # -- the end ----------------------------------------------------------------------------------
@@ -302,6 +305,7 @@ class Call:
     def on_no_ack(self, server: InviteServer) -> None:
         """Our 200 was never acknowledged: both sides get BYE (RFC 3261 §13.3.1.4)."""
         self.a.server = None
+        self.cdr.decision.append(f"{CUT_OFF}the caller never acknowledged the answer")
         self.hang_up(EndReason.ConnectionTimeout)
 
     def on_bye(self, leg: Leg, request: Request) -> None:

@@ -17,6 +17,8 @@ before the call where that is possible. In the order in which they come:
     phone 1001: cancelled, ahead was backup        it rang when another one gave the final answer
     hunting ends: no candidate is left             why no other gateway was tried
     session: the callee sent no refresh in 600 s   what became of a leg's session timer
+    ended: its longest duration, 7200 s, was over  why we ended an answered call
+    route: end(UserBusy) at routes.cfg:14          the statement of a route that ended the call
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ AHEAD = "cancelled, ahead was "
 STOPPED = "hunting ends: "
 REFUSED = "refused: "
 SESSION = "session: "
+CUT_OFF = "ended: "
+ROUTE = "route: "
 NOBODY = "no trunk: "
 CANDIDATES = "candidates: "
 NONE_LEFT = CANDIDATES + "none"
@@ -90,6 +94,30 @@ def number_after(entries: Iterable[str], what: str, number: str) -> str:
         if found and found[1] == what:
             number = found[3]
     return number
+
+
+def passed_over(entries: Iterable[str]) -> list[tuple[str, str]]:
+    """The gateways that were not tried, each with the reason, in the order of the entries."""
+    found = []
+    for entry in entries:
+        name, colon, why = entry.rpartition(": ")
+        if not colon or why == TAKEN or _ATTEMPT.fullmatch(entry) or _REWRITTEN.fullmatch(entry):
+            continue
+        if _HELD.fullmatch(entry) or _TRUNK.fullmatch(entry) or _PHONE.fullmatch(entry):
+            continue
+        if not any(entry.startswith(prefix) for prefix in _BEGINNINGS):
+            found.append((name, _DROPPED.get(why, why)))
+    return found
+
+
+def full_holds(entries: Iterable[str]) -> list[tuple[str, str, str]]:
+    """What had no line free, or no call left in this second: kind, name, why."""
+    found = []
+    for entry in entries:
+        held = _HELD.fullmatch(entry)
+        if held and held[3] in (NO_LINE, NO_CPS):
+            found.append((held[1], held[2], held[3]))
+    return found
 
 
 def _cut(named: list[str], more: int) -> str:
@@ -150,6 +178,12 @@ def _candidates_sentence(rest: str) -> str:
     return f"Candidates: {', '.join(told)}."
 
 
+def _route_sentence(rest: str) -> str:
+    what, _, where = rest.rpartition(" at ")
+    file, _, line = where.rpartition(":")
+    return f"Line {line} of {file} ended the call: {what}."
+
+
 _DROPPED = {FULL: "every line of it was in use", DOWN: "it was down"}
 _BEGINNINGS: dict[str, Callable[[str], str]] = {
     NOBODY: lambda rest: f"No trunk was found: {rest}.",
@@ -157,4 +191,6 @@ _BEGINNINGS: dict[str, Callable[[str], str]] = {
     STOPPED: lambda rest: f"No other gateway was tried: {rest}.",
     CANDIDATES: _candidates_sentence,
     SESSION: lambda rest: f"Session timer: {rest}.",
+    CUT_OFF: lambda rest: f"The call was ended: {rest}.",
+    ROUTE: _route_sentence,
 }

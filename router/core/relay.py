@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.core.decision import CUT_OFF
 from router.core.end_reasons import EndReason, failure_header
 from router.core.headers import NOT_PASSED
 from router.core.leg import Leg
@@ -131,7 +132,7 @@ class Relay:
         self._request = None
         if status == 481 and sink.call is call and response.cseq_method not in _OWN_481:
             # RFC 3261 §12.2.1.2: the peer has lost the dialog.
-            call.hang_up(EndReason.SessionTimeout)
+            self._cut_off(f"the {self._side(sink)} knows the call no more (481)")
 
     def _asks_longer(self, response: Response) -> bool:
         """Sends the request again, with the session interval that the sink asks for."""
@@ -189,7 +190,14 @@ class Relay:
             call.relay = None
         self.server.respond(408, "", failure_header(self.server, 408))
         if isinstance(client, InviteClient) and self.sink.call is call:
-            call.hang_up(EndReason.SessionTimeout)
+            self._cut_off(f"the {self._side(self.sink)} answered no re-INVITE")
+
+    def _side(self, leg: Leg) -> str:
+        return "caller" if leg is self.call.a else "callee"
+
+    def _cut_off(self, why: str) -> None:
+        self.call.cdr.decision.append(CUT_OFF + why)
+        self.call.hang_up(EndReason.SessionTimeout)
 
     # -- the asking side's transaction -----------------------------------------------------
 
@@ -202,4 +210,4 @@ class Relay:
         """The 2xx to a re-INVITE was never acknowledged (RFC 3261 §14.2)."""
         self.source.server = None
         if self.source.call is self.call:
-            self.call.hang_up(EndReason.SessionTimeout)
+            self._cut_off(f"the {self._side(self.source)} acknowledged no re-INVITE")

@@ -7,13 +7,14 @@ long as its call, so that variables and header changes carry over from route to 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from router.billing.rate import Rate
 from router.core.attempt import Attempt
 from router.core.call import Call
-from router.core.decision import NONE_LEFT, REFUSED, listed
+from router.core.decision import NONE_LEFT, REFUSED, ROUTE, listed
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.headers import OWN
@@ -237,10 +238,21 @@ class Context(Facts, CallFunctions, PhoneFunctions):
     def reply(self, code: int, reason: str = "") -> None:
         """Answers the request and ends it."""
         self.verdict = Respond(code, one_line(reason))
+        self._tell_where(f"reply({code})")
 
     def end(self, reason: str = "") -> None:
         """Ends the call for a reason; without one: for that of the last attempt."""
         self.verdict = End(EndReason[reason] if reason else None)
+        if reason:
+            self._tell_where(f"end({reason})")
+
+    def _tell_where(self, action: str) -> None:
+        """Notes which statement of a route ended the call."""
+        call = self.call
+        if call is not None:
+            code = sys._getframe(2)  # the route's own, whose lines are those of routes.cfg
+            file = code.f_code.co_filename.rpartition("/")[2]
+            call.cdr.decision.append(f"{ROUTE}{action} at {file}:{code.f_lineno}")
 
     def drop(self) -> None:
         """Stays silent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -146,7 +147,9 @@ def test_a_number_that_nobody_serves() -> None:
 def test_a_stranger_ends_before_gateways_are_asked_for() -> None:
     decided = decide(source="198.51.100.1")
     assert (decided.end_reason, decided.status) == ("IllegalCall", 403)
-    assert decided.decision == ["no trunk: 198.51.100.1 is in no network of a trunk"]
+    nobody, where = decided.decision
+    assert nobody == "no trunk: 198.51.100.1 is in no network of a trunk"
+    assert re.fullmatch(r"route: end\(IllegalCall\) at \S+:\d+", where)
     assert not decided.gateways_asked
     assert {one.why for one in decided.gateways} == {
         "not asked for: the call ended before"

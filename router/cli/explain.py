@@ -1,0 +1,87 @@
+"""`trunkline explain`: the story of one call, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from router.cli.call_ladder import draw_call, events_of
+from router.cli.cdr_query import Json, State, WrongValue, find_cdr, last_cdr, obey
+from router.cli.story import Story, tell
+from router.store.cdr_lines import iso, plain
+from router.store.records import Cdr
+
+WIDTH = 100
+
+
+def explain(
+    id: str = "",
+    /,
+    *,
+    last: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Json = False,
+    state: State = Path("state"),
+) -> int:
+    """Tell the story of one call: who called, what was tried, why it ended, what to do.
+
+    Parameters
+    ----------
+    id
+        The CDR's id, or the end of it as trunkline cdr lists it, or a Call-ID.
+    last
+        The call that came in last, instead of an id.
+    as_json
+        Print one JSON object instead.
+    """
+
+    def run() -> None:
+        if last == bool(id.strip()):
+            raise WrongValue("give the id of a CDR, a Call-ID, or --last for the newest call")
+        cdr = last_cdr(state) if last else find_cdr(state, id)
+        story = tell(cdr)
+        if as_json:
+            print(json.dumps(_as_data(story, cdr), ensure_ascii=False))
+        else:
+            _show(story, cdr)
+
+    return obey(run)
+
+
+def _as_data(story: Story, cdr: Cdr) -> dict[str, object]:
+    told: dict[str, object] = msgspec.structs.asdict(story)
+    told["ladder"] = [event._asdict() for event in events_of(cdr)]
+    return told
+
+
+def _show(story: Story, cdr: Cdr) -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False)
+    width = min(console.width, WIDTH)
+
+    def paragraph(title: str, lines: list[str]) -> None:
+        if lines:
+            console.print(f"\n{title}", style="bold")
+            for line in lines:
+                console.print(Padding(Text(plain(line)), (0, 0, 0, 2)), width=width)
+
+    console.print(Text(plain(f"{story.title}, {iso(cdr.started)}"), style="bold"))
+    console.print(Text(plain(f"id {story.id}, Call-ID {story.call_id}"), style="dim"), width=width)
+    console.print()
+    ended = "green" if story.reason == "Normal" else "red"
+    console.print(Text(plain(f"{story.reason}: {story.cause}"), style=ended), width=width)
+    console.print(Text(plain(story.chinese)), width=width)
+    paragraph("What happened", story.happened)
+    paragraph("Attempts", story.attempts)
+    console.print("\nLadder", style="bold")
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") not in ("utf8", "utf16")
+    console.print(draw_call(cdr, width, ascii_only=ascii_only), no_wrap=True, crop=False)
+    paragraph("What to do", story.next)
+    paragraph("Bill", story.bill)
