@@ -6,9 +6,7 @@ another function of `app`.
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import secrets
 import sys
 import time
@@ -22,13 +20,17 @@ from cyclopts import App, Parameter
 from router.cli.account_facts import AccountFacts, Accounts, Config, State, read_accounts
 from router.cli.amounts import money, parse_amount
 from router.cli.cdr_query import Json, WrongValue
+from router.cli.object_commands import attach
+from router.cli.operator import who
 from router.cli.tables import show_columns
-from router.runtime.payments import give_funds
+from router.runtime.payments import Payment, give_funds
 from router.store.cdr_lines import CONTROL, decimal, plain
 from router.store.errors import StoreError
 from router.store.funds import ADJUST, TOPUP, Funds, new_funds_id
+from router.store.objects import DONE, OBJECTS_DIR, AuditRow, LmdbObjects
 
-app = App(name="accounts", help="Show accounts and their money, and give them some.")
+app = App(name="accounts", help="Show accounts and their money, give them some, and change them.")
+attach(app, "account")
 
 MAX_NOTE = 200
 WAITS = 3
@@ -172,7 +174,7 @@ def _pay(
         now_ms = time.time_ns() // 1_000_000
         id = new_funds_id(now_ms, secrets.token_hex(8))
         funds = Funds(id, name, amount, kind, note.strip(), who(), now_ms)
-        payment = give_funds(accounts.state, funds, accounts.openings.get(name))
+        payment = _audited(accounts, funds)
         waits = payment.row is None
         if as_json:
             answer = {
@@ -192,12 +194,20 @@ def _pay(
     return obey(run) or (WAITS if waits else 0)
 
 
-def who() -> str:
-    """Who gives the command: the user, also behind sudo."""
+def _audited(accounts: Accounts, funds: Funds) -> Payment:
+    """The payment, with a row in the audit before it is made."""
+    what = AuditRow(
+        funds.at_ms, funds.who, funds.kind, f"account {funds.account}", "",
+        f"{decimal(funds.amount)}, payment {funds.id}",
+    )
+    objects = LmdbObjects(accounts.state / OBJECTS_DIR)
     try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (OSError, KeyError):
-        return str(os.getuid())
+        number = objects.begin(what)
+        payment = give_funds(accounts.state, funds, accounts.openings.get(funds.account))
+        objects.conclude(number, DONE, funds.note)
+    finally:
+        objects.close()
+    return payment
 
 
 def obey(run: Callable[[], None]) -> int:

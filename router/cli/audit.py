@@ -1,0 +1,80 @@
+"""`trunkline audit`: who changed what by command."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import msgspec
+
+from router.cli.account_facts import Config, State
+from router.cli.cdr_query import Json, WrongValue
+from router.cli.object_changes import read_known
+from router.cli.object_commands import obey
+from router.cli.tables import show_columns
+from router.store.objects import OBJECTS_DIR, AuditRow, LmdbObjects
+
+
+def audit(
+    *,
+    what: str = "",
+    limit: int = 50,
+    config: Config = Path("routes.cfg"),
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """Show the changes that commands have made, newest first: who, when, what, from, to.
+
+    Parameters
+    ----------
+    what
+        Only rows about this: backup, or "gateway backup".
+    limit
+        At most so many; 0 for all.
+    as_json
+        Print JSON, one object a line; times are epoch milliseconds.
+    """
+
+    def run() -> None:
+        if limit < 0:
+            raise WrongValue(f"--limit {limit} is negative: give 0 for all")
+        folder = (state or read_known(config, state).state) / OBJECTS_DIR
+        rows: list[AuditRow] = []
+        if (folder / "data.mdb").exists():
+            objects = LmdbObjects(folder, readonly=True)
+            try:
+                for row in objects.audit():
+                    if what and row.what != what and row.what.partition(" ")[2] != what:
+                        continue
+                    rows.append(row)
+                    if len(rows) == limit:
+                        break
+            finally:
+                objects.close()
+        if as_json:
+            for row in rows:
+                print(json.dumps(msgspec.structs.asdict(row), ensure_ascii=False))
+        elif not rows:
+            print("No command has changed anything here.")
+        else:
+            _show(rows)
+
+    return obey(run)
+
+
+def _show(rows: list[AuditRow]) -> None:
+    show_columns(
+        {
+            "TIME": [
+                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.at_ms / 1000))
+                for row in rows
+            ],
+            "WHO": [row.who for row in rows],
+            "COMMAND": [row.command for row in rows],
+            "WHAT": [row.what for row in rows],
+            "FROM": [row.before for row in rows],
+            "TO": [row.after for row in rows],
+            "RESULT": [f"{row.result}: {row.why}" if row.why else row.result for row in rows],
+        }
+    )

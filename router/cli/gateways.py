@@ -1,0 +1,166 @@
+"""`trunkline gateways`: where calls go out, how they are now, and changes to them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+
+from dsl.check.settings import CheckedBlock
+from router.cli.account_facts import Config, State
+from router.cli.cdr_query import Json
+from router.cli.object_changes import Known, read_known
+from router.cli.object_commands import attach, obey, place_of
+from router.cli.object_state import LiveFacts, read_live, settings_lines, used_of
+from router.cli.tables import show_columns
+
+app = App(name="gateways", help="Show gateways and how they are, and change them.")
+attach(app, "gateway")
+
+
+class GatewayFacts(msgspec.Struct):
+    """One gateway; `lines` None is no limit, `state` is up, down, aside or locked."""
+
+    name: str
+    address: str
+    prefixes: list[str]
+    priority: int
+    state: str
+    lines_used: int
+    lines: int | None
+    handed: int
+    defined: str
+    lock_note: str = ""
+
+
+@app.command(name="list")
+def list_gateways(
+    *,
+    prefix: Annotated[str, Parameter(help="Only those that serve this number or prefix.")] = "",
+    config: Config = Path("routes.cfg"),
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """List the gateways: prefixes, priority, lines in use, and whether they are up."""
+
+    def run() -> None:
+        known = read_known(config, state)
+        live = read_live(known.state)
+        facts = [_facts(name, block, live) for name, block in known.all("gateway").items()]
+        if prefix:
+            facts = [one for one in facts if _serves(one, prefix)]
+        if as_json:
+            for one in facts:
+                print(json.dumps(msgspec.to_builtins(one), ensure_ascii=False))
+        elif not facts:
+            print(f"No gateway serves {prefix}." if prefix else "There is no gateway.")
+        else:
+            _show(facts)
+
+    return obey(run)
+
+
+@app.command
+def show(
+    name: str, /, *, config: Config = Path("routes.cfg"), state: State = None, as_json: Json = False
+) -> int:
+    """Show one gateway: its settings, where they stand, and how it is now."""
+
+    def run() -> None:
+        known = read_known(config, state)
+        block = known.find("gateway", name)
+        live = read_live(known.state)
+        facts = _facts(name, block, live)
+        if as_json:
+            fields: dict[str, Any] = msgspec.to_builtins(facts)
+            fields["settings"] = dict(settings_lines(block))
+            print(json.dumps(fields, ensure_ascii=False))
+            return
+        rows = [
+            ("gateway", name),
+            ("defined", facts.defined),
+            ("state", _state_line(facts, known, live)),
+            ("lines in use", used_of(facts.lines_used, facts.lines)),
+            ("calls so far", str(facts.handed)),
+            *settings_lines(block),
+        ]
+        width = max(len(title) for title, _ in rows)
+        for title, text in rows:
+            print(f"{title:<{width}}  {text}")
+
+    return obey(run)
+
+
+def _facts(name: str, block: CheckedBlock, live: LiveFacts) -> GatewayFacts:
+    values = block.given.values
+    key = f"gateway:{name}"
+    usage = live.usages.get(key)
+    lock = live.locks.get(key)
+    settings = dict(settings_lines(block))
+    return GatewayFacts(
+        name,
+        settings.get("address", ""),
+        [str(one) for one in values.get("prefixes", ())],
+        values.get("priority", 1),
+        _state(key, live),
+        usage.in_use if usage is not None else 0,
+        values.get("lines"),
+        usage.handed if usage is not None else 0,
+        place_of(block.node.kind_span),
+        lock.note if lock is not None else "",
+    )
+
+
+def _state(key: str, live: LiveFacts) -> str:
+    if key in live.locks:
+        return "locked"
+    health = live.health.get(key)
+    if health is not None and health.down_until_ms > time.time_ns() // 1_000_000:
+        return "down"
+    return "up"
+
+
+def _state_line(facts: GatewayFacts, known: Known, live: LiveFacts) -> str:
+    key = f"gateway:{facts.name}"
+    lock = live.locks.get(key)
+    if lock is not None:
+        note = f": {lock.note}" if lock.note else ""
+        return f"locked by {lock.who} at {_moment(lock.at_ms)}{note}"
+    health = live.health.get(key)
+    if health is not None and facts.state == "down":
+        return f"down, {health.misses} without an answer"
+    return facts.state
+
+
+def _moment(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_ms / 1000))
+
+
+def _serves(one: GatewayFacts, number: str) -> bool:
+    return any(
+        number.startswith(prefix) or prefix.startswith(number) for prefix in one.prefixes
+    )
+
+
+def _show(facts: list[GatewayFacts]) -> None:
+    show_columns(
+        {
+            "GATEWAY": [one.name for one in facts],
+            "STATE": [one.state for one in facts],
+            "LINES": [used_of(one.lines_used, one.lines) for one in facts],
+            "CALLS": [str(one.handed) for one in facts],
+            "PRIORITY": [str(one.priority) for one in facts],
+            "PREFIXES": [_shortened(one.prefixes) for one in facts],
+            "ADDRESS": [one.address for one in facts],
+        },
+        {"LINES", "CALLS", "PRIORITY"},
+    )
+
+
+def _shortened(prefixes: list[str]) -> str:
+    shown = ", ".join(prefix or '""' for prefix in prefixes[:4])
+    return shown + (f" +{len(prefixes) - 4}" if len(prefixes) > 4 else "")

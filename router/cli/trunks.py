@@ -1,0 +1,123 @@
+"""`trunkline trunks`: where calls come from, and changes to that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from cyclopts import App
+
+from dsl.check.settings import CheckedBlock
+from router.cli.account_facts import Config, State
+from router.cli.cdr_query import Json
+from router.cli.object_changes import read_known
+from router.cli.object_commands import attach, obey, place_of
+from router.cli.object_state import LiveFacts, read_live, settings_lines, used_of
+from router.cli.tables import show_columns
+
+app = App(name="trunks", help="Show the trunks of accounts, and change them.")
+attach(app, "trunk")
+
+
+class TrunkFacts(msgspec.Struct):
+    """One trunk, ACCOUNT/NAME; `lines` None is no limit of its own."""
+
+    name: str
+    networks: list[str]
+    caller_prefix: str
+    state: str
+    lines_used: int
+    lines: int | None
+    defined: str
+
+
+@app.command(name="list")
+def list_trunks(
+    *,
+    account: str = "",
+    config: Config = Path("routes.cfg"),
+    state: State = None,
+    as_json: Json = False,
+) -> int:
+    """List the trunks: their networks, lines in use, and whether they are locked.
+
+    Parameters
+    ----------
+    account
+        Only those of this account.
+    """
+
+    def run() -> None:
+        known = read_known(config, state)
+        if account:
+            known.find("account", account)
+        live = read_live(known.state)
+        facts = [
+            _facts(name, block, live)
+            for name, block in known.all("trunk").items()
+            if not account or name.partition("/")[0] == account
+        ]
+        if as_json:
+            for one in facts:
+                print(json.dumps(msgspec.to_builtins(one), ensure_ascii=False))
+        elif not facts:
+            print("There is no trunk.")
+        else:
+            show_columns(
+                {
+                    "TRUNK": [one.name for one in facts],
+                    "STATE": [one.state for one in facts],
+                    "LINES": [used_of(one.lines_used, one.lines) for one in facts],
+                    "NETWORKS": [", ".join(one.networks) for one in facts],
+                    "CALLER PREFIX": [one.caller_prefix for one in facts],
+                },
+                {"LINES"},
+            )
+
+    return obey(run)
+
+
+@app.command
+def show(
+    name: str, /, *, config: Config = Path("routes.cfg"), state: State = None, as_json: Json = False
+) -> int:
+    """Show one trunk, NAME or ACCOUNT/NAME: its settings and where they stand."""
+
+    def run() -> None:
+        known = read_known(config, state)
+        block = known.find("trunk", name)
+        facts = _facts(known.full_name("trunk", name), block, read_live(known.state))
+        if as_json:
+            fields: dict[str, Any] = msgspec.to_builtins(facts)
+            fields["settings"] = dict(settings_lines(block))
+            print(json.dumps(fields, ensure_ascii=False))
+            return
+        rows = [
+            ("trunk", facts.name),
+            ("defined", facts.defined),
+            ("state", facts.state),
+            ("lines in use", used_of(facts.lines_used, facts.lines)),
+            *settings_lines(block),
+        ]
+        width = max(len(title) for title, _ in rows)
+        for title, text in rows:
+            print(f"{title:<{width}}  {text}")
+
+    return obey(run)
+
+
+def _facts(name: str, block: CheckedBlock, live: LiveFacts) -> TrunkFacts:
+    values = block.given.values
+    key = f"trunk:{name}"
+    usage = live.usages.get(key)
+    return TrunkFacts(
+        name,
+        [str(one) for one in values.get("ips", ())],
+        values.get("caller_prefix", ""),
+        "locked" if key in live.locks else "active",
+        usage.in_use if usage is not None else 0,
+        values.get("lines"),
+        place_of(block.node.kind_span),
+    )

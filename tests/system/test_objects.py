@@ -1,0 +1,125 @@
+"""Objects changed by command while a router runs: what the next call meets, and calls that end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from harness.ports import LOOPBACK, free_ports, wait_until
+from harness.routes import Routes
+from harness.switch import Switch
+
+
+@pytest.fixture(scope="module")
+def switch(module_switch) -> Switch:
+    return module_switch(Routes(pairs=8), workers=2)
+
+
+def run(switch: Switch, *words: str, code: int = 0) -> str:
+    done = switch.command(*words, "--config", str(switch.file))
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr if code else done.stdout
+
+
+def refused(switch: Switch, sipp, number: str, call_id: str, status: int) -> dict:
+    changes = {'response="404"': f'response="{status}"'} if status != 404 else {}
+    caller = sipp(
+        "caller_is_refused", target=switch.port, number=number, call_id=call_id, changes=changes
+    )
+    caller.succeeds()
+    return switch.cdr(call_id)
+
+
+def test_a_gateway_that_is_added_takes_calls_until_it_is_removed(switch: Switch, sipp) -> None:
+    (port,) = free_ports(1)
+    assert refused(switch, sipp, "8521", "too-early", 404)["end_reason"] == "NotFound"
+    told = run(switch, "gateways", "add", "hk", f"address={LOOPBACK}:{port}", "prefixes=852")
+    assert told.startswith("2 workers have it after ")
+    gateway = sipp("gateway_answers", port=port, hold_ms=100)
+    caller = sipp(
+        "caller_hangs_up", target=switch.port, number="8521", call_id="added", hold_ms=100
+    )
+    caller.succeeds()
+    gateway.succeeds()
+    assert switch.cdr("added")["gateway"] == "hk"
+    run(switch, "gateways", "remove", "hk")
+    assert refused(switch, sipp, "8521", "removed", 404)["end_reason"] == "NotFound"
+    rows = [json.loads(line) for line in run(switch, "audit", "--json").splitlines()]
+    assert [(row["command"], row["result"]) for row in rows[:2]] == [
+        ("remove", "done"), ("add", "done"),
+    ]
+
+
+def test_changes_of_the_file_are_not_loaded_by_the_way(switch: Switch) -> None:
+    text = switch.file.read_text()
+    switch.file.write_text(text.replace("account small {", "account smaller {"))
+    try:
+        told = run(switch, "gateways", "add", "x", "address=127.0.0.1", "prefixes=1", code=1)
+        assert "has changes that the router has not loaded (account smaller" in told
+        assert "run trunkline reload first" in told
+        assert '"x"' not in run(switch, "gateways", "list", "--json")
+    finally:
+        switch.file.write_text(text)
+
+
+def test_a_locked_gateway_is_passed_over_and_a_locked_account_refused(
+    switch: Switch, sipp
+) -> None:
+    pair = switch.routes.pair()
+    run(switch, "gateways", "lock", pair.first_name)
+    wait_until(lambda: all_have_looked(switch), "each worker has looked", 5)
+    second = sipp("gateway_answers", port=pair.second, hold_ms=100)
+    caller = sipp(
+        "caller_hangs_up", target=switch.port, number=pair.number, call_id="past", hold_ms=100
+    )
+    caller.succeeds()
+    second.succeeds()
+    cdr = switch.cdr("past")
+    assert cdr["gateway"] == pair.second_name
+    assert f"{pair.first_name}: it is locked" in cdr["decision"]
+    run(switch, "accounts", "lock", "acme")
+    wait_until(lambda: all_have_looked(switch), "each worker has looked", 5)
+    cdr = refused(switch, sipp, pair.number, "locked", 403)
+    assert cdr["end_reason"] == "AccountLocked"
+    run(switch, "accounts", "unlock", "acme")
+    run(switch, "gateways", "unlock", pair.first_name)
+    wait_until(lambda: all_have_looked(switch), "each worker has looked", 5)
+    first = sipp("gateway_answers", port=pair.first, hold_ms=100)
+    caller = sipp(
+        "caller_hangs_up", target=switch.port, number=pair.number, call_id="free", hold_ms=100
+    )
+    caller.succeeds()
+    first.succeeds()
+    assert switch.cdr("free")["gateway"] == pair.first_name
+    switch.is_idle()
+
+
+def test_a_call_is_ended_by_command_on_both_sides(switch: Switch, sipp) -> None:
+    pair = switch.routes.pair()
+    gateway = sipp("gateway_answers", port=pair.first, hold_ms=100)
+    caller = sipp(
+        "caller_is_hung_up_on", target=switch.port, number=pair.number, call_id="kill-me"
+    )
+    wait_until(lambda: "talking" in run(switch, "calls", "list"), "the call is answered", 8)
+    call = json.loads(run(switch, "calls", "list", "--json").splitlines()[0])
+    assert (call["callee"], call["gateway"]) == (pair.number, pair.first_name)
+    assert run(switch, "calls", "show", call["id"][-8:]).startswith("id ")
+    told = run(switch, "calls", "kill", call["id"], "--note", "fraud")
+    assert told.startswith(f"call {call['id']} is over")
+    caller.succeeds()
+    gateway.succeeds()
+    cdr = switch.cdr("kill-me")
+    assert (cdr["end_reason"], cdr["end_side"]) == ("OperatorKill", "server")
+    assert any(line.startswith("ended by ") for line in cdr["decision"])
+    assert run(switch, "calls", "list") == "No call is in progress.\n"
+    assert "no call in progress has an id" in run(switch, "calls", "kill", call["id"], code=1)
+    row = json.loads(run(switch, "audit", "--json").splitlines()[0])
+    assert (row["command"], row["what"], row["why"]) == ("kill", f"call {call['id']}", "fraud")
+    switch.is_idle()
+
+
+def all_have_looked(switch: Switch) -> bool:
+    """Whether every worker has had its turn of the second since the last order."""
+    version_at = (switch.state / "objects.lmdb" / "data.mdb").stat().st_mtime_ns // 1_000_000
+    beats = switch.ask_live(lambda live: live.heartbeats())
+    return all(beat > version_at + 50 for beat in beats.values())
