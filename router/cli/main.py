@@ -39,7 +39,7 @@ COMMANDS: Final = (
     Command("trunks", "router.cli.trunks:app", "Show the trunks of accounts, and change them."),
     Command("audit", "router.cli.audit:audit", "Show who changed what by command."),
     Command("cdr", "router.cli.cdr:app", "Show and search call detail records."),
-    Command("phones", "router.cli.phones:app", "Show which phones are online."),
+    Command("phones", "router.cli.phones:app", "Show which phones are online; change phones."),
     Command("blocks", "router.cli.blocks:app", "Show and lift blocks of guessing addresses."),
     Command("rates", "router.cli.rates:app", "Show what the decks of routes.cfg say."),
     Command("load", "router.cli.load:app", "Load rates into a deck, while calls go on."),

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
+from router.cli.object_commands import attach
 from router.store.bindings import current
 from router.store.boot import LIVE_DIR, live_is_current
 from router.store.cdr_lines import plain
@@ -21,7 +22,8 @@ from router.store.errors import StoreError
 from router.store.live import LmdbLive
 from router.store.records import Contact, Registration
 
-app = App(name="phones", help="Show which phones are online.")
+app = App(name="phones", help="Show which phones are online, and change phones.")
+attach(app, "phone")
 
 State = Annotated[Path, Parameter(help="The router's state folder, as `state` in routes.cfg says.")]
 

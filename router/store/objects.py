@@ -21,6 +21,7 @@ from typing import TypeVar
 import lmdb
 import msgspec
 
+from router.store.boot import check_writable
 from router.store.environment import (
     GIB,
     fault,
@@ -78,6 +79,7 @@ class LmdbObjects:
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         self.path = path
         if not readonly:
+            check_writable(path.parent)
             try:
                 path.mkdir(parents=True, exist_ok=True)
             except OSError as error:

@@ -121,6 +121,17 @@ def _audit(trunkline: Told) -> list[dict[str, str]]:
     ]
 
 
+def test_a_phone_is_added_and_removed(trunkline: Told, folder: Path) -> None:
+    trunkline("phones", "add", "acme/2002", "password=secret", "lines=2")
+    assert 'phone 2002 {\n        password = "secret"' in (folder / "state/objects.cfg").read_text()
+    trunkline("phones", "lock", "2002")
+    assert "there is a phone `acme/2002` already" in trunkline(
+        "phones", "add", "acme/2002", "password=x", code=1
+    )
+    trunkline("phones", "remove", "2002")
+    assert "there is no phone `2002`" in trunkline("phones", "unlock", "2002", code=1)
+
+
 def test_a_value_cannot_bring_more_than_itself(trunkline: Told, folder: Path) -> None:
     evil = 'address=192.0.2.1" } gateway evil { address = "192.0.2.2'
     assert "[bad-value]" in trunkline("gateways", "add", "x", evil, code=1)
