@@ -330,6 +330,7 @@ class Attempt:
             leg.access.note_accepted()
         self.record.answered = leg.engine.layer.now
         self.record.sip_code = response.status
+        self._note_outcome()
         call.on_answer(self, response)
 
     def _give_up(self) -> None:
@@ -345,6 +346,7 @@ class Attempt:
     def _fail(self, call: Call, response: Response) -> None:
         self.record.sip_code = response.status
         self.record.ended = call.engine.layer.now
+        self._note_outcome()
         self._stop()
         self._drop_leg()
         self.call = None
@@ -365,6 +367,7 @@ class Attempt:
         client = self.client
         if client is None:
             return
+        self._note_outcome()
         leg = self.leg
         if leg is not None:
             leg.call = None
@@ -380,6 +383,11 @@ class Attempt:
     def silent(self) -> bool:
         """Whether the gateway gave no sign of life at all."""
         return self._phase == SENT and self.status == 0 and not self._tries
+
+    def _note_outcome(self) -> None:
+        gathered = self.engine.gathered
+        if gathered is not None and self.target.place is None:
+            gathered.note(self.target.key, self.record)
 
     def _stop(self) -> None:
         cancel(self._timer)

@@ -28,6 +28,7 @@ from router.core.flow import Flow, Listener
 from router.core.guard import Guard
 from router.core.health import Health
 from router.core.leg import Leg
+from router.core.outcomes import Gathered
 from router.core.parameters import TimerDefaults
 from router.core.policy import Policy
 from router.core.states import ROUTING
@@ -95,6 +96,7 @@ class Engine:
         self._taken: tuple[list[Op], list[Asker | None]] = ([], [])
         self._unwritten: list[Op] = []
         self.health = Health(self)
+        self.gathered = Gathered(self) if policy.wants_quality else None
         self.accesses: dict[str, Access] = {}
         self.events = Events(self)
         self.guard = Guard()
@@ -313,6 +315,7 @@ class Engine:
         self.layer.now = now_ms
         self.layer.use(timers)
         self.policy = policy
+        self.gathered = (self.gathered or Gathered(self)) if policy.wants_quality else None
         self.events.begin()
 
     def begin_shutdown(self, now_ms: int) -> None:

@@ -91,6 +91,9 @@ class Policy(Protocol):
     def target(self, key: str) -> Target | None:
         """The gateway of a candidate's key, or None when it is no longer configured."""
 
+    wants_quality: bool
+    """whether any route asks for gateways by quality"""
+
     @property
     def all_targets(self) -> Iterable[Target]:
         """Every gateway of the configuration."""

@@ -125,6 +125,7 @@ class Config:
         self.holds: tuple[Hold, ...] = (Hold("server:", lines, cps),) if limited else ()
         """what every call has to find free, whoever it is from"""
         self.counts_trunks = _reads(program, "lines_used")
+        self.wants_quality = _reads(program, "by_quality")
         self.phones: dict[str, Phone] = {}
         """the phones of all accounts, by number"""
         trunks: list[Trunk] = []

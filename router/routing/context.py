@@ -29,6 +29,7 @@ from router.routing.levels import Refusal, barred, price_levels, with_clearing, 
 from router.routing.objects import NO_ACCOUNT, NO_PHONE, NO_TRUNK, Account, Gateway, Phone, Trunk
 from router.routing.phone_functions import PhoneFunctions
 from router.routing.pricing import by_cost, unaffordable
+from router.routing.quality import by_quality
 from router.routing.selection import Candidates, tiers_of, with_reserves
 from router.routing.stored_decks import AnyDeck
 from router.sip.grammar import is_token
@@ -223,6 +224,11 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         if call is None:
             return list(candidates)
         return by_cost(candidates, self.rate_in)
+
+    def by_quality(self, candidates: Sequence[Gateway]) -> list[Gateway]:
+        """The candidates by how many of their last attempts were answered, then by their delay."""
+        live, now_ms = self.config.live, self.now_ms
+        return by_quality(candidates, lambda key: live.quality(key, now_ms))
 
     def gateway_named(self, name: str) -> Gateway:
         """The gateway that an expression names."""

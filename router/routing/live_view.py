@@ -12,10 +12,14 @@ from router.store.interface import Usage
 from router.store.memory import MemoryLive
 from router.store.money import Money
 from router.store.ops import Remember
+from router.store.quality import Quality
 from router.store.records import GatewayState, Registration
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
+
+
+QUALITY_FOR_MS = 1_000
 
 
 class SharedState(Protocol):
@@ -33,6 +37,9 @@ class SharedState(Protocol):
     def gateway_state(self, key: str) -> GatewayState | None:
         """Health of one gateway, None when nothing is known of it."""
 
+    def quality(self, key: str) -> Quality:
+        """How well the last attempts at a gateway went."""
+
     def registration(self, number: str, now_ms: int) -> Registration | None:
         """Where a phone can be reached now; None when it is not online."""
 
@@ -49,12 +56,15 @@ class SharedState(Protocol):
 class LiveView:
     """The live state of one process, as the routes of one configuration see it."""
 
-    __slots__ = ("_ops", "_pending", "store")
+    __slots__ = ("_ops", "_pending", "_qualities", "_qualities_of", "_qualities_until_ms", "store")
 
     def __init__(self) -> None:
         self.store: SharedState = MemoryLive()
         self._ops: object = None
         self._pending: dict[str, tuple[str, int]] = {}
+        self._qualities: dict[str, Quality] = {}
+        self._qualities_of: SharedState | None = None
+        self._qualities_until_ms = 0
 
     def lines_used(self, key: str) -> int:
         """The lines in use under a key of the store."""
@@ -63,6 +73,17 @@ class LiveView:
     def money(self, account: str) -> Money:
         """Balance and reserve of an account."""
         return self.store.money(account)
+
+    def quality(self, key: str, now_ms: int) -> Quality:
+        """How well the last attempts at a gateway went; looked up once a second."""
+        if now_ms >= self._qualities_until_ms or self._qualities_of is not self.store:
+            self._qualities = {}
+            self._qualities_of = self.store
+            self._qualities_until_ms = now_ms + QUALITY_FOR_MS
+        quality = self._qualities.get(key)
+        if quality is None:
+            quality = self._qualities[key] = self.store.quality(key)
+        return quality
 
     def remember(self, engine: Engine, key: str, value: str, until_ms: int) -> None:
         """Shares a value: the others see it when the turn is committed, this worker at once."""

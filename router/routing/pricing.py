@@ -11,7 +11,7 @@ from router.billing.amounts import amount
 from router.billing.rate import Rate
 from router.routing.levels import RateOf
 from router.routing.objects import Gateway
-from router.routing.selection import Candidates
+from router.routing.selection import ranked
 
 _NO_PRICE = 1 << 62
 
@@ -60,14 +60,4 @@ def by_cost(candidates: Sequence[Gateway], rate_of: RateOf) -> list[Gateway]:
             continue
         rate = rate_of(deck)
         prices[gateway.key] = rate.rate_per_min if rate is not None else _NO_PRICE
-    if not isinstance(candidates, Candidates):
-        return sorted(candidates, key=lambda gateway: prices[gateway.key])
-    by_key = {gateway.key: gateway for gateway in candidates}
-    return Candidates(
-        [
-            [by_key[one.key] for one in tier if prices[one.key] == price]
-            for price in sorted(set(prices.values()))
-            for tier in candidates.tiers
-        ],
-        candidates.prefixes,
-    )
+    return ranked(candidates, prices)

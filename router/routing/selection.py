@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from router.core.decision import MAX_CANDIDATES, candidates
 from router.routing.objects import Gateway
 from router.store.ops import Candidate, Tiers
+
+Rank = TypeVar("Rank", int, tuple[int, int])
 
 
 class Candidates(list[Gateway]):
@@ -61,6 +64,23 @@ def tiers_of(gateways: Iterable[Gateway]) -> Tiers:
     if isinstance(gateways, Candidates):
         return gateways.tiers
     return tuple((gateway.candidate,) for gateway in gateways)
+
+
+def ranked(
+    candidates: Sequence[Gateway], ranks: Mapping[str, Rank]
+) -> list[Gateway]:
+    """The candidates by their ranks, by key; of one rank the order stays, and what load decides."""
+    if not isinstance(candidates, Candidates):
+        return sorted(candidates, key=lambda gateway: ranks[gateway.key])
+    by_key = {gateway.key: gateway for gateway in candidates}
+    return Candidates(
+        [
+            [by_key[one.key] for one in tier if ranks[one.key] == rank]
+            for rank in sorted(set(ranks.values()))
+            for tier in candidates.tiers
+        ],
+        candidates.prefixes,
+    )
 
 
 def with_reserves(

@@ -199,8 +199,8 @@ CALLS = (
         GATEWAYS,
         _CALL,
         "by_quality",
-        "The candidates by their answer-seizure ratio, then by post-dial delay.",
-        ready=False,
+        "The candidates by how many percent of their last 200 attempts were answered, most first, "
+        "then by post-dial delay; one without attempts comes first.",
     ),
     Function(
         "group",

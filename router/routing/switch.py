@@ -68,6 +68,7 @@ class Switch:
         self._request_route = self._routes.get(("request_route", ""), _no_route)
         self._end_route = self._routes.get(("end_route", ""))
         self.periods = program.periods
+        self.wants_quality = config.wants_quality
         self.inside: LookInside | None = None
         if ("dialog_route", "") in self._routes:
             self.inside = self._inside

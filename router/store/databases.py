@@ -40,6 +40,7 @@ class LiveDatabases(NamedTuple):
     nonces_until: lmdb._Database
     blocks: lmdb._Database
     blocks_until: lmdb._Database
+    quality: lmdb._Database
 
 
 class CachedUsages(dict[str, list[Any]]):

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from router.store.money import Money
 from router.store.ops import Answer, Op
+from router.store.quality import Quality
 from router.store.query import CdrQuery
 from router.store.records import CallRecord, Cdr, GatewayState, Registration
 
@@ -64,6 +65,9 @@ class LiveStore(Protocol):
 
     def gateway_states(self) -> dict[str, GatewayState]:
         """Health of every gateway that has some, by key."""
+
+    def quality(self, key: str) -> Quality:
+        """How well the last attempts at a gateway went."""
 
     def gateway_state(self, key: str) -> GatewayState | None:
         """Health of one gateway, None when nothing is known of it."""

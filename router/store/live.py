@@ -51,6 +51,7 @@ from router.store.interface import OutboxEntry, Usage
 from router.store.live_phones import LivePhones
 from router.store.money import Money
 from router.store.ops import Admit, Answer, Bind, Op
+from router.store.quality import Quality, quality_of
 from router.store.query import CdrQuery
 from router.store.records import (
     CallRecord,
@@ -274,6 +275,11 @@ class LmdbLive(LivePhones):
             for _, value in page
         )
         return {state.key: state for state in states}
+
+    def quality(self, key: str) -> Quality:
+        """How well the last attempts at a gateway went."""
+        with reading(self._env) as txn:
+            return quality_of(txn.get(key.encode(), b"", self._databases.quality))
 
     def gateway_state(self, key: str) -> GatewayState | None:
         """Health of one gateway, None when nothing is known of it."""

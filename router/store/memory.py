@@ -41,12 +41,15 @@ from router.store.ops import (
     Leave,
     Op,
     Opened,
+    Outcomes,
     Rehunt,
     Remember,
     Renew,
     Renewed,
     Save,
 )
+from router.store.quality import Quality, quality_of
+from router.store.quality import joined as outcomes_joined
 from router.store.records import CallRecord, Cdr, GatewayState, Registration
 from router.store.window import Window
 
@@ -77,6 +80,7 @@ class MemoryLive:
         self._money: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._money.update((account, [*money]) for account, money in monies.items())
         self._windows: dict[str, Window] = {}
+        self._outcomes: dict[str, bytes] = {}
         self._shared: dict[str, tuple[str, int]] = {}
         self._registrations: dict[str, Registration] = {}
         self._nonces: dict[str, tuple[int, int]] = {}
@@ -160,6 +164,10 @@ class MemoryLive:
         if not answer.refused:
             self._keep_registration(Registration(op.number, op.account, answer.contacts))
         return answer
+
+    def quality(self, key: str) -> Quality:
+        """How well the last attempts at a gateway went."""
+        return quality_of(self._outcomes.get(key, b""))
 
     def gateway_state(self, key: str) -> GatewayState | None:
         """Health of one gateway, None when nothing is known of it."""
@@ -245,6 +253,8 @@ class MemoryLive:
             self._block(op, now_ms)
         elif isinstance(op, Leave):
             self._leave(op)
+        elif isinstance(op, Outcomes):
+            self._outcomes[op.key] = outcomes_joined(self._outcomes.get(op.key, b""), op.results)
         elif isinstance(op, Remember):
             self._shared[op.key] = op.value, op.until_ms
         elif isinstance(op, Renew):

@@ -224,6 +224,26 @@ class Remember(msgspec.Struct, gc=False):
     until_ms: int
 
 
+OUTCOME_BYTES = 4
+_MAX_PDD_MS = 1 << 30
+
+
+def outcome(answered: bool, pdd_ms: int) -> bytes:
+    """One attempt as it is stored: the delay in ms and one more, times two, and one if answered.
+
+    `pdd_ms` is -1 when it never rang.
+    """
+    value = (min(pdd_ms, _MAX_PDD_MS) + 1) << 1 | answered
+    return value.to_bytes(OUTCOME_BYTES, "little")
+
+
+class Outcomes(msgspec.Struct, gc=False):
+    """How attempts at a gateway went, oldest first, as `outcome` writes each."""
+
+    key: str
+    results: bytes
+
+
 class Bind(msgspec.Struct, gc=False):
     """Change where a phone can be reached (RFC 3261 §10.3 steps 6 and 7): all of it or nothing.
 
@@ -279,6 +299,7 @@ Op: TypeAlias = (
     | Opened
     | GatewayState
     | GatewayNews
+    | Outcomes
     | Remember
     | Bind
     | BlockAddress
@@ -312,6 +333,7 @@ __all__ = [
     "Leave",
     "Op",
     "Opened",
+    "Outcomes",
     "Rehunt",
     "Remember",
     "Renew",

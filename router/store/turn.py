@@ -43,12 +43,14 @@ from router.store.ops import (
     Leave,
     Op,
     Opened,
+    Outcomes,
     Rehunt,
     Remember,
     Renew,
     Renewed,
     Save,
 )
+from router.store.quality import note_outcomes
 from router.store.records import (
     CallRecord,
     GatewayState,
@@ -116,6 +118,8 @@ class Turn:
             self._keep(op)
         elif isinstance(op, Forget):
             self._forget(op)
+        elif isinstance(op, Outcomes):
+            note_outcomes(self._txn, self._databases.quality, op.key, op.results)
         elif isinstance(op, Remember):
             self._remember(op)
         elif isinstance(op, BlockAddress):

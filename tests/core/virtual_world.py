@@ -167,6 +167,8 @@ class Routes:
         if self.on_ended is not None:
             self.on_ended(call)
 
+    wants_quality = False
+
     @property
     def all_targets(self) -> list[Gateway]:
         return self.gateways

@@ -35,9 +35,12 @@ from router.store.ops import (
     Hold,
     Keep,
     Opened,
+    Outcomes,
     Rehunt,
     Save,
+    outcome,
 )
+from router.store.quality import UNKNOWN, Quality
 from router.store.query import CdrQuery
 from router.store.records import NEVER_MS, CallRecord, Registration
 
@@ -268,6 +271,14 @@ class AdmissionSuite:
         back = GatewayNews(MOBILE.key, down=False, unregistered=False)
         [_, answer] = live.commit([back, sample_admit(2, (), ((MOBILE,),))], NOW_MS)
         assert answer.gateway == MOBILE.key
+
+    def test_outcomes_of_attempts_are_kept_by_gateway(self, live: Any) -> None:
+        live.commit([Outcomes("gateway:a", outcome(True, 50) + outcome(False, -1))], 1)
+        live.commit([Outcomes("gateway:a", outcome(True, 150)), Outcomes("gateway:b", b"")], 2)
+        assert live.quality("gateway:a") == Quality(3, 2, 100)
+        assert live.quality("gateway:b") == live.quality("gateway:c") == UNKNOWN
+        live.commit([Outcomes("gateway:a", outcome(False, -1) * 199)], 3)
+        assert live.quality("gateway:a") == Quality(200, 1, 150)
 
     def test_a_turn_without_operations_is_answered_without_any(self, live: Any) -> None:
         assert live.commit([], NOW_MS) == []
