@@ -14,15 +14,18 @@ from typing import Final, Protocol
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from router.billing.rate import MILLIONTHS
 from router.runtime.metrics import MAX_GATEWAYS
 from router.runtime.metrics_catalogue import CATALOGUE, OTHER, PREFIX, SCRIPT
 from router.runtime.reload_report import APPLIED, FAILED, REFUSED
 from router.store.errors import StoreError
 from router.store.interface import Usage
+from router.store.money import Money
 from router.store.ops import UNLIMITED
 from router.store.records import GatewayState
 
 GATEWAY_KEY: Final = "gateway:"
+MAX_ACCOUNTS: Final = 1_000
 HEARTBEAT_MAX_AGE_MS: Final = 5_000
 SCRIPT_HELP: Final = "Counted by a route of routes.cfg: count(...)."
 
@@ -35,6 +38,7 @@ class LiveReader(Protocol):
     def heartbeats(self) -> Mapping[int, int]: ...
     def backlog(self) -> int: ...
     def registered_phones(self) -> int: ...
+    def monies(self) -> Mapping[str, Money]: ...
     def blocks(self, now_ms: int) -> Mapping[str, object]: ...
 
 
@@ -151,6 +155,7 @@ class Scrape:
             heartbeats = self._live.heartbeats()
             backlog = self._live.backlog()
             phones = self._live.registered_phones()
+            monies = self._live.monies()
             blocked = len(self._live.blocks(self._now_ms()))
         except StoreError as error:
             self._live = None
@@ -171,6 +176,7 @@ class Scrape:
             answers = 0 if state and state.out_until_ms > now_ms else 1
             up[label] = min(up.get(label, 1), answers)
         self._add_draining(active, usages)
+        _add_accounts(families, monies)
         _add_by_gateway(families[PREFIX + "active_calls"], active)
         _add_by_gateway(families[PREFIX + "gateway_up"], up)
         for slot in range(self._slots):
@@ -191,6 +197,15 @@ class Scrape:
                 name = key.removeprefix(GATEWAY_KEY)
                 label = name if len(active) < MAX_GATEWAYS else OTHER
                 active[label] = active.get(label, 0) + usage.in_use
+
+
+def _add_accounts(families: Mapping[str, Family], monies: Mapping[str, Money]) -> None:
+    """Those beyond the cap are left out: balances of several accounts have no sum."""
+    for account in sorted(monies)[:MAX_ACCOUNTS]:
+        money = monies[account]
+        for name, millionths in (("balance", money.balance), ("reserved", money.reserved)):
+            family = families[f"{PREFIX}account_{name}"]
+            family.add_sample(family.name, {"account": account}, millionths / MILLIONTHS)
 
 
 def _add_by_gateway(family: Family, values: Mapping[str, float]) -> None:

@@ -85,6 +85,20 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "overloaded: three in a row take it down.",
     ),
     Metric(
+        "account_balance",
+        "gauge",
+        ("account",),
+        "What an account has left, in its currency. Alert before it is used up; trunkline accounts "
+        "topup adds to it.",
+    ),
+    Metric(
+        "account_reserved",
+        "gauge",
+        ("account",),
+        "What calls in progress have reserved of an account's balance. It should be 0 without "
+        "calls: trunkline ledger verify proves it.",
+    ),
+    Metric(
         "registered_phones",
         "gauge",
         (),

@@ -10,7 +10,7 @@ from router.admin.scrape import Scrape
 from router.core.tally import Tally
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
 from router.store.live import LmdbLive
-from router.store.ops import Admit, Candidate, Finish, GatewayState
+from router.store.ops import Admit, Candidate, Credit, Finish, Funds, GatewayState
 from router.store.records import CallRecord, Cdr
 
 NOW_MS = 1_000_000_000_000
@@ -38,7 +38,10 @@ def live(tmp_path: Path) -> Iterator[LmdbLive]:
     store = LmdbLive(tmp_path / "live.lmdb", slot=0, map_bytes=1 << 24)
     tiers = ((Candidate("gateway:cn_mobile", 30),),)
     calls = [CallRecord(id=f"{number:012x}00aa", call_id=f"call-{number}") for number in range(3)]
-    store.commit([Admit(call, (), tiers) for call in calls], NOW_MS)
+    store.commit([Funds(f"{n}", f"a{n}", n * 1_500_000) for n in range(3)], NOW_MS)
+    store.outbox_delete([key for key, _ in store.outbox(10)])
+    credits = (Credit("a1", 250_000),)
+    store.commit([Admit(call, (), tiers, credits) for call in calls], NOW_MS)
     store.commit([Finish(calls[0].id, Cdr(id=calls[0].id))], NOW_MS)
     store.commit([GatewayState("gateway:down_town", NOW_MS + 60_000, 5)], NOW_MS)
     store.heartbeat(0, NOW_MS - 900)

@@ -48,6 +48,18 @@ def test_gauges_say_what_the_live_store_holds_now(scrape: Scrape) -> None:
     assert value(scrape, "config_info", hash="0123456789ab") == 1
 
 
+def test_accounts_show_what_they_have_and_what_is_reserved(
+    scrape: Scrape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert value(scrape, "account_balance", account="a1") == 1.5
+    assert value(scrape, "account_reserved", account="a1") == 0.5
+    assert value(scrape, "account_reserved", account="a2") == 0
+    monkeypatch.setattr(scrape_module, "MAX_ACCOUNTS", 2)
+    text = generate_latest(scrape).decode()
+    assert 'trunkline_account_balance{account="a1"}' in text
+    assert 'account="a2"' not in text
+
+
 def test_every_configured_gateway_is_there_also_with_nothing_to_show(scrape: Scrape) -> None:
     assert value(scrape, "active_calls", gateway="backup") == 0
     assert value(scrape, "call_attempts_total", gateway="backup") == 0

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
-from router.store.ops import Admit, Candidate, Finish, Hold, Op, Save
-from router.store.records import Attempt, CallRecord, Cdr, decode_call, encode_call
+from router.store.ops import Admit, Candidate, Credit, Finish, Funds, Hold, Op, Save
+from router.store.records import Attempt, CallRecord, Cdr, Charge, decode_call, encode_call
 
 NOW_MS = 1_700_000_000_000
 HOLDS = (Hold("account:acme", 5_000), Hold("trunk:acme/office", 5_000), Hold("server:"))
@@ -92,6 +93,36 @@ def test_admit_save_finish_in_three_transactions(benchmark: Any, live: LmdbLive)
 
     def call(record: CallRecord) -> None:
         live.commit([Admit(record, HOLDS, TIERS)], NOW_MS)
+        live.commit([Save(record)], NOW_MS)
+        live.commit([Finish(record.id, record.cdr)], NOW_MS)
+
+    benchmark.pedantic(call, setup=fresh, rounds=ROUNDS * 5)
+
+
+CREDITS = (Credit("acme", 100), Credit("reseller", 80))
+PAID_TIERS = tuple(
+    tuple(msgspec.structs.replace(one, credits=(Credit("carrier", 60),)) for one in tier)
+    for tier in TIERS
+)
+CHARGES = (Charge("acme", 50), Charge("reseller", 40, "agent"), Charge("carrier", 30, "vendor"))
+
+
+def test_admit_save_finish_with_credit_of_account_agent_and_vendor(
+    benchmark: Any, live: LmdbLive
+) -> None:
+    """Less what it costs without: what money costs a worker, its routes not counted."""
+    names = ("acme", "reseller", "carrier")
+    live.commit([Funds(name, name, 1 << 50) for name in names], NOW_MS)
+
+    def fresh() -> tuple[tuple[CallRecord], dict[str, Any]]:
+        if live.backlog() > BATCH_CDRS:
+            drained(live)
+        record = new_call()
+        record.cdr.charges = list(CHARGES)
+        return (record,), {}
+
+    def call(record: CallRecord) -> None:
+        live.commit([Admit(record, HOLDS, PAID_TIERS, CREDITS)], NOW_MS)
         live.commit([Save(record)], NOW_MS)
         live.commit([Finish(record.id, record.cdr)], NOW_MS)
 
