@@ -127,6 +127,7 @@ class Health:
         """A gateway left an INVITE without any answer; five in a row take it out."""
         if not self._is_current(target):
             return
+        self._engine.policy.silent(target)
         gateway = target.name
         count = self._silences.get(gateway, 0) + 1
         if count < SILENCES_UNTIL_DOWN:
@@ -174,4 +175,7 @@ class Health:
 
     def _is_current(self, target: Target) -> bool:
         known = self._engine.policy.target(target.key)
-        return known is target or (known is not None and same_place(known, target))
+        return known is target or (
+            known is not None
+            and any(same_place(one, target) for one in known.contacts or (known,))
+        )

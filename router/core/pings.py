@@ -11,7 +11,8 @@
 Which state it is stands in live state, where all workers see it: INVITEs that a gateway left
 without an answer take it down too (`health`). A 503 is no sign of life: the gateway says itself
 that it takes no calls; whatever else it answers, it is there. A ping is one datagram, never sent
-again: the next one comes soon enough, and three have to fail.
+again: the next one comes soon enough, and three have to fail. Of several addresses the next ping
+goes to another one when one was missed, and each has its turn before the gateway is down.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from zlib import crc32
 from router.core.events import DOWN, UP
 from router.core.flow import Flow, authority_of
 from router.core.steering import call_id_of
-from router.core.verdicts import Target, same_place
+from router.core.verdicts import Target, same_places
 from router.core.wheel import Timer, cancel
 from router.sip.message import Response
 from router.sip.render import render_request
@@ -43,7 +44,7 @@ class Ping:
     """The pings of one gateway; the transaction of the one on its way, without resends."""
 
     __slots__ = (
-        "_answers", "_branch", "_cseq", "_engine", "_misses", "_next_ms", "_timer", "flow",
+        "_answers", "_at", "_branch", "_cseq", "_engine", "_misses", "_next_ms", "_timer", "flow",
         "target", "user",
     )
 
@@ -51,8 +52,8 @@ class Ping:
         self._engine = engine
         self.target = target
         self.user = None  # nobody else is told of the answer
-        listener = engine.listener_for(target.transport)
-        self.flow = Flow(target.transport, target.host, target.port, listener)
+        self._at = target
+        self._aim()
         self._answers = self._misses = self._cseq = 0
         self._branch = ""
         now, every = engine.layer.now, target.ping_ms
@@ -61,21 +62,28 @@ class Ping:
 
     def goes_on(self, target: Target) -> bool:
         """Whether these pings are what the gateway of a new configuration wants."""
-        return same_place(self.target, target) and self.target.ping_ms == target.ping_ms
+        return same_places(self.target, target) and self.target.ping_ms == target.ping_ms
 
     def stop(self) -> None:
         """No more pings; an answer to the last one means nothing any more."""
         cancel(self._timer)
         self._let_go()
 
+    def _aim(self) -> None:
+        at = self._at = next(iter(self.target.contacts), self.target)
+        listener = self._engine.listener_for(at.transport)
+        self.flow = Flow(at.transport, at.host, at.port, listener)
+
     def _send(self) -> None:
+        self._aim()
         engine, target = self._engine, self.target
         layer, listener = engine.layer, self.flow.listener
         token = engine.token()
         self._branch = "z9hG4bK" + token
         self._cseq += 1
-        transport = "" if target.transport == "udp" else f";transport={target.transport}"
-        uri = f"sip:{authority_of(target.host, target.port)}{transport}"
+        at = self._at
+        transport = "" if at.transport == "udp" else f";transport={at.transport}"
+        uri = f"sip:{authority_of(at.host, at.port)}{transport}"
         data = render_request(
             "OPTIONS", uri,
             f"{engine.vias[listener]}{self._branch};rport\r\nMax-Forwards: 70\r\n"
@@ -135,7 +143,8 @@ class Ping:
         engine.tally.pings[target.name, "missed"] += 1
         self._answers = 0
         self._misses += 1
-        if self._misses >= MISSES_UNTIL_DOWN and not self._is_down():
+        engine.policy.silent(self._at)
+        if self._misses >= max(MISSES_UNTIL_DOWN, len(target.contacts)) and not self._is_down():
             why = f"{self._misses} pings without a good answer"
             engine.ask(GatewayNews(target.key, down=True, trouble=why), None)
             engine.log("warning", "gateway is down", gateway=target.name, missed=self._misses)

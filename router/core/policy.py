@@ -44,6 +44,9 @@ class Policy(Protocol):
     inside: LookInside | None
     """dialog_route for a request inside a dialog; None: it is passed on"""
 
+    def silent(self, target: Target) -> None:
+        """A gateway's address gave no answer; the others go before it from now on."""
+
     def note(self, call: Call) -> None:
         """The call's record is about to be stored: what routes keep for the call goes to its CDR.
 

@@ -33,7 +33,8 @@ class Outward(Protocol):
 class Target(Protocol):
     """A gateway as the core sees it: where it is, what it wants, how long to wait for it.
 
-    A phone has `contacts`, which are targets with a `place` each; `q` is in thousandths.
+    A phone has `contacts`, which are targets with a `place` each; `q` is in thousandths. So has a
+    gateway with several addresses, without places: the next one is tried when one fails.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Target(Protocol):
 
     @property
     def contacts(self) -> Sequence[Target]:
-        """What rings in its stead; empty for a gateway."""
+        """What rings in its stead; of a gateway its addresses, if it has several."""
 
     @property
     def place(self) -> Place | None:
@@ -72,8 +73,18 @@ class Target(Protocol):
         """Whether hunting goes on after this final status."""
 
 
+def addresses_of(gateway: Target) -> frozenset[tuple[str, str, int]]:
+    """The transport, host and port of each address of a gateway."""
+    return frozenset((one.transport, one.host, one.port) for one in gateway.contacts or (gateway,))
+
+
+def same_places(one: Target, other: Target) -> bool:
+    """Whether two gateways, of two configurations, stand at the same addresses."""
+    return addresses_of(one) == addresses_of(other)
+
+
 def same_place(one: Target, other: Target) -> bool:
-    """Whether two gateways, of two configurations, stand at the same address."""
+    """Whether they are at the same address."""
     return (
         one.host == other.host and one.port == other.port and one.transport == other.transport
     )

@@ -204,12 +204,12 @@ def _reads(program: Program, name: str) -> bool:
 
 def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
     settings = block.settings
-    addresses = settings["address"]
-    address: Address = addresses[0] if isinstance(addresses, list) else addresses
+    addresses: list[Address] = settings["address"]
+    address = addresses[0]
     codes: Codes = DEFAULT_SWITCH_ON
     if "switch_on" in settings:
         codes = tuple(tuple(pair) for pair in settings["switch_on"])
-    return Gateway(
+    gateway = Gateway(
         block.name,
         address.transport,
         address.host,
@@ -249,6 +249,9 @@ def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
         registers=settings.get("register", False),
         reasons=_reasons(config.reasons, settings),
     )
+    if len(addresses) > 1:
+        gateway.stand_at([(one.transport, one.host, one.port) for one in addresses])
+    return gateway
 
 
 def _reasons(

@@ -219,7 +219,8 @@ class Facts:
     def gateway(self) -> Gateway:
         attempt = self.attempt
         if attempt is not None and isinstance(attempt.target, Gateway):
-            return attempt.target
+            # Itself, and not one of its addresses.
+            return self.config.gateways_by_key.get(attempt.target.key, attempt.target)
         if self.call is None:
             return self.subject or NO_GATEWAY
         return self.config.gateways.get(self.call.cdr.gateway, NO_GATEWAY)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -10,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS, Rate
 from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.parameters import CallTimers, Login
-from router.core.verdicts import Place, Target
+from router.core.verdicts import Place, Target, same_place
 from router.routing.hours import Hours
 from router.routing.live_view import NOTHING_LIVE, LiveView
 from router.routing.rewrite import NumberRules
@@ -28,6 +29,7 @@ NO_GROUPS: frozenset[str] = frozenset()
 DEFAULT_FORWARD_AFTER_MS = 20_000
 ALL_KINDS: frozenset[str] = frozenset()
 DEFAULT_RESERVE_S = 60
+FIRST_Q = 1_000
 # 4-calls, section 2: 408 and 500-599 save 501 and 505; 480 does not switch.
 DEFAULT_SWITCH_ON: Codes = ((408, 408), (500, 500), (502, 504), (506, 599))
 
@@ -65,19 +67,18 @@ class Gateway:
     None when there is no such rule. `terminates` says that no shorter prefix follows it.
     `deck` is what its vendor asks, `max_rate` and `min_margin` are millionths a minute; `clearing`
     is the account that its vendor's cost is taken from. `login` is what we answer its challenges
-    with, `registers` that we register there.
+    with, `registers` that we register there. `contacts` are its addresses where it has several,
+    in the order in which they are tried, each with the gateway's own settings.
     """
 
     __slots__ = (
-        "_live", "_switches", "callers", "candidate", "clearing", "cps", "deck", "deck_name",
+        "_live", "_switches", "callers", "candidate", "clearing", "contacts", "cps", "deck",
+        "deck_name",
         "group", "host", "hours", "id", "key", "lines", "locked", "login", "max_rate", "min_margin",
-        "name", "outward", "ping_ms", "port", "prefixes", "priority", "protect_ms", "reasons",
+        "name", "outward", "ping_ms", "port", "prefixes", "priority", "protect_ms", "q", "reasons",
         "registers", "switch_after_media", "switch_after_ring", "terminates", "timers", "transport",
     )
-    # A gateway rings by itself; what phones have and it has not (`router.core.verdicts.Target`).
-    contacts: tuple[Target, ...] = ()
-    place: Place | None = None
-    q = 1_000
+    place: Place | None = None  # only phones' contacts are somewhere (`core.verdicts.Target`)
 
     def __init__(
         self, name: str, transport: str, host: str, port: int, prefixes: tuple[str, ...],
@@ -92,6 +93,8 @@ class Gateway:
         registers: bool = False, reasons: Mapping[int, EndReason] = BY_STATUS,
     ) -> None:
         self._live = live
+        self.contacts: list[Gateway] = []
+        self.q = FIRST_Q
         self.reasons = reasons
         self.cps = cps
         self.group = group
@@ -125,6 +128,28 @@ class Gateway:
         self._switches = frozenset(
             code for low, high in switch_on for code in range(max(low, 300), min(high, 699) + 1)
         )
+
+    def stand_at(self, places: Sequence[tuple[str, str, int]]) -> None:
+        """Gives it several addresses: transport, host and port of each."""
+        for transport, host, port in places:
+            one = copy(self)
+            one.contacts = []
+            one.transport, one.host, one.port = transport, host, port
+            self.contacts.append(one)
+        self._in_order()
+
+    def turn_from(self, silent: Target) -> None:
+        """The address that gave no answer comes last from now on."""
+        for at, one in enumerate(self.contacts):
+            if same_place(one, silent):
+                self.contacts.append(self.contacts.pop(at))
+                self._in_order()
+                return
+
+    def _in_order(self) -> None:
+        # One q each, so that they are never rung together (`core.fork`).
+        for at, one in enumerate(self.contacts):
+            one.q = FIRST_Q - at
 
     @property
     def lines_used(self) -> int:

@@ -213,8 +213,9 @@ _PRIORITY = Setting("priority", NATURAL, "The smaller number goes first.", "1")
 GATEWAY_SETTINGS = (
     Setting(
         "address",
-        ValueType("address"),
-        "Where calls are sent: 192.0.2.1:5060, with ;transport=tcp over TCP.",
+        ValueType("address", many=True),
+        "Where calls are sent: 192.0.2.1:5060, with ;transport=tcp over TCP. Of several the next "
+        "is tried when one fails; one that gave no answer comes last from then on.",
         required=True,
     ),
     Setting("prefixes", PREFIXES, "The beginnings of the numbers it serves."),

@@ -200,6 +200,12 @@ class Switch:
                 if call.cdr.variables != before:
                     call.store_dialog()
 
+    def silent(self, target: Target) -> None:
+        """A gateway's address gave no answer; the others go before it from now on."""
+        gateway = self.config.gateways_by_key.get(target.key)
+        if gateway is not None and gateway.contacts:
+            gateway.turn_from(target)
+
     def note(self, call: Call) -> None:
         """Writes the variables of the call to its CDR, as far as they go."""
         context: Context | None = call.context

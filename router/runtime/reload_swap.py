@@ -8,6 +8,7 @@ from typing import Protocol
 from dsl.program import Program
 from router.core.engine import Engine
 from router.core.policy import Policy
+from router.core.verdicts import same_places
 from router.routing.config import Config
 from router.runtime.reload_channel import Loaded, Swap
 from router.runtime.reload_image import open_image
@@ -79,6 +80,5 @@ def moved_gateways(old: Config, new: Config) -> list[str]:
         name
         for name, gateway in old.gateways.items()
         if (other := new.gateways.get(name)) is None
-        or (gateway.transport, gateway.host, gateway.port)
-        != (other.transport, other.host, other.port)
+        or not same_places(gateway, other)
     ]

@@ -108,6 +108,9 @@ class Fixed:
 
     inside = None
 
+    def silent(self, target: Any) -> None:
+        pass
+
     def note(self, call: Any) -> None:
         pass
 

@@ -23,7 +23,7 @@ from router.core.network import Network, instantly
 from router.core.parameters import CallTimers, TimerDefaults
 from router.core.relay import Relay
 from router.core.tally import Tally
-from router.core.verdicts import Dial, Respond, Verdict, Wait
+from router.core.verdicts import Dial, Respond, Target, Verdict, Wait
 from router.routing.objects import DEFAULT_SWITCH_ON, Codes, Gateway
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, parse_message
@@ -144,6 +144,9 @@ class Routes:
     def failed(self, call: Call, attempt: Attempt) -> Verdict | Wait:
         assert self.on_failure is not None
         return self.on_failure(call, attempt)
+
+    def silent(self, target: Target) -> None:
+        pass
 
     def note(self, call: Call) -> None:
         if self.on_note is not None:

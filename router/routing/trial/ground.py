@@ -7,6 +7,7 @@ from itertools import count
 from dsl.program import Program
 from router.core.flow import Listener
 from router.core.network import RunWait, run_at_once
+from router.core.verdicts import addresses_of
 from router.routing.config import build_config
 from router.routing.stored_decks import StoredRates
 
@@ -35,7 +36,11 @@ class Ground:
         ]
         self.config.listeners = self.listeners
         self._taken = {listener[1:] for listener in self.listeners}
-        self._taken |= {(one.host, one.port) for one in self.config.gateways.values()}
+        self._taken |= {
+            (host, port)
+            for one in self.config.gateways.values()
+            for _, host, port in addresses_of(one)
+        }
 
     def listener_near(self, source: str) -> Listener:
         """Where a caller with this address calls: by its version of IP, and over UDP, if we can."""
