@@ -51,13 +51,13 @@ def test_settings_become_python_values() -> None:
     mobile, v6, acme = (block.block() for block in outcome.blocks)
     assert (mobile.kind, mobile.name) == ("gateway", "cn_mobile")
     assert mobile.settings == {
-        "address": Address("tcp", "127.0.0.1", 5091),
+        "address": [Address("tcp", "127.0.0.1", 5091)],
         "prefixes": ["8613", "0086", "00"],
         "priority": 1,
         "switch_on": [(408, 408), (500, 599)],
         "switch_after_ring": True,
     }
-    assert v6.settings["address"] == Address("udp", "2001:db8::1", 5060)
+    assert v6.settings["address"] == [Address("udp", "2001:db8::1", 5060)]
     assert acme.settings == {"status": "active", "expires": date(2030, 12, 31), "lines": 30}
     office = acme.children[0]
     assert office.settings == {
