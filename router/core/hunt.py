@@ -19,7 +19,7 @@ from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
 from router.core.verdicts import Challenge, Dial, End, Target
 from router.core.waiting import suspend
-from router.store.ops import CREDIT, Admission, Admit, Rehunt, Tiers, untried
+from router.store.ops import CREDIT, Admission, Admit, Credit, Hold, Rehunt, Tiers, untried
 from router.store.records import CallRecord
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ def begin(call: Call, dial: Dial) -> None:
     call.dial = dial
     engine = call.engine
     if call.admitted:
-        ask_for_next(call)
+        held = call.record.holds
+        ask_for_next(
+            call, tuple(hold for hold in dial.holds if hold.key not in held), dial.credits
+        )
         return
     if not dial.tiers:
         call.reject(EndReason.NotFound)
@@ -147,8 +150,10 @@ def go_on(call: Call) -> None:
         ask_for_next(call)
 
 
-def ask_for_next(call: Call) -> None:
-    """Asks the store for a gateway that was not tried yet."""
+def ask_for_next(
+    call: Call, holds: tuple[Hold, ...] = (), credits: tuple[Credit, ...] = ()
+) -> None:
+    """Asks the store for a gateway that was not tried yet, and for what the call needs besides."""
     dial = call.dial
     assert dial is not None
     if len(call.cdr.attempts) >= dial.max_attempts:
@@ -160,7 +165,7 @@ def ask_for_next(call: Call) -> None:
         return
     call.policy.note(call)
     call.state = ADMITTING
-    call.engine.ask(Rehunt(call.record, tiers, dial.branches), call)
+    call.engine.ask(Rehunt(call.record, tiers, dial.branches, holds, credits), call)
 
 
 def _end_hunting(call: Call, why: str) -> None:

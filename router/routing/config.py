@@ -7,6 +7,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dsl.program import Address, Block, Program
 from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.flow import Listener
@@ -42,6 +44,7 @@ DEFAULT_LISTEN = (Address("udp", "127.0.0.1", 5060),)
 DEFAULT_STATE = "state"
 DEFAULT_NUMBER_LENGTH = (1, 32)
 DEFAULT_MAX_ATTEMPTS = 5
+DEFAULT_MAX_HOPS = 5
 DEFAULT_SHUTDOWN_MS = 30_000
 DEFAULT_HOOK_TIMEOUT_MS = 2_000
 DEFAULT_PING_MS = 30_000
@@ -74,6 +77,7 @@ class Config:
         self.timers = TimerDefaults(
             t1_ms=settings.get("t1", 500), t2_ms=settings.get("t2", 4_000)
         )
+        self.max_hops: int = settings.get("max_hops", DEFAULT_MAX_HOPS)
         self.max_attempts: int = settings.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
         self.shutdown_ms: int = settings.get("shutdown_timeout", DEFAULT_SHUTDOWN_MS)
         self.hook_timeout_ms: int = settings.get("hook_timeout", DEFAULT_HOOK_TIMEOUT_MS)
@@ -166,6 +170,18 @@ class Config:
         """The session timer of a peer's own leg in seconds, 0 for none; `timers` are the peer's."""
         session_ms = call_timers(timers, self._timers).session_ms
         return max(1, session_ms // 1_000) if session_ms else 0
+
+    def timers_to(self, phone: Phone, trunk: Trunk | Phone) -> CallTimers:
+        """The call timers towards a phone; it rings no longer than until it forwards."""
+        timers = call_timers(phone.timers, trunk.timers, self._timers)
+        if not phone.forward_no_answer:
+            return timers
+        after_ms = phone.forward_after_ms
+        return msgspec.structs.replace(
+            timers, progress_ms=min(timers.progress_ms, after_ms),
+            media_progress_ms=min(timers.media_progress_ms, after_ms),
+            ringing_ms=min(timers.ringing_ms, after_ms),
+        )
 
     def max_duration_ms(self, cdr: Cdr) -> int:
         """How long an answered call may last; also one of objects no longer configured."""

@@ -17,24 +17,33 @@ from router.core.call import Call
 from router.core.decision import NONE_LEFT, REFUSED, ROUTE, listed
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
+from router.core.fork import MAX_BRANCHES
 from router.core.headers import OWN
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.routing.authentication import Proof
 from router.routing.call_functions import CallFunctions
-from router.routing.facts import Facts, canonical, one_line
+from router.routing.facts import Facts, canonical, one_line, without_lines
+from router.routing.forwarding import Hop
 from router.routing.hook_calls import HookRun
 from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
 from router.routing.levels import Refusal, barred, price_levels, with_clearing, with_more
 from router.routing.objects import NO_ACCOUNT, NO_PHONE, NO_TRUNK, Account, Gateway, Phone, Trunk
-from router.routing.phone_functions import PhoneFunctions
+from router.routing.phone_calls import PhoneCalls
 from router.routing.pricing import by_cost, unaffordable
 from router.routing.quality import by_quality
-from router.routing.selection import Candidates, tiers_of, with_reserves
+from router.routing.selection import (
+    Candidates,
+    phones_in,
+    shuffled,
+    tiers_of,
+    with_reserves,
+)
 from router.routing.stored_decks import AnyDeck
 from router.sip.grammar import is_token
 from router.sip.message import Request, Response
 from router.store.ops import Credit, Tiers, untried
+from router.store.records import Charge
 
 if TYPE_CHECKING:
     from router.core.engine import Engine
@@ -50,7 +59,7 @@ class TooManySteps(Exception):
     """A route took more than 10,000 steps; the traceback names its line of routes.cfg."""
 
 
-class Context(Facts, CallFunctions, PhoneFunctions):
+class Context(Facts, CallFunctions, PhoneCalls):
     """The `c` of generated code.
 
     `call` is None for a request that is not an INVITE; `attempt` is set in branch, reply and
@@ -84,6 +93,10 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         self.variables: dict[str, Any] = {}
         self.verdict: Verdict | None = None
         self.subject: Gateway | None = None  # the gateway that an event is about
+        self.hops: list[Hop] = []
+        self.earlier: list[Charge] = []
+        self.earlier_credits: tuple[Credit, ...] = ()
+        self.ringing: Phone | None = None
         self._steps = 0
         self._rated: str | None = None
         self._rates: dict[AnyDeck, Rate | None] = {}
@@ -177,10 +190,10 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         if self.response is not None and self.attempt is not None:
             attempt = self.attempt
             attempt.reply_removed = attempt.reply_removed | {key}
-            attempt.reply_added = _without(attempt.reply_added, key)
+            attempt.reply_added = without_lines(attempt.reply_added, key)
         else:
             leg.removed = leg.removed | {key}
-            leg.added = _without(leg.added, key)
+            leg.added = without_lines(leg.added, key)
 
     # -- who and where ----------------------------------------------------------------------------
 
@@ -280,14 +293,22 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         self.verdict = NEXT
 
     def call_out(
-        self, candidates: Sequence[Gateway] | Gateway, on_branch: str = "", on_reply: str = "",
-        on_failure: str = "",
+        self, called: Sequence[Gateway] | Sequence[Phone] | Gateway | Phone,
+        on_branch: str = "", on_reply: str = "", on_failure: str = "", ring: str = "hunt",
     ) -> None:
         """Screens, then hands the candidates to the core for admission and hunting."""
         call = self.call
         if call is None:
             self.verdict = Respond(405)
             return
+        candidates: Sequence[Any] = (called,) if isinstance(called, Gateway | Phone) else called
+        if ring == "random":
+            candidates = shuffled(candidates, call.a.call_id)
+        if not isinstance(candidates, Candidates) and (phones := phones_in(candidates)):
+            routes = (on_branch, on_reply, on_failure)
+            self.verdict = self._ring_phones(call, phones, ring, routes)
+            return
+        self.ringing = None
         refusal = self._screen(call)
         if refusal is not None:
             self.verdict = refusal
@@ -304,8 +325,6 @@ class Context(Facts, CallFunctions, PhoneFunctions):
                     NONE_LEFT if known else f"no gateway has a prefix of {call.callee}"
                 )
         else:
-            if isinstance(candidates, Gateway):
-                candidates = (candidates,)
             tiers = tiers_of(candidates)
             known = bool(tiers)
             decision.append(listed([gateway.name for gateway in candidates]))
@@ -318,17 +337,21 @@ class Context(Facts, CallFunctions, PhoneFunctions):
             tiers = self._affordable(tiers, call)
             if config.has_clearing:
                 tiers = with_clearing(tiers, config.gateways_by_key, self.rate_in)
-        if call.admitted and self.credits:
-            tiers = with_more(tiers, self.credits, call.record.reserved)
+        credits = self.credits
+        if call.admitted and credits:
+            credits = self._new_credits(call)
+            known_payers = [one for one in self.credits if one not in credits]
+            tiers = with_more(tiers, known_payers, call.record.reserved)
         if not tiers and known and not call.admitted:
             self.verdict = End(EndReason.NoAvailableRouter)
             return
         caller = trunk if self.phone is NO_PHONE else self.phone
         source = config if caller is NO_TRUNK else caller
         self.verdict = Dial(
-            tiers, source.holds, config.gateways_by_key,
+            tiers, self._holds, config.gateways_by_key,
             config.timers_for(caller), config.max_attempts, on_branch, on_reply, on_failure,
-            self.credits, session_s=source.session_s, protected=config.protected,
+            credits, session_s=source.session_s, protected=config.protected,
+            branches=MAX_BRANCHES if ring == "all" else 1,
         )
 
     def _willing(self, tiers: Tiers, call: Call) -> Tiers:
@@ -368,8 +391,8 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         rate = self._rates[deck] = deck.find(call.callee, call.cdr.started)
         return rate
 
-    def _price(self, call: Call) -> End | None:
-        priced = price_levels(self.account, call.callee, self.rate_in)
+    def _price(self, call: Call, inside: bool) -> End | None:
+        priced = price_levels(self.account, call.callee, self.rate_in, inside)
         if isinstance(priced, Refusal):
             return self._refused(call, *priced)
         cdr = call.cdr
@@ -377,11 +400,11 @@ class Context(Facts, CallFunctions, PhoneFunctions):
         if rate is not None:
             cdr.rate_prefix = rate.prefix
             cdr.rate = rate.rate_per_min
-        cdr.charges = priced.charges
-        self.credits = priced.credits
+        cdr.charges = [*self.earlier, *priced.charges]
+        self.credits = self.earlier_credits + priced.credits
         return None
 
-    def _screen(self, call: Call) -> End | None:
+    def _screen(self, call: Call, inside: bool = False) -> End | None:
         account = self.account
         why_barred = barred(account, call.cdr.started)
         if why_barred is not None:
@@ -416,19 +439,11 @@ class Context(Facts, CallFunctions, PhoneFunctions):
             return self._refused(call, EndReason.CalledNumberRestricted, why)
         if trunk.callers is not None and (why := trunk.callers.refusal(caller)):
             return self._refused(call, EndReason.CallerNumberRestricted, why)
-        return self._price(call) if account.priced else None
+        return self._price(call, inside) if account.priced else None
 
     def _refused(self, call: Call, reason: EndReason, why: str, status: int = 0) -> End:
         call.cdr.decision.append(REFUSED + why)
         return End(reason, status)
-
-
-def _without(lines: str, key: str) -> str:
-    return "".join(
-        line
-        for line in lines.splitlines(keepends=True)
-        if canonical(line.partition(":")[0].strip()) != key
-    )
 
 
 def _address_of(uri: str) -> str:

@@ -253,3 +253,12 @@ def one_line(text: str) -> str:
     if "\r" in text or "\n" in text:
         return text.replace("\r", " ").replace("\n", " ")
     return text
+
+
+def without_lines(lines: str, key: str) -> str:
+    """Header lines less those of a name in its canonical form."""
+    return "".join(
+        line
+        for line in lines.splitlines(keepends=True)
+        if canonical(line.partition(":")[0].strip()) != key
+    )

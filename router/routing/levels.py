@@ -56,8 +56,13 @@ def barred(account: Account, now_ms: int) -> Refusal | None:
     return None
 
 
-def price_levels(account: Account, number: str, rate_in: RateOf) -> Priced | Refusal:
-    """What each level pays for a call to a number, and the credit that it needs for that."""
+def price_levels(
+    account: Account, number: str, rate_in: RateOf, inside: bool = False
+) -> Priced | Refusal:
+    """What each level pays for a call to a number, and the credit that it needs for that.
+
+    `inside`: a phone of ours is called, which costs nothing where a deck has no rate for it.
+    """
     own: Rate | None = None
     charges: list[Charge] = []
     credits: list[Credit] = []
@@ -66,6 +71,8 @@ def price_levels(account: Account, number: str, rate_in: RateOf) -> Priced | Ref
         rate = None
         if deck is not None:
             rate = rate_in(deck)
+            if rate is None and inside:
+                continue
             if rate is None:
                 whose = f" of {_title(level, account)}" if level is not account else ""
                 why = f"no rate for {number} in deck {level.deck_name}{whose}"

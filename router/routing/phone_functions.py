@@ -1,9 +1,8 @@
-"""Functions of routes that are about phones: who one is, and where it can be reached.
+"""Functions of routes that are about phones as callers: who one is, and where it can be reached.
 
     identify(), authenticate()   the credentials of a request decide, once for each request
     challenge()                  401 or 407; 403 once an address has failed too often
     save()                       the REGISTER of a phone that has proved itself
-    registered(number)           whether a phone is online
 """
 
 from __future__ import annotations
@@ -134,12 +133,6 @@ class PhoneFunctions:
         registers = self.engine.tally.registers
         registers[403] = registers.get(403, 0) + 1
         self.verdict = Respond(403, refusal)
-
-    def registered(self, number: str) -> bool:
-        """Whether the number is a phone's that is online."""
-        if number not in self.config.phones:
-            return False
-        return self.config.live.store.registration(number, self.now_ms) is not None
 
     def _challenge(self, stale: bool) -> Challenge:
         engine = self.engine

@@ -9,13 +9,14 @@ the transaction that takes the line. Pure: no clock, no store.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from router.core.decision import MAX_CANDIDATES, candidates
-from router.routing.objects import Gateway
+from router.routing.objects import Gateway, Phone
 from router.store.ops import Candidate, Tiers
 
 Rank = TypeVar("Rank", int, tuple[int, int])
@@ -98,6 +99,20 @@ def _with_reserve(candidate: Candidate, groups: frozenset[str], gateway: Gateway
     if group is None or not group.reserved or group.name not in groups:
         return candidate
     return replace(candidate, holds=(group.whole,))
+
+def shuffled(candidates: Sequence[Any], call_id: str) -> list[Any]:
+    """The list in an order of chance that is always the same for one Call-ID."""
+    salt = call_id.encode("utf-8", "surrogateescape")
+
+    def chance(one: Any) -> bytes:
+        return blake2b(one.key.encode() + b" " + salt, digest_size=8).digest()
+
+    return sorted(candidates, key=chance)
+
+
+def phones_in(candidates: Iterable[object]) -> list[Phone]:
+    """The phones of what is called, none where gateways are."""
+    return [one for one in candidates if isinstance(one, Phone)]
 
 
 def without(gateways: Sequence[Gateway], gateway: Gateway) -> list[Gateway]:

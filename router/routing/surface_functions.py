@@ -37,6 +37,7 @@ ACCOUNT = object_type("account")
 TRUNK = object_type("trunk")
 PHONE = object_type("phone")
 GATEWAYS = list_of(GATEWAY)
+PHONES = list_of(PHONE)
 END_REASON = enumeration_type("end reason")
 LOG_LEVEL = enumeration_type("log level")
 RING = enumeration_type("ring")
@@ -76,17 +77,20 @@ ACTIONS = (
     Function(
         "call",
         (
-            parameter("candidates", GATEWAYS, GATEWAY, PHONE),
+            parameter("candidates", GATEWAYS, GATEWAY, PHONE, PHONES),
             parameter("on_branch", route_type("branch_route"), default="", keyword_only=True),
             parameter("on_reply", route_type("reply_route"), default="", keyword_only=True),
             parameter("on_failure", route_type("failure_route"), default="", keyword_only=True),
-            parameter("ring", RING, default="hunt", keyword_only=True, ready=False),
+            parameter("ring", RING, default="hunt", keyword_only=True),
         ),
         VOID,
         _CALL,
         "call_out",
         "Admits the call and tries the candidates one after the other: in the order of priority, "
-        "load and turn for the list that gateways() gives, else in the list's own.",
+        "load and turn for the list that gateways() gives, else in the list's own. `ring = all` "
+        "rings up to 16 of them at once, the first answer wins; `random` tries them in an order of "
+        "chance that is the same for the same Call-ID. A phone rings at all its contacts, by q, "
+        "and forwards as it is told to; what it forwards to goes through request_route once more.",
         terminal=True,
     ),
     Function(
@@ -166,7 +170,7 @@ CALLS = (
         BOOL,
         _CALL,
         "registered",
-        "Whether the number is a phone that is online.",
+        "Whether the number is a phone that is online, or one that forwards while it is not.",
     ),
     Function(
         "phone",
@@ -174,8 +178,7 @@ CALLS = (
         PHONE,
         _CALL,
         "phone_of",
-        "The phone with this number.",
-        ready=False,
+        "The phone with this number. A call to a number that no phone has ends as NotFound.",
     ),
     Function(
         "gateways",

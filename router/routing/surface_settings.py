@@ -168,6 +168,7 @@ GLOBAL = (
         "no limit",
     ),
     Setting("max_attempts", POSITIVE, "How many gateways one call tries at most.", "5"),
+    Setting("max_hops", POSITIVE, "How often one call is forwarded at most.", "5"),
     Setting(
         "hook_timeout",
         DURATION,

@@ -154,11 +154,13 @@ class Switch:
 
     def diverted(self, call: Call, last: Attempt | None) -> Verdict | None:
         """What a phone that did not answer wants instead."""
-        return None
+        context: Context = call.context
+        return context.divert(call, last)
 
     def rerouted(self, call: Call) -> Verdict | Wait:
         """Runs request_route again, for the number that the call goes to now."""
         context: Context = call.context
+        context.attempt = context.response = None
         return self._request_route(context, _verdict) or _verdict(context)
 
     def ended(self, call: Call) -> None:

@@ -300,7 +300,15 @@ class MemoryLive:
         record.holds = [key for key in record.holds if not key.startswith(GROUP)]
         record.gateway = ""
         record.gateway_reserved = []
-        admission, chosen = self._choose(op.tiers, (), now_ms)
+        refused = self._refused(op.holds, now_ms)
+        short = "" if refused is not None else short_of(self._money, op.credits)
+        if refused is not None or short:
+            return refused or Admission(refused=CREDIT + short)
+        for hold in op.holds:
+            self._used(hold.key)[0] += 1
+            record.holds.append(hold.key)
+        record.reserved = joined(record.reserved, reserve(self._money, op.credits))
+        admission, chosen = self._choose(op.tiers, op.holds, now_ms)
         if chosen is not None:
             record.holds += [hold.key for hold in chosen.holds]
             record.gateway = chosen.key

@@ -111,6 +111,9 @@ class Forget(msgspec.Struct, gc=False):
 class Rehunt(msgspec.Struct, gc=False):
     """Give the record's gateway back and take the next, chosen as in `Admit`; other holds stay.
 
+    `holds` and `credits` are what the call needs besides from now on, all or nothing, and refused
+    as by `Admit`; it has them until its end.
+
     Without a usable gateway the record is stored with `gateway = ""`. A record that is no longer
     in the store takes nothing.
     """
@@ -118,6 +121,8 @@ class Rehunt(msgspec.Struct, gc=False):
     record: CallRecord
     tiers: tuple[tuple[Candidate, ...], ...] = ()
     branches: int = 1
+    holds: tuple[Hold, ...] = ()
+    credits: tuple[Credit, ...] = ()
 
 
 class Leave(msgspec.Struct, gc=False):

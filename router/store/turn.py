@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import lmdb
 
@@ -137,29 +137,14 @@ class Turn:
     def _admit(self, op: Admit) -> Admission:
         """All of it or nothing."""
         record = op.record
-        taken: list[list[int]] = []
-        for hold in op.holds:
-            usage = self._usage[hold.key]
-            too_fast = 0 <= hold.cps <= self._pace(hold.key)
-            if too_fast or usage[0] >= hold.limit >= 0:
-                for earlier in taken:
-                    earlier[0] -= 1
-                return Admission(refused=hold.key, too_fast=too_fast)
-            # Taken at once, so that a key named twice counts twice against its limit.
-            usage[0] += 1
-            taken.append(usage)
         reserved: Reserved = []
-        if op.credits:
-            short = short_of(self._moneys, op.credits)
-            if short:
-                for usage in taken:
-                    usage[0] -= 1
-                return Admission(refused=CREDIT + short)
-            reserved = reserve(self._moneys, op.credits)
+        refused = self._take_holds(op, reserved)
+        if refused is not None:
+            return refused
         admission, chosen = self._take_gateway(op.tiers, op.holds)
         if chosen is None:
-            for usage in taken:
-                usage[0] -= 1
+            for hold in op.holds:
+                self._give_back(hold.key)
             release(self._moneys, reserved)
             return admission
         self._touched.append((record, _held(record)))
@@ -177,6 +162,30 @@ class Turn:
                 raise StoreError(f"call {record.id} is admitted already")
             self._txn.put(key, value, True, True, False, calls)
         return admission
+
+    def _take_holds(self, op: Admit | Rehunt, reserved: Reserved) -> Admission | None:
+        """Takes holds and credits, all of them or none; the refusal. Fills in `reserved`."""
+        taken: list[list[Any]] = []
+        refused: Admission | None = None
+        for hold in op.holds:
+            usage = self._usage[hold.key]
+            too_fast = 0 <= hold.cps <= self._pace(hold.key)
+            if too_fast or usage[0] >= hold.limit >= 0:
+                refused = Admission(refused=hold.key, too_fast=too_fast)
+                break
+            # Taken at once, so that a key named twice counts twice against its limit.
+            usage[0] += 1
+            taken.append(usage)
+        if op.credits and refused is None:
+            short = short_of(self._moneys, op.credits)
+            if short:
+                refused = Admission(refused=CREDIT + short)
+            else:
+                reserved += reserve(self._moneys, op.credits)
+        if refused is not None:
+            for usage in taken:
+                usage[0] -= 1
+        return refused
 
     def _has_lines(self, key: bytes) -> bool:
         stored = self._txn.get(key, None, self._databases.calls)
@@ -215,11 +224,17 @@ class Turn:
                 self._give_back(hold)
             else:
                 holds.append(hold)
-        admission, chosen = self._take_gateway(op.tiers, ())
+        reserved: Reserved = []
+        refused = self._take_holds(op, reserved) if op.holds or op.credits else None
+        if refused is None:
+            holds += [hold.key for hold in op.holds]
+            admission, chosen = self._take_gateway(op.tiers, op.holds)
+        else:
+            admission, chosen = refused, None
         self._touched.append((record, _held(record)))
         record.holds = holds
         record.gateway = ""
-        record.reserved = lease.reserved
+        record.reserved = joined(lease.reserved, reserved) if reserved else lease.reserved
         record.gateway_reserved = []
         if chosen is not None:
             record.holds += [hold.key for hold in chosen.holds]
