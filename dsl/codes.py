@@ -41,6 +41,7 @@ SETTINGS = (
     "unknown-group",
     "unknown-account",
     "agent-cycle",
+    "forwarding-loop",
     "idle-setting",
     "unused-block",
     "same-network",
@@ -112,6 +113,7 @@ TRIALS = (
     "misplaced-step",
     "duplicate-test",
     "unknown-gateway",
+    "unknown-phone",
     "unknown-source",
     "no-expectation",
 )

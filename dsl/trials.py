@@ -37,8 +37,25 @@ class Invite(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Register(Step):
+    """`register from IP phone NUMBER`: a phone registers; `port` 0: any that is free."""
+
+    source: str
+    port: int
+    number: str
+
+
+def called_phone(number: str) -> str:
+    """How a phone is named where gateways are: in attempts, and in the steps about them."""
+    return f"phone {number}"
+
+
+@dataclass(frozen=True, slots=True)
 class ExpectGateway(Step):
-    """`expect gateway NAME …`: the next attempt goes there; None: whatever the number is."""
+    """`expect gateway NAME …`, `expect phone NUMBER …`: the next attempt goes there.
+
+    None: whatever the number is.
+    """
 
     gateway: str
     callee: str | None
@@ -80,7 +97,7 @@ EARLY_MEDIA = "sends early media"
 
 @dataclass(frozen=True, slots=True)
 class GatewayActs(Step):
-    """`gateway NAME replies CODE`, `rings`, `answers`, `stays silent`, `sends early media`.
+    """`gateway NAME replies CODE`, `rings`, `answers`, …, and `phone NUMBER` the same.
 
     `action` is one of the constants above; `status` is that of REPLIES and else 0.
     """

@@ -12,6 +12,7 @@ from dsl.check.declarations import (
     order_routes,
 )
 from dsl.check.flow import check_flow
+from dsl.check.forwarding import check_forwarding
 from dsl.check.gateways import check_gateways
 from dsl.check.kamailio import check_directives
 from dsl.check.kinds import check_kinds
@@ -71,6 +72,7 @@ def check_unit(
     check_rewriting(blocks, report)
     check_codes(settings, report)
     check_chains(blocks, surface, report)
+    check_forwarding(blocks, report)
     check_references(surface, declarations.blocks, settings_checker.references, report)
     tables = read_tables(unit, blocks, surface, files, report)
     trials = TrialChecker(surface, blocks, world.metrics, report).check(

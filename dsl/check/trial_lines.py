@@ -9,28 +9,23 @@ from typing import Any
 
 from dsl import ast
 from dsl.check.report import Report, did_you_mean
+from dsl.check.trial_acts import read_act, read_callee, read_caller
 from dsl.check.trial_words import Unreadable, Words, written
 from dsl.program import Position
 from dsl.surface import Surface, ValueType
 from dsl.trials import (
-    ANSWERS,
-    EARLY_MEDIA,
-    REPLIES,
-    RINGS,
-    SILENT,
-    Cancels,
     ExpectEnd,
     ExpectGateway,
     ExpectMetric,
     ExpectReply,
-    GatewayActs,
-    HangsUp,
     Invite,
+    Register,
     SetBalance,
     SetClock,
     SetHealth,
     Step,
     Wait,
+    called_phone,
 )
 from dsl.types import enumeration_type
 
@@ -39,6 +34,7 @@ INVITE = (
 )
 EXPECT = "what can be expected: gateway, reply, end, phone, metric"
 EXPECT_GATEWAY = 'write `expect gateway NAME [callee "…"] [caller "…"] [header "Name: value"]`'
+EXPECT_PHONE = 'write `expect phone NUMBER [callee "…"] [caller "…"] [header "Name: value"]`'
 EXPECT_REPLY = "write `expect reply CODE`"
 EXPECT_METRIC = 'write `expect metric "name" INT`'
 EXPECT_END = "write `expect end REASON [charge 0.12] [cost 0.10] [duration 65s]`"
@@ -46,9 +42,12 @@ GATEWAY = (
     "a gateway `replies CODE`, `rings`, `answers` (all with `after T` if need be), "
     "`stays silent`, `sends early media`, or is `down` or `up`"
 )
-CALLER = "write `caller cancels after T` or `caller hangs up after T`"
-CALLEE = "write `callee hangs up after T`"
 ACCOUNT = "write `account NAME balance 10.00`"
+PHONE = (
+    "a phone `replies CODE`, `rings`, `answers` (all with `after T` if need be), `stays silent` or "
+    "`sends early media`"
+)
+REGISTER = "write `register from IP[:port] phone NUMBER`"
 WAIT = "write `wait T`, such as `wait 5s`"
 NOW = 'write `now "2026-11-22 03:00"`, in UTC or with an offset such as +08:00'
 
@@ -64,8 +63,6 @@ STATEMENTS = (
     "account",
     "now",
 )
-_LATER = ("register", "phone")
-_LATER_EXPECTED = ("phone",)
 
 CALLER_BY_DEFAULT = "1000"
 CALLEE_BY_DEFAULT = "1001"
@@ -85,7 +82,8 @@ _Make = Callable[[Position, str], Step]
 class StatementReader:
     """Reads the statements of test blocks.
 
-    `gateways` and `accounts` are those that are declared, `metrics` those that routes count.
+    `gateways`, `accounts` and `phones` are those that are declared, `metrics` those that routes
+    count.
     """
 
     def __init__(
@@ -93,20 +91,24 @@ class StatementReader:
         surface: Surface,
         gateways: Mapping[str, object],
         accounts: Mapping[str, object],
+        phones: Mapping[str, object],
         metrics: Mapping[str, object],
         report: Report,
     ) -> None:
         self._surface = surface
         self._gateways = gateways
         self._accounts = accounts
+        self._phones = phones
         self._metrics = metrics
         self._report = report
         self._heads: dict[str, Callable[[Words], _Make]] = {
             "invite": self._invite,
             "expect": self._expect,
             "gateway": self._gateway,
-            "caller": self._caller,
-            "callee": self._callee,
+            "phone": self._phone,
+            "register": self._register,
+            "caller": read_caller,
+            "callee": read_callee,
             "account": self._account,
             "wait": self._wait,
             "now": self._now,
@@ -140,8 +142,6 @@ class StatementReader:
                 f"a test has no statement `{written(head)}`",
                 close or f"the statements are: {', '.join(STATEMENTS)}",
             )
-        if head.text in _LATER:
-            raise self._not_supported(words, head.span, head.text)
         return self._heads[head.text](words)
 
     def _rest(self, words: Words) -> list[ast.Value]:
@@ -243,10 +243,9 @@ class StatementReader:
     def _expect(self, words: Words) -> _Make:
         words.form = EXPECT
         what = words.word("what is expected")
-        if what.text in _LATER_EXPECTED:
-            raise self._not_supported(words, what.span, f"expect {what.text}")
         readers = {
             "gateway": self._expect_gateway,
+            "phone": self._expect_phone,
             "reply": self._expect_reply,
             "end": self._expect_end,
             "metric": self._expect_metric,
@@ -256,13 +255,20 @@ class StatementReader:
                 "bad-step",
                 what.span,
                 f"`{what.text}` is nothing that can be expected",
-                did_you_mean(what.text, [*readers, *_LATER_EXPECTED]) or EXPECT,
+                did_you_mean(what.text, readers) or EXPECT,
             )
         return readers[what.text](words)
+
+    def _expect_phone(self, words: Words) -> _Make:
+        words.form = EXPECT_PHONE
+        return self._expect_call(words, called_phone(self._phone_number(words)))
 
     def _expect_gateway(self, words: Words) -> _Make:
         words.form = EXPECT_GATEWAY
         name = words.named("unknown-gateway", "gateway", self._gateways)
+        return self._expect_call(words, name)
+
+    def _expect_call(self, words: Words, name: str) -> _Make:
         given = self._options(
             words,
             {
@@ -330,63 +336,25 @@ class StatementReader:
             return lambda position, text: SetHealth(position, text, name, False)
         if words.accept("up"):
             return lambda position, text: SetHealth(position, text, name, True)
-        status = 0
-        if words.accept("replies"):
-            action = REPLIES
-            status = self._replied(words)
-        elif words.accept("rings"):
-            action = RINGS
-        elif words.accept("answers"):
-            action = ANSWERS
-        elif words.accept("stays"):
-            action = SILENT
-            if not words.accept("silent"):
-                raise words.wrong("`silent`")
-        elif words.accept("sends"):
-            action = EARLY_MEDIA
-            if not (words.accept("early") and words.accept("media")):
-                raise words.wrong("`early media`")
-        else:
-            raise words.wrong("what the gateway does")
-        after_ms = self._after(words) if action != SILENT else 0
-        return lambda position, text: GatewayActs(position, text, name, action, status, after_ms)
+        return read_act(words, name, "gateway")
 
-    def _replied(self, words: Words) -> int:
-        found = words.peek()
-        status = words.status(100, 699)
-        if 200 < status < 300 and found is not None:
-            raise words.fail(
-                "bad-value",
-                found.span,
-                f"`{status}` answers no INVITE",
-                "a call is answered with 200: `gateway NAME answers`",
-            )
-        return status
+    def _phone(self, words: Words) -> _Make:
+        number = self._phone_number(words)
+        words.form = PHONE
+        return read_act(words, called_phone(number), "phone")
 
-    def _after(self, words: Words) -> int:
-        if words.accept("after"):
-            duration: int = words.value("a duration", _DURATION)
-            return duration
-        return 0
+    def _phone_number(self, words: Words) -> str:
+        return words.named("unknown-phone", "phone", self._phones)
 
-    def _caller(self, words: Words) -> _Make:
-        words.form = CALLER
-        if words.accept("cancels"):
-            after_ms = self._after(words)
-            return lambda position, text: Cancels(position, text, after_ms)
-        return self._hangs_up(words, "caller")
-
-    def _callee(self, words: Words) -> _Make:
-        words.form = CALLEE
-        return self._hangs_up(words, "callee")
-
-    def _hangs_up(self, words: Words, side: str) -> _Make:
-        if not words.accept("hangs"):
-            raise words.wrong("`cancels` or `hangs up`" if side == "caller" else "`hangs up`")
-        if not words.accept("up"):
-            raise words.wrong("`up`")
-        after_ms = self._after(words)
-        return lambda position, text: HangsUp(position, text, side, after_ms)
+    def _register(self, words: Words) -> _Make:
+        words.form = REGISTER
+        if not words.accept("from"):
+            raise words.wrong("`from`")
+        source, port = self._source(words)
+        if not words.accept("phone"):
+            raise words.wrong("`phone`")
+        number = self._phone_number(words)
+        return lambda position, text: Register(position, text, source, port, number)
 
     def _account(self, words: Words) -> _Make:
         name = words.named("unknown-account", "account", self._accounts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dsl import ast
+from dsl.check.forwarding import phones_of
 from dsl.check.report import Report, link
 from dsl.check.settings import CheckedBlock
 from dsl.check.trial_lines import StatementReader
@@ -18,6 +19,7 @@ from dsl.trials import (
     ExpectReply,
     GatewayActs,
     Invite,
+    Register,
     SetBalance,
     SetClock,
     SetHealth,
@@ -27,7 +29,7 @@ from dsl.trials import (
 )
 
 _EXPECTATIONS = (ExpectGateway, ExpectReply, ExpectEnd)
-_WITHOUT_A_CALL = (Invite, SetBalance, SetClock, SetHealth, Wait, ExpectMetric)
+_WITHOUT_A_CALL = (Invite, Register, SetBalance, SetClock, SetHealth, Wait, ExpectMetric)
 _REACHES_A_GATEWAY = (ExpectGateway, GatewayActs)
 
 
@@ -48,7 +50,9 @@ class TrialChecker:
         self._report = report
         self._accounts = [block for block in blocks if block.node.kind == "account"]
         accounts = {one.node.name: one for one in self._accounts}
-        self._reader = StatementReader(surface, gateways, accounts, metrics, report)
+        self._phones = {one.node.name for one in phones_of(blocks)}
+        phones = dict.fromkeys(self._phones)
+        self._reader = StatementReader(surface, gateways, accounts, phones, metrics, report)
 
     def check(self, nodes: list[ast.Test], identifying: bool) -> list[Trial]:
         """The trials of all blocks, in order; `identifying` says that a route asks for the trunk.
@@ -150,12 +154,6 @@ class TrialChecker:
         return claimed
 
     def _check_sources(self, read: list[_Read], claimed: list[tuple[IpNetwork, str]]) -> None:
-        phones = {
-            child.node.name
-            for account in self._accounts
-            for child in account.children
-            if child.node.kind == "phone"
-        }
         for at, (invite, span) in enumerate(read):
             if not isinstance(invite, Invite) or not _reaches_a_gateway(read[at + 1 :]):
                 continue
@@ -164,7 +162,7 @@ class TrialChecker:
             prefixes = [prefix for network, prefix in claimed if source in network]
             if any(invite.caller.startswith(prefix) for prefix in prefixes):
                 continue
-            if invite.caller in phones:
+            if invite.caller in self._phones:
                 continue
             if prefixes:
                 what = f'no trunk takes a call from {host} with the caller "{invite.caller}"'

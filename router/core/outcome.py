@@ -22,7 +22,7 @@ def why_hunting_ends(last: Attempt) -> str:
         return f"{target.name} sent early media already (switch_after_media = false)"
     if last.failure is not None:
         return ""
-    if last.status in STOP_CODES:
+    if last.status in STOP_CODES and (target.place is None or not target.switches_on(last.status)):
         return f"{last.status} is the callee's own answer"
     if last.status in CHALLENGES and target.login is not None:
         return ""  # our credentials are refused there: that says nothing of the callee

@@ -360,14 +360,12 @@ PHONE_SETTINGS = (
     Setting("ips", NETWORKS, "The networks it may come from.", "all"),
     _LINES,
     *_NUMBERS,
-    *_later(
-        Setting("forward_always", STRING, "Where every call is forwarded."),
-        Setting("forward_busy", STRING, "Where calls are forwarded when it is busy."),
-        Setting("forward_no_answer", STRING, "Where calls are forwarded that nobody answers."),
-        Setting("forward_offline", STRING, "Where calls are forwarded when it is offline."),
-        Setting("forward_after", DURATION, "How long it rings before that.", "20s"),
-        *_NUMBERS_OUT,
-    ),
+    Setting("forward_always", STRING, "Where every call is forwarded."),
+    Setting("forward_busy", STRING, "Where calls are forwarded when it is busy."),
+    Setting("forward_no_answer", STRING, "Where calls are forwarded that nobody answers."),
+    Setting("forward_offline", STRING, "Where calls are forwarded when it is offline."),
+    Setting("forward_after", DURATION, "How long it rings before that.", "20s"),
+    *_NUMBERS_OUT,
 )
 
 BLOCKS = {

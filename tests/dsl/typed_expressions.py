@@ -25,6 +25,7 @@ from dsl.types import (
 
 GATEWAY = object_type("gateway")
 GATEWAYS = list_of(GATEWAY)
+PHONE = object_type("phone")
 PLAIN = (STRING, INT, BOOL, DECIMAL, DURATION)
 LISTS = (list_of(STRING), list_of(INT), list_of(IP), list_of(NETWORK), GATEWAYS)
 
@@ -192,6 +193,7 @@ class TypedExpressions:
             STRING: TEXTS, INT: NUMBERS, BOOL: ("true", "false"), DECIMAL: DECIMALS,
             DURATION: DURATIONS, IP: ADDRESSES, NETWORK: NETWORKS, REGEX: REGEXES,
             RANGE: ("1..3", "500..599"), GATEWAY: self._gateways,
+            PHONE: ('phone("1001")', "$phone"),
         }
         return str(self._pick(written[type_]))
 

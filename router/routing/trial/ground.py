@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import count
 
 from dsl.program import Program
@@ -54,6 +55,9 @@ class Ground:
         """Whether this is an address of ours."""
         return any(one.host == host and one.port == port for one in self.listeners)
 
-    def free_port(self, host: str) -> int:
-        """A port of a caller's address that is neither ours nor a gateway's."""
-        return next(port for port in count(FIRST_PORT) if (host, port) not in self._taken)
+    def free_port(self, host: str, others: Container[int] = ()) -> int:
+        """A port of a peer's address that is neither ours, nor a gateway's, nor among others."""
+        return next(
+            port for port in count(FIRST_PORT)
+            if (host, port) not in self._taken and port not in others
+        )

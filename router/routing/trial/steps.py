@@ -22,6 +22,7 @@ from dsl.trials import (
     GatewayActs,
     HangsUp,
     Invite,
+    Register,
     SetBalance,
     SetClock,
     SetHealth,
@@ -47,6 +48,7 @@ class Player:
         self.call: PlacedCall | None = None
         self._play: dict[type[Step], Callable[[Any], None]] = {
             Invite: self._invite,
+            Register: self._register,
             ExpectGateway: self._expect_gateway,
             ExpectReply: self._expect_reply,
             ExpectEnd: self._expect_end,
@@ -67,6 +69,14 @@ class Player:
     def _invite(self, step: Invite) -> None:
         self.call = self.world.place(step)
 
+    def _register(self, step: Register) -> None:
+        status = self.world.register(step)
+        if status != 200:
+            raise Unmet(
+                f"phone {step.number} to register",
+                f"it got {status}" if status else "its REGISTER was not answered",
+            )
+
     def _set_clock(self, step: SetClock) -> None:
         world = self.world
         if not world.calls:
@@ -80,7 +90,7 @@ class Player:
 
     def _expect_gateway(self, step: ExpectGateway) -> None:
         name = step.gateway
-        arrival = self._next_arrival()
+        arrival = self._next_arrival(name)
         if arrival is None:
             raise Unmet(f"the call at {name}", self.what_happened())
         self.call = arrival.call
@@ -106,15 +116,26 @@ class Player:
                     f"its value was {got}" if got else "there was no such header",
                 )
 
-    def _next_arrival(self) -> Arrival | None:
-        """The first attempt that no step spoke of; time passes until there is one."""
+    def _next_arrival(self, name: str) -> Arrival | None:
+        """The first attempt that no step spoke of; time passes until there is one.
+
+        Of those that ring at the same time, the one at this gateway or phone, if it is among them.
+        """
         world = self.world
 
         def first() -> Arrival | None:
             return next((one for one in world.arrivals if not one.taken), None)
 
         world.wait_for(lambda: first() is not None or not world.hunting)
-        return first()
+        found = first()
+        if found is None:
+            return None
+        together = (
+            one for one in world.arrivals
+            if not one.taken and one.call is found.call
+            and one.record.started == found.record.started and one.record.gateway == name
+        )
+        return next(together, found)
 
     def _expect_metric(self, step: ExpectMetric) -> None:
         self.world.settle()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from dsl.trials import Invite
+from dsl.trials import Invite, Register
 from router.billing.rate import MAX_DECIMALS
 from router.core.agent import Agent, AgentCall, Behaviour
 from router.core.engine import Engine
@@ -24,6 +24,7 @@ from router.routing.accounts import openings
 from router.routing.switch import build_switch
 from router.routing.trial.ground import Ground
 from router.routing.trial.offer import render_offer
+from router.routing.trial.registering import Registering
 from router.routing.trial.results import Unmet
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, parse_message
@@ -98,6 +99,7 @@ class World:
         self.began_ms = STARTS_MS
         self._down: set[str] = set()
         self._tokens = 0
+        self._phone_ports: dict[tuple[str, str], int] = {}
         self._heard = 0
         config = ground.config
         tally = Tally()
@@ -143,24 +145,41 @@ class World:
                     self.arrivals.append(Arrival(agent, request, record, call, index))
         return WAITS
 
+    def _agent_at(self, source: str, port: int, who: str) -> tuple[Agent, Flow]:
+        """The peer at an address, awake, and where it reaches us."""
+        ground = self.ground
+        if ground.listens_at(source, port):
+            raise Unmet(f"{who} at {source}:{port}", "that is where the router itself listens")
+        listener = ground.listener_near(source)
+        agents = self.network.agents
+        agent = agents.get((source, port))
+        if agent is None:
+            agent = self._make_agent(Listener(listener.transport, source, port))
+            agents[source, port] = agent
+        self.wake(agent)
+        return agent, Flow(*listener, 0)
+
+    def register(self, step: Register) -> int:
+        """A phone registers from an address; the final status, 0 for none."""
+        key = step.source, step.number
+        port = step.port or self._phone_ports.get(key, 0)
+        if not port:
+            taken = {at for host, at in self.network.agents if host == step.source}
+            port = self.ground.free_port(step.source, taken)
+        self._phone_ports[key] = port
+        agent, us = self._agent_at(step.source, port, "a phone")
+        registering = Registering(agent, self.ground.config.phones[step.number], us)
+        self.settle()
+        return registering.status
+
     def place(self, step: Invite) -> PlacedCall:
         """A call comes in; what it leads to at once has happened."""
-        ground = self.ground
-        port = step.port or ground.free_port(step.source)
-        if ground.listens_at(step.source, port):
-            where = f"{step.source}:{port}"
-            raise Unmet(f"a caller at {where}", "that is where the router itself listens")
-        listener = ground.listener_near(step.source)
-        agents = self.network.agents
-        agent = agents.get((step.source, port))
-        if agent is None:
-            agent = self._make_agent(Listener(listener.transport, step.source, port))
-            agents[step.source, port] = agent
-        self.wake(agent)
+        port = step.port or self.ground.free_port(step.source)
+        agent, us = self._agent_at(step.source, port, "a caller")
         hops = [value for name, value in step.headers if name.lower() == "max-forwards"]
         placed = PlacedCall(
             agent.place(
-                escape_user(step.callee), escape_user(step.caller), Flow(*listener, 0),
+                escape_user(step.callee), escape_user(step.caller), us,
                 extra="".join(
                     f"{name}: {value}\r\n"
                     for name, value in step.headers
