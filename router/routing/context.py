@@ -18,12 +18,12 @@ from router.core.decision import NONE_LEFT, REFUSED, ROUTE, listed
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.fork import MAX_BRANCHES
-from router.core.headers import OWN
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.routing.authentication import Proof
 from router.routing.call_functions import CallFunctions
-from router.routing.facts import Facts, canonical, one_line, without_lines
+from router.routing.facts import Facts, one_line
 from router.routing.forwarding import Hop
+from router.routing.header_functions import HeaderFunctions
 from router.routing.hook_calls import HookRun
 from router.routing.hook_meter import HookMeter
 from router.routing.hooks import Call as HookCall
@@ -40,7 +40,6 @@ from router.routing.selection import (
     with_reserves,
 )
 from router.routing.stored_decks import AnyDeck
-from router.sip.grammar import is_token
 from router.sip.message import Request, Response
 from router.store.ops import Credit, Tiers, untried
 from router.store.records import Charge
@@ -59,7 +58,7 @@ class TooManySteps(Exception):
     """A route took more than 10,000 steps; the traceback names its line of routes.cfg."""
 
 
-class Context(Facts, CallFunctions, PhoneCalls):
+class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
     """The `c` of generated code.
 
     `call` is None for a request that is not an INVITE; `attempt` is set in branch, reply and
@@ -146,54 +145,6 @@ class Context(Facts, CallFunctions, PhoneCalls):
         if self.hooks is not None:
             self.hooks.close()
             self.hooks = None
-
-    # -- headers ----------------------------------------------------------------------------------
-
-    def set_header(self, name: str, value: str) -> None:
-        """One header of this name with this value, instead of what was there."""
-        if self._may_change(name):
-            self._remove_header(name)
-            self._add_header(name, value)
-
-    def add_header(self, name: str, value: str) -> None:
-        """One more header, after the others."""
-        if self._may_change(name):
-            self._add_header(name, value)
-
-    def remove_header(self, name: str) -> None:
-        """No header of this name goes on."""
-        if self._may_change(name):
-            self._remove_header(name)
-
-    def _may_change(self, name: str) -> bool:
-        """Whether there is such a header and it is not the router's own; else that is logged."""
-        if is_token(name) and canonical(name) not in OWN:
-            return True
-        self.log("warning", f'no route can change the header "{name}"')
-        return False
-
-    def _add_header(self, name: str, value: str) -> None:
-        line = f"{name}: {one_line(value)}\r\n"
-        leg = self._leg
-        if leg is None:
-            return
-        if self.response is not None and self.attempt is not None:
-            self.attempt.reply_added += line
-        else:
-            leg.added += line
-
-    def _remove_header(self, name: str) -> None:
-        key = canonical(name)
-        leg = self._leg
-        if leg is None:
-            return
-        if self.response is not None and self.attempt is not None:
-            attempt = self.attempt
-            attempt.reply_removed = attempt.reply_removed | {key}
-            attempt.reply_added = without_lines(attempt.reply_added, key)
-        else:
-            leg.removed = leg.removed | {key}
-            leg.added = without_lines(leg.added, key)
 
     # -- who and where ----------------------------------------------------------------------------
 
