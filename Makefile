@@ -37,9 +37,9 @@ bench: $(VENV)/.test-ready  ## measure with pytest-benchmark; the figures go to 
 		--benchmark-only --benchmark-json=build/bench.json
 	@echo "Figures written to build/bench.json"
 
-soak: $(VENV)/.test-ready  ## 500 reloads during 300 calls a second, three minutes
+soak: $(VENV)/.test-ready  ## 500 reloads under load; kill -9 of every process, 20 times 60 s; half an hour
 	@.ci/setup packages
-	@$(PYTEST) -s tests/system/soak_reload.py
+	@$(PYTEST) -s tests/system/soak_reload.py tests/system/soak_kills.py
 
 fuzz: $(VENV)/.test-ready  ## bill a million random calls by two formulas; FUZZ_SEED=N repeats a run
 	@$(PYTEST) -s tests/billing/fuzz_billing.py
