@@ -36,7 +36,8 @@ def give_funds(
 ) -> Payment:
     """Give an account funds, and wait until that is durable, `wait_s` at most.
 
-    Before them `opening`, if it never had one. StoreError, one line, when nothing was given.
+    Before them `opening`, if it never had one. Funds whose id the ledger has are not given again,
+    however long ago that was. StoreError, one line, when nothing was given.
     """
     check_writable(state)
     ops = [funds] if opening is None else [opening, funds]
@@ -49,8 +50,11 @@ def give_funds(
             f"state folder {state} has no live state of this boot of the machine, and another "
             "process writes its ledger: try again"
         )
+    row = _row_of(state, funds)
     live = LmdbLive(state / LIVE_DIR)
     try:
+        if row is not None:
+            return Payment(row, live.money(funds.account).balance)
         if not live.is_seeded():
             raise StoreError(f"{live.path} does not know the balances yet: start Trunkline again")
         live.commit(ops, funds.at_ms)
@@ -79,7 +83,8 @@ def _by_ourselves(state: Path, ops: Sequence[Funds]) -> Payment:
         try:
             draining = Draining(ledger, live)
             draining.bind(funds.at_ms)
-            live.commit(ops, funds.at_ms)
+            if ledger.funded(funds.id) is None:
+                live.commit(ops, funds.at_ms)
             balance = live.money(funds.account).balance
             while ledger.funded(funds.id) is None and draining.move(funds.at_ms):
                 pass

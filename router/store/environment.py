@@ -112,7 +112,10 @@ def fault(error: Exception, path: Path) -> StoreError:
     elif isinstance(error, (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError)):
         text = f"is not a sound LMDB 0.9 environment ({error})"
     elif isinstance(error, lmdb.NotFoundError):
-        text = "lacks a database that Trunkline keeps there: it was not made by Trunkline"
+        text = (
+            "lacks a database that Trunkline keeps there: an older version made it (trunkline run "
+            "adds what is missing), or it was not made by Trunkline"
+        )
     elif code == errno.ENOSPC or (code == errno.EIO and _is_disk_full(path)):
         text = "cannot be written: the disk is full"
     elif code in (errno.EACCES, errno.EPERM, errno.EROFS):

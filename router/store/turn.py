@@ -344,7 +344,9 @@ class Turn:
         funded = self._databases.funded
         if not self._txn.put(key, _INSTANT.pack(self._now_ms), True, False, False, funded):
             return
-        if self._txn.stat(funded)["entries"] > FUNDED_AT_MOST:
+        # One opening for each account stays beside them.
+        most = FUNDED_AT_MOST + self._txn.stat(self._databases.money)["entries"]
+        if self._txn.stat(funded)["entries"] > most:
             with self._txn.cursor(funded) as cursor:
                 if cursor.first() and not cursor.key().startswith(_OPENING_ID):
                     cursor.delete()

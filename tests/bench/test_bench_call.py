@@ -80,6 +80,8 @@ RATES = "prefix,rate_per_min\n86,0.12\n" + "".join(
 class Fixed:
     """A policy without any routes: what the core costs alone."""
 
+    wants_quality = False
+
     def __init__(self) -> None:
         gateway = Gateway(
             "gw", "udp", *GATEWAY, ("86",), 1, 100_000, DEFAULT_SWITCH_ON, False, False, {}

@@ -75,11 +75,17 @@ def test_old_ids_of_funds_are_forgotten_and_openings_are_not(
     live: LmdbLive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("router.store.turn.FUNDED_AT_MOST", 3)
-    opening = Funds(opening_id("acme"), "acme", 5, "opening")
-    live.commit([opening], NOW_MS)
-    live.commit([Funds(f"{number:04}", "acme", 1) for number in range(6)], NOW_MS)
-    live.commit([opening, Funds("0005", "acme", 1)], NOW_MS)
-    assert live.money("acme") == Money(11, 0)
+    names = [f"a{n}" for n in range(20)]
+    openings = [Funds(opening_id(name), name, 5, "opening") for name in names]
+    live.commit(openings, NOW_MS)
+    topups = [Funds(f"{number:04}", "a0", 1) for number in range(6)]
+    for topup in topups:
+        live.commit([topup], NOW_MS)
+    live.commit([*openings, *topups[3:]], NOW_MS)
+    assert live.money("a0") == Money(11, 0)
+    assert live.money("a1") == Money(5, 0)
+    live.commit(topups[:1], NOW_MS)
+    assert live.money("a0") == Money(12, 0)  # forgotten
 
 
 def test_the_state_survives_closing_and_opening(live_path: Path) -> None:
