@@ -61,7 +61,7 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "routing", "前缀有匹配的网关，但全部不可用：停用、满线、锁定或拒绝了呼叫。",
         "the matching gateways: are they there, up, with lines free, within rate and margin?",
         "bring a gateway up, add one, or raise its lines",
-        _ROUTE,
+        "trunkline gateways list --prefix {callee}",
     ),
     EndReason.NotFound: Guide(
         "routing", "没有网关的前缀与号码匹配，或网关不认识该号码。",
@@ -73,7 +73,7 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "routing", "被叫话机未注册，且没有网关服务该号码。",
         "whether the called phone is registered, or a gateway serves the number",
         "register the phone, or add a gateway for the number",
-        _ROUTE,
+        "trunkline phones list",
     ),
     EndReason.RateNotFound: Guide(
         "routing", "账户的费率表中没有该号码的费率。",
@@ -97,19 +97,19 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "account", "账户或其上级代理已被锁定。",
         "the status of the account, then of the agents above it",
         "unlock it",
-        _SHOW,
+        "trunkline accounts show {account}",
     ),
     EndReason.AccountExpired: Guide(
         "account", "账户有效期已过。",
         "the date until which the account, and the agents above it, are valid",
         "extend it",
-        _SHOW,
+        "trunkline accounts show {account}",
     ),
     EndReason.InsufficientBalance: Guide(
         "account", "账户余额不足以支付通话。",
         "the balance, the overdraft, and what running calls have reserved",
         "top up or raise the overdraft",
-        _SHOW,
+        "trunkline ledger show {account}",
     ),
     EndReason.CallNotPermitted: Guide(
         "account", "该账户不允许此类呼叫。",
@@ -121,13 +121,13 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "account", "认证信息错误。",
         "user name, password and realm on the phone or peer",
         "correct the credentials",
-        _SHOW,
+        "trunkline blocks list",
     ),
     EndReason.IpBlocked: Guide(
         "account", "源地址不被允许，或因滥用被封。",
         "the source address: the networks that may be used from there, and whether it is blocked",
         "add the network or lift the block",
-        "trunkline route --source {source} --callee {callee}",
+        "trunkline blocks list",
     ),
     EndReason.IllegalCall: Guide(
         "account", "源地址不属于任何中继，也没有话机通过认证。",
@@ -151,13 +151,13 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "network", "话机未注册，不能呼叫。",
         "the phone's registration: its expiry and its credentials",
         "let the phone register again, correct its credentials",
-        _SHOW,
+        "trunkline phones list",
     ),
     EndReason.ConnectionTimeout: Guide(
         "network", "所有重发之后网关没有任何 SIP 响应。",
-        "whether the gateway can be reached: address, port, firewall",
+        "whether the gateway can be reached: address, port, firewall, its answers to OPTIONS",
         "correct the address, or ask the carrier; tune `invite_timeout` if it is only slow",
-        "trunkline cdr stats --by gateway,reason --gateway {gateway} --since 1h",
+        "trunkline gateways show {gateway}",
     ),
     EndReason.ResponseTimeout: Guide(
         "network", "已振铃，但未在时限内接听。",
@@ -211,7 +211,7 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "ordinary", "由管理员或服务器停止时结束。",
         "who ended it: a command, or a stop of the router that could wait no longer",
         "nothing",
-        _SHOW,
+        "trunkline audit",
     ),
     EndReason.ServerFailure: Guide(
         "server", "服务器故障，或工作进程在接听前退出。",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from router.cli.reference.cdr_page import cdr_page
 from router.cli.reference.end_reasons import end_reasons_page
 from router.cli.reference.language import language_page
 from router.cli.reference.textmate import textmate_grammar
@@ -17,6 +18,7 @@ def made_pages() -> Mapping[str, str]:
     return {
         "language.md": language_page(SURFACE),
         "end-reasons.md": end_reasons_page(),
+        "cdr.md": cdr_page(),
         "editor/syntaxes/trunkline.tmLanguage.json": textmate_grammar(SURFACE),
     }
 
