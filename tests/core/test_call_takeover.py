@@ -233,7 +233,7 @@ def test_the_end_of_all_reaches_every_call_in_every_state(world: World) -> None:
     world.flush()
     assert world.engine.active_calls == 0
     world.run(1_000)
-    assert (ringing.status, answered.ended_by) == (500, "peer")
+    assert (ringing.status, answered.ended_by) == (503, "peer")
     assert [cdr.end_reason for cdr in world.cdrs] == ["OperatorKill"] * 2
     assert world.gateways["g1"].received[0].status == 487
     assert world.gateways["g1"].received[1].ended_by == "peer"
