@@ -152,7 +152,7 @@ class TypedProgram(TypedExpressions):
         self._statements(self._up_to(0, 4))
         if self._returns != VOID:
             self._line(f"return {self._expression(self._returns)};")
-        elif head == REQUEST or (kind == FAILURE and self._chance(50)):
+        elif head == REQUEST or (head.startswith(FAILURE) and self._chance(50)):
             self._terminal()
         self._depth -= 1
         self._line("}")
