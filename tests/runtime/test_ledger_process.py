@@ -15,16 +15,21 @@ from typing import Any
 
 import pytest
 
+from router.billing.charges import settle, terms
+from router.billing.rate import Rate
 from router.runtime import ledger_process
 from router.runtime.child import EXIT_CANNOT_BOOT, EXIT_FAILED, EXIT_OK
 from router.runtime.ledger_process import StopSignal, run_ledger
 from router.store import boot
 from router.store.boot import ensure_current_live
 from router.store.errors import StoreError
+from router.store.funds import Funds
 from router.store.interface import OutboxEntry
 from router.store.ledger import LmdbLedger
+from router.store.ledger_check import check_ledger, check_live
 from router.store.live import LmdbLive
-from router.store.ops import Admit, Candidate, Finish, Op, Opened
+from router.store.money import Money
+from router.store.ops import Admit, Candidate, Credit, Finish, Op, Opened
 from router.store.records import CallRecord, Cdr
 from router.store.state import Prepared, prepare_state
 
@@ -269,6 +274,34 @@ def test_the_preparation_of_a_start_closes_them_too(
     with open_ledger(state) as ledger:
         (ended,) = ledger.cdrs()
     assert (ended.ended, ended.duration_ms) == (NOW_MS + 60_000, 59_000)
+
+
+def test_a_call_that_a_power_cut_ended_is_charged_by_the_terms_of_its_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text("boot-1\n")
+    monkeypatch.setattr(boot, "BOOT_ID_PATH", boot_id)
+    state = tmp_path / "state"
+    prepare_state(state)
+    record = CallRecord(id=cdr(1).id, cdr=cdr(1))
+    record.cdr.answered = NOW_MS + 1_000
+    rate = Rate("86", 600_000, first_s=30, cycle_s=30)
+    record.cdr.charges = [terms("acme", "retail", rate), terms("carrier", "vendor", rate)]
+    opening = Funds("opening:acme", "acme", 5_000_000, "opening")
+    credit = (Credit("acme", 600_000),)
+    commit(state, [opening, Admit(record, (), TIERS, credit), Opened(record)])
+    run_ledger(state, log=Lines(), stop=StopAfter(0), now_ms=lambda: NOW_MS + 62_000)
+
+    boot_id.write_text("boot-2\n")
+    assert prepare_state(state, bill=settle) == Prepared(True, 1)
+    with open_ledger(state) as ledger, open_live(state) as live:
+        (ended,) = ledger.cdrs()
+        assert (ended.duration_ms, ended.billed_s, ended.charge) == (61_000, 90, 900_000)
+        assert ledger.balances() == {"acme": 4_100_000, "carrier": -900_000}
+        assert live.monies() == {"acme": Money(4_100_000, 0), "carrier": Money(-900_000, 0)}
+        assert check_ledger(ledger).problems == []
+        assert check_live(ledger, live) == []
 
 
 def test_a_ledger_that_refuses_is_tried_again_ever_more_slowly_and_said_once(
