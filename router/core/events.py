@@ -3,8 +3,9 @@
     event            when                                                   where it runs
     config:loaded    routes are taken into use: at the start, at a reload   the first worker
     timer:NAME       every so often                                         the first worker
-    gateway:down     five INVITEs in a row were left without any answer     who noticed it first
-    gateway:up       it answered again                                      who noticed it first
+    gateway:down     INVITEs or pings were left without any answer, or      who noticed it first
+                     it does not register us
+    gateway:up       it answered again, or registered us                    who noticed it first
     balance:low      a call's charge took a balance below its threshold     who ended the call
 
 Workers hear of a gateway by themselves, so the policy sees to it that one of them runs the route.

@@ -8,6 +8,7 @@
     ASKING    other, or silence          why is stored; again after 5 s, 10 s … 5 min     OUT or IN
     IN        it is time                 REGISTER; calls go on                            ASKING
     IN        what was granted is over   stored: no calls go there; event gateway:down    OUT
+    ASKING    silence                    the next time at the next of its addresses       OUT or IN
     any       shutdown, reload           REGISTER with Expires 0; 2 s for its answer      GONE
 
 A registration that was granted holds until its time is over, whatever becomes of a refresh. The
@@ -26,7 +27,7 @@ from router.core.flow import Flow, authority_of
 from router.core.steering import call_id_of
 from router.core.transactions.client_request import RequestClient
 from router.core.transactions.layer import ClientTransaction
-from router.core.verdicts import Target, same_place
+from router.core.verdicts import Target, same_places
 from router.core.wheel import Timer, cancel
 from router.sip.errors import SipError
 from router.sip.grammar import parse_digits
@@ -55,9 +56,9 @@ class Upstream:
     """The registration with one gateway."""
 
     __slots__ = (
-        "_access", "_asked_s", "_call_id", "_client", "_contact", "_cseq", "_engine", "_failures",
-        "_flow", "_lapse", "_leaving", "_on_gone", "_raised", "_tag", "_timer", "_told_down",
-        "_tries", "_until_ms", "_uri", "target",
+        "_access", "_asked_s", "_at", "_call_id", "_client", "_contact", "_cseq", "_engine",
+        "_failures", "_flow", "_lapse", "_leaving", "_on_gone", "_raised", "_tag", "_timer",
+        "_told_down", "_tries", "_until_ms", "_uri", "_user", "target",
     )
 
     def __init__(
@@ -71,12 +72,8 @@ class Upstream:
         self.target = target
         self._on_gone = on_gone
         self._access = Access(engine, target, login)
-        listener = engine.listener_for(target.transport)
-        self._flow = Flow(target.transport, target.host, target.port, listener)
-        transport = "" if target.transport == "udp" else f";transport={target.transport}"
-        self._uri = f"sip:{authority_of(target.host, target.port)}{transport}"
-        user = escape_user(login.username)
-        self._contact = f"sip:{user}@{engine.hosts[listener]}{transport}"
+        self._user = escape_user(login.username)
+        self._aim()
         self._tag = engine.token()
         self._call_id = call_id_of(engine.slot, self._tag)
         self._asked_s = ASKED_S
@@ -93,10 +90,20 @@ class Upstream:
         spread = crc32(target.name.encode()) % SPREAD_MS
         self._timer: Timer = engine.layer.wheel.at(now + spread, Upstream._register, self)
 
+    def _aim(self) -> None:
+        """Registers at the first of the gateway's addresses, as they stand now."""
+        at = self._at = next(iter(self.target.contacts), self.target)
+        engine = self._engine
+        listener = engine.listener_for(at.transport)
+        self._flow = Flow(at.transport, at.host, at.port, listener)
+        transport = "" if at.transport == "udp" else f";transport={at.transport}"
+        self._uri = f"sip:{authority_of(at.host, at.port)}{transport}"
+        self._contact = f"sip:{self._user}@{engine.hosts[listener]}{transport}"
+
     def goes_on(self, target: Target) -> bool:
         """Whether this registration is what the gateway of a new configuration wants."""
         mine = self.target
-        return same_place(mine, target) and mine.login == target.login and target.registers
+        return same_places(mine, target) and mine.login == target.login and target.registers
 
     def leave(self) -> None:
         """Takes the registration back; `on_gone` hears when that is done, or cannot be."""
@@ -121,16 +128,16 @@ class Upstream:
     # -- asking -----------------------------------------------------------------------------------
 
     def _register(self) -> None:
+        self._aim()
         self._tries = self._raised = 0
         self._send()
 
     def _send(self) -> None:
         engine = self._engine
-        login = self._access.login
         branch = "z9hG4bK" + engine.token()
         self._cseq += 1
         listener = self._flow.listener
-        who = f"<sip:{escape_user(login.username)}@{_domain(self.target)}>"
+        who = f"<sip:{self._user}@{_domain(self._at)}>"
         data = render_request(
             "REGISTER", self._uri,
             f"{engine.vias[listener]}{branch};rport\r\nMax-Forwards: 70\r\n"
@@ -178,6 +185,7 @@ class Upstream:
         if self._leaving:
             self._gone()
         else:
+            self._engine.policy.silent(self._at)
             self._on_failure(why, "")
 
     def _longer(self, response: Response) -> bool:

@@ -292,3 +292,25 @@ def test_a_late_answer_to_an_older_register_means_nothing(one: World) -> None:
     assert state(one).unregistered
     grant(one, new)
     assert not state(one).unregistered
+
+
+def test_of_several_addresses_the_next_is_asked_after_silence(
+    make_world: Callable[..., World],
+) -> None:
+    two = registering()
+    two.stand_at([("udp", "10.0.1.1", 5060), ("udp", "10.0.1.2", 5060)])
+    world = make_world([two, gateway("g2", 2)])
+    world.engine.health.watch({})
+    first, second = world.phone("g1"), world.phone("g2")
+    world.run(39_000)
+    assert first.got("REGISTER")
+    request = second.last("REGISTER")
+    assert request.uri == "sip:10.0.1.2:5060" and request.get("to").endswith("@10.0.1.2>")
+    second.reply(request, 200)
+    world.run()
+    assert not state(world).unregistered
+    world.routes.gateways = []
+    world.engine.health.watch({})
+    world.run(10)
+    second.reply(second.last("REGISTER"), 200)
+    world.run(10)

@@ -146,7 +146,9 @@ class Routes:
         return self.on_failure(call, attempt)
 
     def silent(self, target: Target) -> None:
-        pass
+        for one in self.gateways:
+            if one.key == target.key and one.contacts:
+                one.turn_from(target)
 
     def note(self, call: Call) -> None:
         if self.on_note is not None:
