@@ -40,7 +40,10 @@ from router.store.errors import StoreError
 from router.store.live import LmdbLive
 from router.store.rates import loaded_rates
 
-FREE = "All lines are taken to be free and all gateways up. Balances are as they begin."
+FREE = (
+    "All lines are taken to be free, all gateways up and all phones registered. Balances are as "
+    "they begin."
+)
 
 
 def route(

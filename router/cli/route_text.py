@@ -16,6 +16,7 @@ from router.cli.route_lines import LineTrace, Visit
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason
 from router.core.reason_guide import GUIDE
+from router.core.tally import PHONE
 from router.routing.decision_levels import LevelFate
 from router.routing.decision_run import Decided, GatewayFate, Question
 from router.store.cdr_lines import plain
@@ -42,8 +43,13 @@ def show_decision(
     _heading(console, "DECISION")
     for sentence in sentences(decided.decision) or ["No call was admitted or refused."]:
         _wrapped(console, sentence)
+    if decided.phones or decided.forwarded:
+        _heading(console, "PHONES")
+        _phones(console, decided)
     _heading(console, "GATEWAYS")
-    if decided.gateways_asked:
+    if decided.phones:
+        _wrapped(console, "The call goes to a phone, and to no gateway.")
+    elif decided.gateways_asked:
         for fate in decided.gateways:
             _gateway(console, fate)
     else:
@@ -159,17 +165,27 @@ def _gateway(console: Console, fate: GatewayFate) -> None:
 
 
 def _sent(console: Console, decided: Decided) -> None:
-    sent = decided.sent
-    if sent is None:
+    if decided.sent is None:
         return
     _heading(console, "SENT")
-    lines = [
-        f"To {sent.gateway} at {sent.address}:", f"INVITE {sent.request_uri}",
-        f"From: {sent.from_header}", *sent.headers_added,
-        *(f"without {name}" for name in sent.headers_removed),
-    ]
-    for line in lines:
-        _wrapped(console, line, "  ", "    ")
+    for sent in (decided.sent, *decided.also_sent):
+        lines = [
+            f"To {sent.gateway} at {sent.address}:", f"INVITE {sent.request_uri}",
+            f"From: {sent.from_header}", *sent.headers_added,
+            *(f"without {name}" for name in sent.headers_removed),
+        ]
+        for line in lines:
+            _wrapped(console, line, "  ", "    ")
+
+
+def _phones(console: Console, decided: Decided) -> None:
+    for hop in decided.forwarded:
+        _wrapped(console, f"Phone {hop.phone} forwards to {hop.number}: {hop.why}.")
+    for phone in decided.phones:
+        rings = ", then ".join(f"{uri} (q {q})" for uri, q in phone.contacts)
+        _wrapped(console, f"Phone {phone.number} rings at {rings}.")
+        for why, number in phone.forwards.items():
+            _wrapped(console, f"It forwards to {number}: {why}.", "     ")
 
 
 def _result(decided: Decided) -> Iterator[str]:
@@ -179,7 +195,9 @@ def _result(decided: Decided) -> Iterator[str]:
             yield from fault.strip().splitlines()[-1:]
             yield from (line.strip() for line in fault.splitlines() if _of_routes(line))
     if decided.sent is not None:
-        yield f"The call would go to gateway {decided.sent.gateway}."
+        names = dict.fromkeys(one.gateway for one in (decided.sent, *decided.also_sent))
+        where = [name if name.startswith(PHONE) else f"gateway {name}" for name in names]
+        yield f"The call would go to {' and '.join(where)}."
         return
     if decided.verdict == "silence":
         yield "Nothing would be answered: the request is dropped."

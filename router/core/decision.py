@@ -14,6 +14,9 @@ before the call where that is possible. In the order in which they come:
     credit:acme: used up, balance 1, …             its credit ended in the call
     cn_mobile: taken                               its line was taken, the INVITE goes out
     cn_mobile: 503 after 120 ms                    how that attempt failed
+    phone 1001: not registered                     no contact of it is known
+    phone 1001: forwards to 1002, no answer        request_route runs again for that number
+    account other pays from here on                whose phone forwarded
     phone 1001: cancelled, ahead was backup        it rang when another one gave the final answer
     hunting ends: no candidate is left             why no other gateway was tried
     session: the callee sent no refresh in 600 s   what became of a leg's session timer
@@ -49,6 +52,7 @@ _TRUNK = re.compile(r"trunk ([^/]*)/(.*): network ([^ ,]+)(?:, caller prefix (.+
 _PHONE = re.compile(r"phone ([^/]*)/(.*): digest")
 _REWRITTEN = re.compile(r"(callee|caller) (.*) > (.*): (.+)")
 _MATCH = re.compile(r"(.+) ([^ /]*)/(\d+)")
+_FORWARDED = re.compile(r"phone (\S+): forwards to (.+), ([^,]+)")
 _CREDIT = re.compile(r"credit:(.*): (used up|[0-9.]+ needed), (.+)")
 _HELD = re.compile(r"(\w+):(.*): (.+)")
 
@@ -127,7 +131,8 @@ def _cut(named: list[str], more: int) -> str:
 
 def sentences(entries: Iterable[str]) -> list[str]:
     """What the entries of one call mean, one sentence each; unknown ones stay as they are."""
-    return [_sentence(entry) for entry in entries]
+    # A phone stands where a gateway does, and is none.
+    return [_sentence(entry).replace("Gateway phone ", "Phone ") for entry in entries]
 
 
 def _sentence(entry: str) -> str:
@@ -143,6 +148,8 @@ def _sentence(entry: str) -> str:
     if found := _REWRITTEN.fullmatch(entry):
         what, before, after, where = found.groups()
         return f"The {what} {before} became {after or 'empty'} by {where}."
+    if found := _FORWARDED.fullmatch(entry):
+        return f"Phone {found[1]} forwards to {found[2]}: {found[3]}."
     if found := _ATTEMPT.fullmatch(entry):
         gateway, how, after_ms = found.groups()
         if how.isdigit():

@@ -55,6 +55,7 @@ class LegSnapshot(msgspec.Struct, array_like=True):
     flow: Flow
     timer: TimerSnapshot | None = None
     sdp: bytes = b""
+    pinned: bool = False
 
 
 class Leg:
@@ -349,6 +350,7 @@ class Leg:
             self.call_id, self.local_tag, self.remote_tag, self.local, self.remote, self.cseq,
             self.invite_cseq, self.target, self.routes, self.flow,
             self.timer.snapshot() if self.timer is not None else None, self.sdp,
+            self.pinned,
         )
 
     @classmethod
@@ -365,9 +367,12 @@ class Leg:
         leg.invite_cseq = snapshot.invite_cseq
         leg.target = snapshot.target
         leg.routes = snapshot.routes
-        # A stream died with the worker that held it; a new one is opened on demand.
+        # A stream died with the worker that held it; a new one is opened on demand, but not to a
+        # peer behind a NAT: its stream may be another worker's, and there is no other way to it.
         flow = snapshot.flow
-        leg.flow = flow if flow.transport == "udp" else flow._replace(connection=0, slot=-1)
+        leg.pinned = snapshot.pinned
+        stays = leg.pinned or flow.transport == "udp"
+        leg.flow = flow if stays else flow._replace(connection=0, slot=-1)
         leg.aim()
         leg.sdp = snapshot.sdp
         if snapshot.timer is not None:

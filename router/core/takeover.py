@@ -19,6 +19,7 @@ from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
 from router.core.session_headers import MAX_LONGER
 from router.core.steering import call_id_like
+from router.core.tally import PHONE
 from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.server_invite import InviteServer
 from router.sip.render import render_request
@@ -173,7 +174,8 @@ def close_orphan(record: CallRecord, now_ms: int) -> Cdr:
     """The CDR of a call that nobody can go on with; it names the gateway that had it last."""
     cdr = record.cdr
     reason = EndReason.ServerFailure
-    name = record.gateway.partition(":")[2]
+    kind, _, name = record.gateway.partition(":")
+    name = f"{PHONE}{name}" if kind == "phone" else name
     ringing = [attempt for attempt in cdr.attempts if not attempt.ended]
     for attempt in () if cdr.answered else ringing:
         attempt.ended = now_ms

@@ -6,7 +6,7 @@ down) is what the caller hands in, so the same question has the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from dsl.program import Program
 from router.billing.amounts import amount
 from router.core.agent import SDP
+from router.core.attempt import Attempt
 from router.core.call import Call
 from router.core.engine import Engine
 from router.core.events import LOADED
@@ -25,6 +26,13 @@ from router.routing.accounts import openings
 from router.routing.config import Config, build_config
 from router.routing.context import Context
 from router.routing.decision_levels import NO_MONEY, LevelFate, fates_of_levels
+from router.routing.decision_phones import (
+    AllOnline,
+    Forwarded,
+    PhoneFate,
+    forwards_of,
+    phones_of,
+)
 from router.routing.live_view import SharedState
 from router.routing.objects import Gateway
 from router.routing.selection import Candidates, PrefixTable
@@ -40,6 +48,7 @@ from router.store.ops import UNLIMITED, Tiers, untried
 from router.store.records import Cdr, GatewayState
 
 SOURCE_PORT = 5060
+SOMEWHERE = "where it has registered from"
 TOKEN = "decided0decided0"
 
 
@@ -119,6 +128,10 @@ class Decided(msgspec.Struct):
     faults: list[str] = []
     numbers_asked: list[str] = []
     """the numbers for which the routes asked for gateways"""
+    phones: list[PhoneFate] = []
+    forwarded: list[Forwarded] = []
+    also_sent: list[Sent] = []
+    """the INVITEs that would go out at the same time as `sent`"""
 
 
 class LiveNow(msgspec.Struct, frozen=True):
@@ -148,6 +161,14 @@ class _AskedPrefixes(PrefixTable):
         if number not in self.asked:
             self.asked.append(number)
         return super().find(number)
+
+
+def _attempts_of(call: Call | None) -> Iterator[Attempt]:
+    """The attempts whose INVITEs go out, in their order."""
+    if call is not None and call.fork is not None:
+        return iter(call.fork.attempts)
+    attempt = call.attempt if call is not None else None
+    return iter(() if attempt is None else (attempt,))
 
 
 class _WatchedSwitch(Switch):
@@ -191,7 +212,8 @@ class DecisionRun:
         self._monies = self._store.monies()
         tally = Tally()
         self._switch = _WatchedSwitch(
-            program, self._config, tally, lambda: 0.0, self._on_log, live.shared or self._store
+            program, self._config, tally, lambda: 0.0, self._on_log,
+            live.shared or AllOnline(self._store, self._config.phones),
         )
         self._engine = Engine(
             self._switch, listeners=self._config.listeners, slot=0, slots=1, generation=1,
@@ -222,11 +244,19 @@ class DecisionRun:
             price=self._price(),
             levels=fates_of_levels(self._switch.context, call, self._monies, now),
             faults=[str(fields["trace"]) for _, _, fields in engine.logs if "trace" in fields],
+            phones=phones_of(call, self._config.phones),
+            forwarded=forwards_of(self._switch.context),
         )
+        attempts = _attempts_of(call)
         for message, flow in sent:
             if isinstance(message, Request) and message.method == "INVITE":
                 decided.verdict = "call"
-                decided.sent = self._sent(message, flow, call)
+                attempt = next(attempts, None)
+                told = self._sent(message, flow, attempt)
+                if decided.sent is None:
+                    decided.sent = told
+                else:
+                    decided.also_sent.append(told)
             elif isinstance(message, Response) and message.status >= 200:
                 decided.verdict = "answer"
                 decided.status, decided.phrase = message.status, message.reason
@@ -268,14 +298,13 @@ class DecisionRun:
 
     # -- the answer -------------------------------------------------------------------------------
 
-    def _sent(self, invite: Request, flow: Flow, call: Call | None) -> Sent:
-        attempt = call.attempt if call is not None else None
+    def _sent(self, invite: Request, flow: Flow, attempt: Attempt | None) -> Sent:
         added = attempt.added.splitlines() if attempt is not None else []
         removed = sorted(attempt.removed) if attempt is not None else []
         names = {line.partition(":")[0].strip().lower() for line in added}
         return Sent(
             attempt.target.name if attempt is not None else "",
-            f"{flow.transport}:{_authority(flow.host, flow.port)}",
+            f"{flow.transport}:{_authority(flow.host, flow.port)}" if flow.port else SOMEWHERE,
             invite.uri, invite.get("from").partition(";tag=")[0], added,
             [name for name in removed if name not in names],
         )

@@ -132,9 +132,15 @@ class StraySender:
         self._tally.strays += 1
         self._send(slot, self._codec.pack(RECEIVED, flow, message))
 
-    def send_by(self, message: bytes, flow: Flow) -> None:
-        """Have the worker that owns the flow's connection send a message."""
+    def send_by(self, message: bytes, flow: Flow) -> bool:
+        """Have the worker that owns the flow's connection send a message; False: there is none.
+
+        A registration may be older than this run, which may have had more workers.
+        """
+        if flow.slot >= len(self._sockets):
+            return False
         self._send(flow.slot, self._codec.pack(SEND, flow, message))
+        return True
 
     def tell_broken(self, slot: int, flow: Flow) -> None:
         """Tell a worker that used the flow's connection that it is gone."""

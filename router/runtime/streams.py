@@ -135,6 +135,14 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.streams.on_closed(self)
 
+    def is_of(self, flow: Flow) -> bool:
+        """Whether this is the stream of a flow.
+
+        A registration may name one of an earlier life of this worker, whose numbers begin again.
+        """
+        mine = self.flow
+        return mine.port == flow.port and mine.host == flow.host
+
     def write(self, data: bytes) -> bool:
         """Hand bytes to the stream; False when it is closed, or closes for not being read."""
         transport = self.transport
@@ -231,10 +239,9 @@ class Streams:
         """
         if flow.connection:
             if flow.slot not in (self._slot, -1):
-                self._strays.send_by(data, flow)
-                return True
+                return self._strays.send_by(data, flow)
             connection = self._open.get(flow.connection)
-            return connection is not None and connection.write(data)
+            return connection is not None and connection.is_of(flow) and connection.write(data)
         peer = (flow.host, flow.port)
         connection = self._by_peer.get(peer)
         if connection is not None and connection.write(data):
@@ -251,6 +258,8 @@ class Streams:
     def send_for(self, slot: int, data: bytes, flow: Flow) -> None:
         """Send by a connection of ours for another worker, which hears when that breaks."""
         connection = self._open.get(flow.connection)
+        if connection is not None and not connection.is_of(flow):
+            connection = None
         if connection is not None:
             connection.users.add(slot)
         if connection is None or not connection.write(data):

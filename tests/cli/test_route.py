@@ -12,8 +12,8 @@ import pytest
 from router.cli.route import route
 from router.cli.route_lines import LineTrace
 from router.store.live import LmdbLive
-from router.store.ops import Admit, Candidate, GatewayState
-from router.store.records import CallRecord
+from router.store.ops import Admit, Bind, Candidate, GatewayState
+from router.store.records import CallRecord, Contact
 
 ROUTES = """\
 gateway mobile { address = 127.0.0.1:5091  prefixes = 8613  lines = 1 }
@@ -119,7 +119,7 @@ def test_the_text_fits_80_columns_and_says_everything(
     assert max(len(line) for line in out.splitlines()) <= 80
     for words in (
         "From 127.0.0.1, caller 1000, callee 8613800138000",
-        "All lines are taken to be free and all gateways up.",
+        "All lines are taken to be free,",
         'yes     case "INVITE":',
         "The source lies in 127.0.0.1/32 of trunk office, account acme.",
         "1. mobile: taken; prefix 8613, priority 1, 0 of 1 lines in use.",
@@ -266,3 +266,54 @@ def test_levels_rates_need_and_credit_are_shown(
     assert (top["account"], top["kind"], top["need"], top["balance"]) == (
         "top", "agent", "0.13", "1",
     )
+
+
+PHONES = """\
+gateway g { address = 127.0.0.1:5091  prefixes = 86 }
+account acme {
+    trunk office { ips = 127.0.0.1 }
+    phone 1001 { password = "a"  forward_busy = "1003"  forward_offline = "86139" }
+    phone 1002 { password = "b"  forward_always = "1001" }
+    phone 1003 { password = "c"  forward_busy = "1001" }
+}
+request_route {
+    if (!identify()) end(IllegalCall);
+    if ($rU == "100") call([phone("1001"), phone("1003")], ring = all);
+    if (registered($rU)) call(phone($rU));
+    call(gateways($rU));
+}
+"""
+
+
+def test_phones_and_where_they_forward_are_told(
+    ask: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    _, out, _ = ask(PHONES, callee="1002")
+    for words in (
+        "Phone 1002 forwards to 1001: always.",
+        "Phone 1001 rings at sip:1001@registered.invalid (q 1).",
+        "It forwards to 1003: busy.",
+        "The call would go to phone 1001.",
+        "Diversion: <sip:1002@127.0.0.1:5060>;reason=unconditional;counter=1",
+    ):
+        assert words in out, words
+    _, out, _ = ask(PHONES, callee="100")
+    assert "The call would go to phone 1001 and phone 1003." in out
+    # In a state folder nobody is registered who has not done so.
+    state = tmp_path / "state"
+    live = LmdbLive(state / "live.lmdb")
+    contact = Contact("sip:1003@10.0.0.7:5062", expires_ms=1 << 60, host="10.0.0.9", port=40000)
+    live.commit([Bind("1003", "acme", (contact,))], 1)
+    live.close()
+    _, out, _ = ask(PHONES, callee="1001", state=state, as_json=True)
+    decided = json.loads(out)
+    assert decided["forwarded"] == [{"phone": "1001", "why": "offline", "number": "86139"}]
+    assert decided["sent"]["gateway"] == "g"
+    _, out, _ = ask(PHONES, callee="1003", state=state, as_json=True)
+    decided = json.loads(out)
+    assert decided["phones"] == [{
+        "number": "1003", "contacts": [["sip:1003@10.0.0.7:5062", "1"]],
+        "forwards": {"busy": "1001"},
+    }]
+    assert decided["sent"]["request_uri"] == "sip:1003@10.0.0.7:5062"
+    assert decided["sent"]["address"] == "udp:10.0.0.9:40000"
