@@ -60,8 +60,7 @@ def play(program: Program, random: Random) -> list[str]:
         for _ in range(random.randint(1, 8)):
             with suppress(Unmet):  # a gateway that has no call cannot answer it
                 player.play(step)
-            if random.random() < 0.3:
-                _send_inside(world, random)
+            _send_inside(world, random)
             open_ = [one.record.gateway for one in world.arrivals if one.open]
             step = _step(random, open_ or gateways)
         data = (OPTIONS % (number, number)).encode()
@@ -82,12 +81,13 @@ def play(program: Program, random: Random) -> list[str]:
 
 
 def _send_inside(world: World, random: Random) -> None:
-    """A request inside the last call, of its caller's."""
-    leg = world.calls[-1].caller.leg
-    if leg.remote_tag and not leg.closing:
-        world.wake(leg.engine)  # type: ignore[arg-type]  # the agent that it is of
-        leg.send_request(random.choice(("INFO", "UPDATE", "MESSAGE", "PRACK")), Silent)
-        world.pass_time(random.choice((0, 5, 200)))
+    """A request inside each call that has been answered, of its caller's."""
+    for call in world.calls:
+        leg = call.caller.leg
+        if leg.remote_tag and not leg.closing and not call.over:
+            world.wake(leg.engine)  # type: ignore[arg-type]  # the agent that it is of
+            leg.send_request(random.choice(("INFO", "UPDATE", "MESSAGE", "PRACK")), Silent)
+            world.pass_time(random.choice((0, 5, 200)))
 
 
 def _malformed(world: World) -> list[str]:
