@@ -53,6 +53,18 @@ SENTENCES = [
     (listed(["b", "a"]), "Candidates: b, a."),
     (NONE_LEFT, "Candidates: none."),
     ("no gateway has a prefix of 4930", "No gateway has a prefix of 4930."),
+    (
+        "credit:acme: 0.6 needed, balance 0.5, overdraft 0.1, reserved 0.2",
+        "Account acme could not give 0.6: balance 0.5, overdraft 0.1, reserved 0.2.",
+    ),
+    (
+        "credit:top: used up, balance -0.1, overdraft 0.1, reserved 0",
+        "The credit of account top was used up: balance -0.1, overdraft 0.1, reserved 0.",
+    ),
+    (
+        "b: credit of account carrier used up",
+        "Gateway b was passed over: credit of account carrier used up.",
+    ),
     ("b: full", "Gateway b was passed over: every line of it was in use."),
     ("b: down", "Gateway b was passed over: it was down."),
     (
