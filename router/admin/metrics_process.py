@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
+from router.admin.machine import Machine
 from router.admin.scrape import Log, Scrape
 from router.runtime.clock import make_clock
 from router.runtime.run_record import RunRecord, read_run_record
@@ -179,6 +180,7 @@ def run_metrics(
     gateways: Sequence[tuple[str, int]],
     config_hash: str,
     slots: int,
+    ports: Sequence[int] = (),
     socket: sockets.socket | None = None,
     log: Log,
     now_ms: Callable[[], int] | None = None,
@@ -187,9 +189,10 @@ def run_metrics(
     """Serve /metrics until SIGTERM; the exit code of the process, 0.
 
     `gateways` are (name, lines), lines -1 for no limit, until the run record, which the supervisor
-    keeps up to date, tells others. `socket` is already listening; without
-    it host and port are opened here, and OSError says that they cannot be. `now_ms` is the clock
-    of the heartbeats. `stopping` tells whether the order to stop came before this was called.
+    keeps up to date, tells others. `ports` are those of our UDP sockets. `socket` is already
+    listening; without it host and port are opened here, and OSError says that they cannot be.
+    `now_ms` is the clock of the heartbeats. `stopping` tells whether the order to stop came before
+    this was called.
     """
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -205,6 +208,7 @@ def run_metrics(
         now_ms=now_ms or make_clock(),
         log=log,
         running=_running_under(os.getppid(), state),
+        machine=Machine(os.getppid(), ports, state).readings,
     )
     try:
         # Ctrl-C goes to the whole process group; the supervisor stops us when the time has come.

@@ -7,16 +7,24 @@ can neither drift nor survive the worker that set it. Nothing here knows HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from router.admin.machine import Reading
 from router.billing.rate import MILLIONTHS
 from router.runtime.metrics import MAX_GATEWAYS
-from router.runtime.metrics_catalogue import CATALOGUE, OTHER, PREFIX, SCRIPT
+from router.runtime.metrics_catalogue import (
+    BY_NAME,
+    CATALOGUE,
+    IN_MILLIONTHS,
+    OTHER,
+    PREFIX,
+    SCRIPT,
+)
 from router.runtime.reload_report import APPLIED, FAILED, REFUSED
 from router.store.errors import StoreError
 from router.store.interface import Usage
@@ -25,6 +33,7 @@ from router.store.ops import UNLIMITED
 from router.store.records import GatewayState
 
 GATEWAY_KEY: Final = "gateway:"
+ACCOUNT_KEY: Final = "account:"
 MAX_ACCOUNTS: Final = 1_000
 HEARTBEAT_MAX_AGE_MS: Final = 5_000
 SCRIPT_HELP: Final = "Counted by a route of routes.cfg: count(...)."
@@ -40,6 +49,7 @@ class LiveReader(Protocol):
     def registered_phones(self) -> int: ...
     def monies(self) -> Mapping[str, Money]: ...
     def blocks(self, now_ms: int) -> Mapping[str, object]: ...
+    def stat(self) -> Mapping[str, int]: ...
 
 
 class Log(Protocol):
@@ -54,6 +64,7 @@ class Running(Protocol):
 
     config_hash: str
     gateways: list[tuple[str, int]]
+    accounts: list[tuple[str, int]]
     reloads: dict[str, int]
 
 
@@ -80,6 +91,7 @@ class Scrape:
         now_ms: Callable[[], int],
         log: Log,
         running: Callable[[], Running | None] = _as_started,
+        machine: Callable[[Mapping[str, int] | None], Iterable[Reading]] = lambda live: (),
     ) -> None:
         self._directory = directory
         self._gateways = gateways
@@ -89,6 +101,8 @@ class Scrape:
         self._now_ms = now_ms
         self._log = log
         self._running = running
+        self._machine = machine
+        self._accounts: list[tuple[str, int]] = []
         self._reloads: dict[str, int] = {}
         self._live: LiveReader | None = None
         self._live_fault = ""
@@ -100,6 +114,7 @@ class Scrape:
             self._gateways = running.gateways
             self._config_hash = running.config_hash
             self._reloads = running.reloads
+            self._accounts = running.accounts
         # A worker that starts makes its file before it has a size: there is nothing in it yet.
         try:
             files = [str(file) for file in self._directory.iterdir() if _is_filled(file)]
@@ -119,14 +134,30 @@ class Scrape:
             families[PREFIX + "reloads"].add_sample(
                 PREFIX + "reloads_total", {"result": result}, self._reloads.get(result, 0)
             )
+        for name in IN_MILLIONTHS:
+            family = families[PREFIX + name]
+            family.samples = [
+                sample._replace(value=sample.value / MILLIONTHS) for sample in family.samples
+            ]
         self._add_lines(families)
         self._add_live(families)
+        for reading in self._machine(self._live_stat()):
+            kind = BY_NAME[reading.metric].kind
+            name = PREFIX + reading.metric
+            sample_name = f"{name}_total" if kind == "counter" else name
+            families[name].add_sample(sample_name, dict(reading.labels), reading.value)
         for metric in CATALOGUE:
             yield families[PREFIX + metric.name]
         for name in sorted(families):
             if name.startswith(PREFIX + SCRIPT):
                 families[name].documentation = SCRIPT_HELP
                 yield families[name]
+
+    def _live_stat(self) -> Mapping[str, int] | None:
+        try:
+            return self._live.stat() if self._live is not None else None
+        except StoreError:
+            return None
 
     def _add_unused_gateways(self, attempts: Family) -> None:
         """A gateway without attempts counts 0: a rate needs a value before the first attempt."""
@@ -151,6 +182,7 @@ class Scrape:
             if self._live is None:
                 self._live = self._open_live()
             usages = self._live.usages(GATEWAY_KEY)
+            of_accounts = self._live.usages(ACCOUNT_KEY)
             states = self._live.gateway_states()
             heartbeats = self._live.heartbeats()
             backlog = self._live.backlog()
@@ -177,6 +209,14 @@ class Scrape:
             up[label] = min(up.get(label, 1), answers)
         self._add_draining(active, usages)
         _add_accounts(families, monies)
+        for name, limit in self._accounts[:MAX_ACCOUNTS]:
+            used = of_accounts.get(ACCOUNT_KEY + name)
+            labels = {"account": name}
+            for metric, value in (
+                ("account_active_calls", used.in_use if used else 0),
+                ("account_lines", float("inf") if limit == UNLIMITED else limit),
+            ):
+                families[PREFIX + metric].add_sample(PREFIX + metric, labels, value)
         _add_by_gateway(families[PREFIX + "active_calls"], active)
         _add_by_gateway(families[PREFIX + "gateway_up"], up)
         for slot in range(self._slots):

@@ -151,6 +151,7 @@ def _prepare(
         config_hash=config.hash,
         slots=slots,
         gateways=_gateways(config),
+        accounts=[(account.name, account.lines) for account in config.accounts.values()],
         metrics=_shown(*config.metrics) if config.metrics is not None else "",
     )
     return Supervisor(
@@ -256,6 +257,7 @@ def _metrics_post(config: Config, slots: int, opened: Socket) -> Post:
             gateways=_gateways(config),
             config_hash=config.hash,
             slots=slots,
+            ports=[one.port for one in config.listeners if one.transport == "udp"],
             socket=opened,
             log=log,
             stopping=lambda: life.order >= FINISH,
@@ -290,6 +292,7 @@ def _settler(state: Path, record: RunRecord) -> Callable[[Answer, Checked, dict[
         if answer.result == APPLIED:
             record.config_hash = checked.config_hash
             record.gateways = checked.gateways
+            record.accounts = checked.accounts
             record.reloaded_ms = _epoch_ms()
         _keep(state, record)
 

@@ -40,6 +40,7 @@ from router.core.relay import Relay
 from router.core.session_timer import agree
 from router.core.states import ANSWERED, CALLING, ENDED, ROUTING
 from router.core.takeover import restore, snapshot_answered
+from router.core.tally import gateway_label
 from router.core.transactions.server_invite import InviteServer
 from router.core.verdicts import Challenge, Dial, Drop, End, Next, Reroute, Respond, Verdict, Wait
 from router.core.waiting import Waiting, suspend
@@ -227,6 +228,7 @@ class Call:
         now = layer.now
         cdr = self.cdr
         cdr.answered = now
+        engine.tally.answers[gateway_label(cdr.gateway)] += 1
         cdr.codec = first_codec(response.body)
         if cdr.pdd_ms < 0:
             cdr.pdd_ms = now - cdr.started
@@ -399,10 +401,10 @@ class Call:
         now = engine.layer.now
         cdr = self.cdr
         close_books(cdr, reason, side, now, self.last.status if self.last is not None else 0)
-        count_end(engine.tally, cdr, reason)
         try:
             self.policy.ended(self)
         finally:
+            count_end(engine.tally, cdr, reason)
             if is_recorded(self, reason):
                 finish_in_store(engine, cdr, self.policy.low_balances)
             self._release()

@@ -82,6 +82,10 @@ def count_end(tally: Tally, cdr: Cdr, reason: EndReason) -> None:
     """Counts a call that has ended."""
     if cdr.answered:
         tally.call_duration.observe(cdr.duration_ms / 1000)
-    calls = tally.calls
-    key = (gateway_label(cdr.gateway), reason.name)
-    calls[key] = calls.get(key, 0) + 1
+    gateway, account = gateway_label(cdr.gateway), cdr.account
+    tally.calls[gateway, reason.name] += 1
+    tally.account_calls[account, reason.name] += 1
+    if cdr.charge:
+        tally.charged[account] += cdr.charge
+    if cdr.cost:
+        tally.costs[gateway] += cdr.cost

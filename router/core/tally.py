@@ -18,6 +18,7 @@ from typing import NamedTuple
 CALL_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 POST_DIAL_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
 HOOK_SECONDS = (0.00001, 0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 ROUTE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)
 
 
@@ -85,14 +86,19 @@ class Tally:
     """
 
     __slots__ = (
+        "account_calls",
+        "answers",
         "attempts",
         "auth_failures",
         "blocked",
         "call_duration",
         "calls",
+        "charged",
+        "costs",
         "counted",
         "hook_duration",
         "hook_errors",
+        "loop_lag",
         "parse_errors",
         "pdd",
         "pings",
@@ -112,6 +118,16 @@ class Tally:
     def __init__(self) -> None:
         self.attempts: dict[str, int] = defaultdict(int)
         """gateway → attempts to place a call through it"""
+        self.answers: dict[str, int] = defaultdict(int)
+        """gateway → attempts that were answered"""
+        self.account_calls: dict[tuple[str, str], int] = defaultdict(int)
+        """(account or "", end reason) → calls that have ended"""
+        self.charged: dict[str, int] = defaultdict(int)
+        """account → what its calls have cost it, in millionths"""
+        self.costs: dict[str, int] = defaultdict(int)
+        """gateway → what calls have cost us there, in millionths"""
+        self.loop_lag = Histogram(LAG_SECONDS)
+        """how late the worker's turn of the second came"""
         self.calls: dict[tuple[str, str], int] = defaultdict(int)
         """(gateway or "", end reason) → calls that have ended"""
         self.pings: dict[tuple[str, str], int] = defaultdict(int)

@@ -22,6 +22,7 @@ from prometheus_client.utils import floatToGoString
 from router.core.tally import Histogram, Series, Tally
 from router.runtime.metrics_catalogue import (
     BY_NAME,
+    NO_ACCOUNT,
     NO_GATEWAY,
     OTHER,
     PREFIX,
@@ -308,6 +309,16 @@ class MetricsFlusher:
         self._route_errors = _Counter(counters, "route_errors", _unlabelled)
         self._strays = _Counter(counters, "worker_strays", _unlabelled)
         self._attempts = _Counter(counters, "call_attempts", lambda key: (gateway(key),))
+        account = _bounded(MAX_GATEWAYS)
+        self._answers = _Counter(counters, "call_answers", lambda key: (gateway(key),))
+        self._account_calls = _Counter(
+            counters,
+            "account_calls",
+            lambda key: (account(key[0]) if key[0] else NO_ACCOUNT, reason(key[1])),
+        )
+        self._charged = _Counter(counters, "account_charges", lambda key: (account(key),))
+        self._costs = _Counter(counters, "gateway_costs", lambda key: (gateway(key),))
+        self._loop_lag = _HistogramFamily(histograms, "worker_loop_lag_seconds", _unlabelled)
         self._calls = _Counter(
             counters,
             "calls",
@@ -363,7 +374,12 @@ class MetricsFlusher:
         self._auth_failures.carry(tally.auth_failures)
         self._unrecorded.carry(tally.unrecorded)
         self._call_duration.carry({"": tally.call_duration})
+        self._loop_lag.carry({"": tally.loop_lag})
         self._attempts.carry(tally.attempts)
+        self._answers.carry(tally.answers)
+        self._account_calls.carry(tally.account_calls)
+        self._charged.carry(tally.charged)
+        self._costs.carry(tally.costs)
         self._calls.carry(tally.calls)
         self._pings.carry(tally.pings)
         self._requests.carry(tally.requests)

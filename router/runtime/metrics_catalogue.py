@@ -15,6 +15,10 @@ OTHER: Final = "other"
 """The label value for everything beyond a cap, or unknown."""
 NO_GATEWAY: Final = "none"
 """The gateway label of calls that ended before a gateway was chosen."""
+NO_ACCOUNT: Final = "none"
+"""The account label of calls of which nobody knows who pays."""
+IN_MILLIONTHS: Final = frozenset(("account_charges", "gateway_costs"))
+"""What the files hold in millionths and a scrape shows in units of the currency."""
 Labels = tuple[str, ...]
 
 
@@ -34,6 +38,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         ("gateway",),
         "Attempts to place a call through a gateway. Compare gateways: one that gets none is down, "
         "full, or its prefixes match nothing.",
+    ),
+    Metric(
+        "call_answers",
+        "counter",
+        ("gateway",),
+        "Attempts that were answered; divided by call_attempts it is the ASR. If it falls on one "
+        "gateway only, demote it and ask its carrier.",
     ),
     Metric(
         "calls",
@@ -97,6 +108,41 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         ("account",),
         "What calls in progress have reserved of an account's balance. It should be 0 without "
         "calls: trunkline ledger verify proves it.",
+    ),
+    Metric(
+        "account_calls",
+        "counter",
+        ("account", "reason"),
+        "Calls that have ended, by account and end reason. A customer complains: see which reason "
+        "rose, then trunkline cdr --account NAME.",
+    ),
+    Metric(
+        "account_charges",
+        "counter",
+        ("account",),
+        "What calls have cost their account, in its currency; its rate is revenue. If it falls "
+        "while calls do not, look at the deck.",
+    ),
+    Metric(
+        "gateway_costs",
+        "counter",
+        ("gateway",),
+        "What calls have cost us at a gateway; charges less costs is the margin. If it is "
+        "negative, see trunkline cdr stats --by gateway.",
+    ),
+    Metric(
+        "account_active_calls",
+        "gauge",
+        ("account",),
+        "Calls in progress of an account. Near account_lines its callers hear 503: raise lines, "
+        "or ask what it is doing.",
+    ),
+    Metric(
+        "account_lines",
+        "gauge",
+        ("account",),
+        "Calls that an account may have at once, +Inf without a limit. Alert on "
+        "account_active_calls / account_lines.",
     ),
     Metric(
         "registered_phones",
@@ -220,6 +266,66 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         (),
         "Messages that reached a worker other than their call's and were handed over. Some are "
         "normal; all of them mean that kernel steering is off.",
+    ),
+    Metric(
+        "worker_loop_lag_seconds",
+        "histogram",
+        (),
+        "How late a worker comes to what is due. If it grows, calls wait: too few workers, or a "
+        "route that is slow.",
+    ),
+    Metric(
+        "process_cpu_seconds",
+        "counter",
+        ("process",),
+        "Processor time of each process. A worker near one second a second is full: add workers, "
+        "or cores.",
+    ),
+    Metric(
+        "process_resident_bytes",
+        "gauge",
+        ("process",),
+        "Memory of each process, shared parts included. If it only grows for hours, report it; "
+        "a restart costs no answered call.",
+    ),
+    Metric(
+        "process_start_time_seconds",
+        "gauge",
+        ("process",),
+        "When each process was started, epoch seconds. If it changes, the process died: read the "
+        "log.",
+    ),
+    Metric(
+        "udp_queue_bytes",
+        "gauge",
+        (),
+        "Bytes that wait in the UDP sockets. If it stays high, the workers cannot keep up.",
+    ),
+    Metric(
+        "udp_drops",
+        "counter",
+        (),
+        "Datagrams that the kernel dropped because a socket was full. Peers send them again: add "
+        "workers, or raise net.core.rmem_max.",
+    ),
+    Metric(
+        "store_used_bytes",
+        "gauge",
+        ("store",),
+        "Size of live state and of the ledger. Alert on store_used_bytes / store_map_bytes.",
+    ),
+    Metric(
+        "store_map_bytes",
+        "gauge",
+        ("store",),
+        "How large a store may become. If the used bytes come near, export old CDRs and ask for a "
+        "larger map.",
+    ),
+    Metric(
+        "store_transactions",
+        "counter",
+        ("store",),
+        "Commits of a store. If the ledger's stand still while calls end, see cdr_backlog.",
     ),
     Metric(
         "cdr_backlog",

@@ -80,6 +80,7 @@ class Checker:
         portrait = portrait_of(program)
         checked.config_hash = program.hash
         checked.gateways = [(one.name, one.lines) for one in config.gateways.values()]
+        checked.accounts = [(one.name, one.lines) for one in config.accounts.values()]
         checked.shutdown_ms = config.shutdown_ms
         checked.restart = [
             name

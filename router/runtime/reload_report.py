@@ -35,6 +35,7 @@ class Checked(msgspec.Struct):
     restart: list[str] = []
     """Changed settings that wait for a restart."""
     gateways: list[tuple[str, int]] = []
+    accounts: list[tuple[str, int]] = []
     shutdown_ms: int = 0
 
 

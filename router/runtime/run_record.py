@@ -32,6 +32,7 @@ class RunRecord(msgspec.Struct):
     """host:port of /metrics, "" when there is none."""
     reloaded_ms: int = 0
     """Of the last reload that was applied, 0 for none."""
+    accounts: list[tuple[str, int]] = []
     reloads: dict[str, int] = {}
     """Reloads so far by how they ended: applied, refused, failed."""
 
@@ -43,6 +44,7 @@ def make_run_record(
     config_hash: str,
     slots: int,
     gateways: Sequence[tuple[str, int]],
+    accounts: Sequence[tuple[str, int]] = (),
     metrics: str = "",
 ) -> RunRecord:
     """The record of this run, with the interpreter that this process runs on."""
@@ -52,6 +54,7 @@ def make_run_record(
         config_hash=config_hash,
         slots=slots,
         gateways=[(name, lines) for name, lines in gateways],
+        accounts=[(name, lines) for name, lines in accounts],
         python=os.path.realpath(sys.executable),
         python_version=platform.python_version(),
         metrics=metrics,

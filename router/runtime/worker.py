@@ -170,10 +170,14 @@ class _Worker:
         loop.add_reader(channel, read)
 
     def _every_second(
-        self, loop: asyncio.AbstractEventLoop, driver: Driver, equipment: Equipment
+        self, loop: asyncio.AbstractEventLoop, driver: Driver, equipment: Equipment,
+        was_due_s: float = 0.0,
     ) -> None:
         self._life.beat()
-        loop.call_later(SECOND_S, self._every_second, loop, driver, equipment)
+        due_s = loop.time() + SECOND_S
+        loop.call_at(due_s, self._every_second, loop, driver, equipment, due_s)
+        if was_due_s:
+            self._tally.loop_lag.observe(max(0.0, due_s - SECOND_S - was_due_s))
         now_ms = self._now()
         equipment.on_second(now_ms)
         driver.finish_turn(now_ms)

@@ -338,6 +338,7 @@ class LmdbLedger:
             "map_bytes": info["map_size"],
             "used_bytes": (info["last_pgno"] + 1) * self._environment().stat()["psize"],
             "readers": info["num_readers"],
+            "transactions": info["last_txnid"],
             "cdrs": self.count(),
             "open": self.open_count(),
         }

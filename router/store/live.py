@@ -379,6 +379,7 @@ class LmdbLive(LivePhones):
             "map_bytes": info["map_size"],
             "used_bytes": (info["last_pgno"] + 1) * calls["psize"],
             "readers": info["num_readers"],
+            "transactions": info["last_txnid"],
             "calls": calls["entries"],
             "outbox": outbox,
         }

@@ -6,15 +6,35 @@ from typing import Any
 
 import pytest
 
+from router.admin.machine import Reading
 from router.admin.scrape import Scrape
 from router.core.tally import Tally
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
+from router.runtime.run_record import make_run_record
 from router.store.live import LmdbLive
 from router.store.ops import Admit, Candidate, Credit, Finish, Funds, GatewayState
 from router.store.records import CallRecord, Cdr
 
 NOW_MS = 1_000_000_000_000
 GATEWAYS = (("cn_mobile", 30), ("backup", -1), ("down_town", 5))
+
+
+RUNNING = make_run_record(
+    pid=1, started_ms=0, config_hash="0123456789ab", slots=2, gateways=GATEWAYS,
+    accounts=(("a1", 2), ("a2", -1)),
+)
+READINGS = [
+    *(
+        Reading(name, {"process": "worker-0"}, 5)
+        for name in ("process_cpu_seconds", "process_resident_bytes", "process_start_time_seconds")
+    ),
+    Reading("udp_queue_bytes", {}, 0),
+    Reading("udp_drops", {}, 7),
+    *(
+        Reading(name, {"store": "live"}, 9)
+        for name in ("store_used_bytes", "store_map_bytes", "store_transactions")
+    ),
+]
 
 
 class MemoryLog:
@@ -59,6 +79,12 @@ def directory(tmp_path: Path) -> Path:
         flusher, tally = MetricsFlusher(directory, slot), Tally()
         tally.attempts["cn_mobile"] += 3
         tally.pings["cn_mobile", "answered"] += 2
+        tally.answers["cn_mobile"] += 2
+        tally.account_calls["a1", "Normal"] += 2
+        tally.account_calls["", "IllegalCall"] += 1
+        tally.charged["a1"] += 1_250_000
+        tally.costs["cn_mobile"] += 500_000
+        tally.loop_lag.observe(0.002)
         tally.calls["cn_mobile", "Normal"] += 2
         tally.calls["", "NotFound"] += 1
         tally.requests["INVITE", "in"] += 3
@@ -88,4 +114,6 @@ def scrape(directory: Path, live: LmdbLive, log: MemoryLog) -> Scrape:
         open_live=lambda: live,
         now_ms=lambda: NOW_MS,
         log=log,
+        running=lambda: RUNNING,
+        machine=lambda stat: READINGS if stat is not None else (),
     )

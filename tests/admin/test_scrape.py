@@ -57,7 +57,25 @@ def test_accounts_show_what_they_have_and_what_is_reserved(
     monkeypatch.setattr(scrape_module, "MAX_ACCOUNTS", 2)
     text = generate_latest(scrape).decode()
     assert 'trunkline_account_balance{account="a1"}' in text
-    assert 'account="a2"' not in text
+    assert 'trunkline_account_balance{account="a2"}' not in text
+
+
+def test_money_is_shown_in_units_of_the_currency(scrape: Scrape) -> None:
+    assert value(scrape, "account_charges_total", account="a1") == 2.5
+    assert value(scrape, "gateway_costs_total", gateway="cn_mobile") == 1
+    assert value(scrape, "account_calls_total", account="none", reason="IllegalCall") == 2
+
+
+def test_accounts_show_their_calls_and_how_many_they_may_have(scrape: Scrape) -> None:
+    assert value(scrape, "account_active_calls", account="a1") == 0
+    assert value(scrape, "account_lines", account="a1") == 2
+    assert value(scrape, "account_lines", account="a2") == math.inf
+
+
+def test_what_the_machine_says_is_shown(scrape: Scrape) -> None:
+    assert value(scrape, "process_cpu_seconds_total", process="worker-0") == 5
+    assert value(scrape, "udp_drops_total") == 7
+    assert value(scrape, "store_used_bytes", store="live") == 9
 
 
 def test_every_configured_gateway_is_there_also_with_nothing_to_show(scrape: Scrape) -> None:
