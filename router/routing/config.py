@@ -220,7 +220,7 @@ def _reads(program: Program, name: str) -> bool:
 
 def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
     settings = block.settings
-    addresses: list[Address] = settings["address"]
+    addresses: list[Address] = list(dict.fromkeys(settings["address"]))
     address = addresses[0]
     codes: Codes = DEFAULT_SWITCH_ON
     if "switch_on" in settings:

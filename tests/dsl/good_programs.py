@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).parent / "good"
-VARIABLES = {"GATEWAY_LINES": "1", "OFFICE_PREFIX": "86"}
+VARIABLES = {"GATEWAY_LINES": "1", "OFFICE_PREFIX": "86", "PHONE_1001": "secret"}
 """The environment of all programs."""
 
 

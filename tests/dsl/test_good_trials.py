@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import pytest
 from good_programs import VARIABLES, GoodProgram, good_programs
-from routes_text import SURFACE, MemoryFiles
+from routes_text import PYTHON_FILES, RATES, SURFACE, MemoryFiles
 
 from dsl.load import load_program
 from dsl.program import Program
@@ -21,7 +21,7 @@ WITH_TESTS = [one for one in good_programs() if not one.whole and '\ntest "' in 
 
 
 def load(text: str, more: Mapping[str, str]) -> Program:
-    files = MemoryFiles({"routes.cfg": text, **more}, VARIABLES)
+    files = MemoryFiles({**PYTHON_FILES, **RATES, "routes.cfg": text, **more}, VARIABLES)
     return load_program("routes.cfg", SURFACE, files)
 
 
@@ -42,7 +42,7 @@ def test_a_good_program_does_what_its_tests_say(program: GoodProgram) -> None:
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(WITH_TESTS) >= 40
+    assert len(WITH_TESTS) >= 160, "what was shown once is shown for ever"
     firsts = [program.text.partition("\n")[0] for program in WITH_TESTS]
     assert all(first.startswith("# ") for first in firsts), "a program says what it is about"
     assert len(set(firsts)) == len(firsts)
