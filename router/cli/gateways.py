@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from dsl.check.settings import CheckedBlock
 from router.cli.account_facts import Config, State
 from router.cli.cdr_query import Json
+from router.cli.gateway_health import health_words, is_up
 from router.cli.object_changes import Known, read_known
 from router.cli.object_commands import attach, obey, place_of
 from router.cli.object_state import LiveFacts, read_live, settings_lines, used_of
@@ -119,9 +120,7 @@ def _state(key: str, live: LiveFacts) -> str:
     if key in live.locks:
         return "locked"
     health = live.health.get(key)
-    if health is not None and health.down_until_ms > time.time_ns() // 1_000_000:
-        return "down"
-    return "up"
+    return "up" if is_up(health, time.time_ns() // 1_000_000) else "down"
 
 
 def _state_line(facts: GatewayFacts, known: Known, live: LiveFacts) -> str:
@@ -130,10 +129,7 @@ def _state_line(facts: GatewayFacts, known: Known, live: LiveFacts) -> str:
     if lock is not None:
         note = f": {lock.note}" if lock.note else ""
         return f"locked by {lock.who} at {_moment(lock.at_ms)}{note}"
-    health = live.health.get(key)
-    if health is not None and facts.state == "down":
-        return f"down, {health.misses} without an answer"
-    return facts.state
+    return health_words(live.health.get(key), time.time_ns() // 1_000_000)
 
 
 def _moment(at_ms: int) -> str:

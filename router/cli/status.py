@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
 
+from router.cli.gateway_health import health_words, is_up, registered_until, span
 from router.runtime.run_record import RunRecord, read_run_record
 from router.store.boot import LIVE_DIR, live_is_current
 from router.store.errors import StoreError
@@ -51,6 +51,8 @@ class Gateway(msgspec.Struct):
     why_age_ms: int = 0
     registered_until_ms: int | None = None
     """Epoch ms; 0: not registered; None: it wants no registration."""
+    state: str = ""
+    """All of that in words."""
 
 
 class Status(msgspec.Struct):
@@ -130,16 +132,12 @@ def _gateways(live: LmdbLive, run: RunRecord | None, now_ms: int) -> list[Gatewa
     for name in names:
         usage = usages.get(GATEWAY_KEY + name, Usage(0, 0))
         state = states.get(GATEWAY_KEY + name)
-        down = state is not None and state.out_until_ms > now_ms
         aside_ms = max(0, state.down_until_ms - now_ms) if state else 0
-        registered = None
-        if state and (state.unregistered or state.registered_until_ms):
-            registered = 0 if state.unregistered else state.registered_until_ms
         limit = limits.get(name, UNLIMITED)
         found.append(
             Gateway(
                 name=name,
-                up=not down,
+                up=is_up(state, now_ms),
                 lines_used=usage.in_use,
                 lines=limit if limit != UNLIMITED else None,
                 lines_known=name in limits,
@@ -147,7 +145,8 @@ def _gateways(live: LmdbLive, run: RunRecord | None, now_ms: int) -> list[Gatewa
                 up_again_in_ms=aside_ms,
                 why=state.trouble if state else "",
                 why_age_ms=now_ms - state.trouble_ms if state and state.trouble_ms else 0,
-                registered_until_ms=registered,
+                registered_until_ms=registered_until(state),
+                state=health_words(state, now_ms),
             )
         )
     return found
@@ -176,26 +175,10 @@ def show(status: Status, state: Path, console: Console, now_ms: int) -> None:
             str(gateway.lines_used),
             allowed if gateway.lines_known else "unknown",
             str(gateway.handed),
-            _state_of(gateway),
+            gateway.state,
         )
     console.print()
     console.print(table, highlight=False)
-
-
-def _state_of(gateway: Gateway) -> str:
-    """Whether a gateway is up, registered, and what went wrong there last."""
-    words = "up" if gateway.up else "down"
-    if not gateway.up and gateway.up_again_in_ms:
-        words += f", tried again in {_span(gateway.up_again_in_ms)}"
-    registered = gateway.registered_until_ms
-    if registered:
-        until = datetime.fromtimestamp(registered // 1000, UTC)
-        words += f", registered until {until:%Y-%m-%d %H:%M:%S} UTC"
-    elif registered == 0:
-        words += ", not registered"
-    if gateway.why:
-        words += f": {gateway.why} ({_span(gateway.why_age_ms)} ago)"
-    return words
 
 
 def _facts(status: Status, state: Path, now_ms: int) -> list[tuple[str, str]]:
@@ -223,26 +206,13 @@ def _facts(status: Status, state: Path, now_ms: int) -> list[tuple[str, str]]:
 def _running(status: Status, now_ms: int) -> str:
     if not status.running:
         beats = [w.heartbeat_age_ms for w in status.workers if w.heartbeat_age_ms is not None]
-        return f"not running, last heartbeat {_span(min(beats))} ago" if beats else "not running"
+        return f"not running, last heartbeat {span(min(beats))} ago" if beats else "not running"
     text = "running"
     if status.started_ms:
-        text += f" for {_span(now_ms - status.started_ms)}"
+        text += f" for {span(now_ms - status.started_ms)}"
     if status.pid:
         text += f", process {status.pid}"
     return text
-
-
-def _span(ms: int) -> str:
-    """A length of time in its largest two units."""
-    seconds = max(0, ms) // 1000
-    for size, unit, small_size, small_unit in (
-        (86_400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if seconds >= size:
-            return f"{seconds // size} {unit} {seconds % size // small_size} {small_unit}"
-    return f"{seconds} s"
 
 
 def _size(count: float) -> str:

@@ -102,6 +102,16 @@ def test_the_trace_is_the_one_of_the_cdr() -> None:
     ]
 
 
+@pytest.mark.parametrize("news", [{"down": True}, {"unregistered": True}])
+def test_a_gateway_that_pings_or_a_registration_hold_down_is_passed_over(
+    news: dict[str, bool],
+) -> None:
+    states = {"gateway:mobile": GatewayState("gateway:mobile", **news)}
+    decided = decide(live=LiveNow({}, states))
+    assert fate(decided, "mobile").why == "down"
+    assert decided.sent is not None and decided.sent.gateway != "mobile"
+
+
 def test_what_is_full_or_down_now_is_passed_over() -> None:
     live = LiveNow(
         {"gateway:near": Usage(2, 7), "account:acme": Usage(4, 0)},
