@@ -297,25 +297,44 @@ class Watched(MemoryLive):
         return answers
 
 
+RINGS = (
+    "request_route { if (!identify()) end(IllegalCall);\n"
+    '    if ($fU == "2") call(gateways($rU), ring = all);\n'
+    '    if ($fU == "3") call(gateways($rU), on_failure = DEARER);\n'
+    "    call(gateways($rU)); }\n"
+    'failure_route[DEARER] { $rU = "441"; call(gateways($rU)); }\n'
+    "gateway h { address = 10.0.1.2:5072  prefixes = 86, 44, 33, 1  priority = 2\n"
+    "    deck = wholesale  clearing = carrier }\n"
+)
+BEHAVIOURS = (
+    Behaviour(), Behaviour(), Behaviour(answer_after_ms=4_000),
+    Behaviour(status=503, ring_after_ms=None), Behaviour(status=486, answer_after_ms=2_000),
+)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_no_account_ever_gives_more_than_it_has(seed: int) -> None:
     dice = random.Random(seed)
     balances = [dice.randrange(0, 6_000_000) / 1_000_000 for _ in range(3)]
-    routed = world(
+    routed = Routed(
+        f"{DECKS}\n{GATEWAY % 'clearing = carrier'}{RINGS}"
         f"account carrier {{ balance = {balances[0]}  deck = vendor }}\n"
         f"account top {{ deck = wholesale  balance = {balances[1]}  overdraft = 0.5 }}\n"
         f"account acme {{ agent = top  deck = retail  balance = {balances[2]}\n"
         f"    reserve_minutes = {dice.choice(('0', '0.1', '1', '2'))}\n"
         f"    trunk t {{ ips = 192.0.2.0/24 }} }}",
-        "clearing = carrier",
+        1, FILES,
     )
     store = Watched()
     store.floors = {"carrier": 0, "top": -500_000, "acme": 0}
     store.__dict__.update(routed.store.__dict__)
     routed.store = routed.network.store = routed.config.live.store = store
     for _ in range(25):
-        callee = dice.choice(("861", "441", "331", "1"))
-        place(routed, callee, dice.choice((None, dice.randrange(1, 400_000))))
+        routed.behaviours = {name: dice.choice(BEHAVIOURS) for name in ("g", "h")}
+        routed.caller.place(
+            dice.choice(("861", "441", "331", "1")), dice.choice("1123"), US,
+            hang_up_after_ms=dice.choice((None, dice.randrange(1, 400_000))),
+        )
         routed.network.run_for(dice.randrange(30_000))
         if dice.random() < 0.1:
             routed.network.now += dice.randrange(30_000)
