@@ -24,7 +24,7 @@ from router.core.session_headers import sdp_of
 from router.core.states import ANSWERED
 from router.core.transactions.server_invite import InviteServer
 from router.core.transactions.server_request import RequestServer
-from router.core.verdicts import Drop, End, Enroll, Respond, Verdict, Wait
+from router.core.verdicts import Challenge, Drop, End, Enroll, Respond, Verdict, Wait
 from router.core.waiting import suspend
 from router.sip.message import Request, Response
 from router.sip.render import REASONS, render_response, reply_head
@@ -348,6 +348,8 @@ def _answer(
     """Does what request_route decided for a request that is no INVITE."""
     if isinstance(verdict, Enroll):
         Registering(engine, verdict, server).begin(request, flow)
+    elif isinstance(verdict, Challenge):
+        server.challenge(verdict.status, verdict.extra)
     elif isinstance(verdict, Respond):
         extra = verdict.extra
         if verdict.status in (200, 405) and not extra:

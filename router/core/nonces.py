@@ -10,6 +10,7 @@ he has heard. How often it was used is the store's to know.
 from __future__ import annotations
 
 import hmac
+from hashlib import blake2b
 
 SALT = 8
 _HEAD = 12 + SALT
@@ -39,5 +40,6 @@ class Nonces:
         return now_ms - int(head[:12], 16)
 
     def _sign(self, head: str, source: str) -> str:
+        # Keyed BLAKE2 (RFC 7693) is a MAC by itself, at a fifth of what HMAC costs.
         text = f"{head}{source}".encode("utf-8", "surrogateescape")
-        return hmac.digest(self._secret, text, "sha256").hex()[:_SIGNATURE]
+        return blake2b(text, digest_size=_SIGNATURE // 2, key=self._secret).hexdigest()

@@ -27,7 +27,7 @@ from router.sip.errors import SipError
 from router.sip.grammar import parse_digits
 from router.sip.message import Request
 from router.sip.name_addr import NameAddr, parse_name_addr
-from router.sip.uri import parse_uri
+from router.sip.uri import uri_host_port
 from router.store.ops import Bind, Bound
 from router.store.records import Contact
 
@@ -106,8 +106,9 @@ class Registering:
 
     def _contact(self, request: Request, flow: Flow, address: NameAddr) -> Contact:
         uri = address.uri
-        if len(uri) > MAX_URI or parse_uri(uri).scheme not in ("sip", "sips"):
+        if len(uri) > MAX_URI or not uri[:5].lower().startswith(("sip:", "sips:")):
             raise SipError(400, "Contact is no SIP URI")
+        uri_host_port(uri)
         enroll = self._enroll
         seconds = _expires_s(address.params.get("expires") or request.get("expires"))
         if 0 < seconds < min(enroll.min_expires_s, SHORT_S):

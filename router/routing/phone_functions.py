@@ -23,6 +23,8 @@ from router.routing.authentication import (
 )
 from router.routing.levels import barred
 from router.routing.objects import NO_PHONE
+from router.sip.name_addr import header_uri
+from router.sip.uri import uri_number
 from router.store.ops import BlockAddress
 
 if TYPE_CHECKING:
@@ -65,8 +67,6 @@ class PhoneFunctions:
         def method(self) -> str: ...
         @property
         def now_ms(self) -> int: ...
-        @property
-        def to_user(self) -> str: ...
 
         def log(self, level: str, text: str) -> None: ...
 
@@ -107,14 +107,14 @@ class PhoneFunctions:
 
     def save(self) -> None:
         """Stores where the phone can be reached, and answers its REGISTER."""
-        phone, config = self.phone, self.config
+        phone, config, request = self.phone, self.config, self.request
         if self.method != "REGISTER":
             self.verdict = Respond(405)
             return
         refusal = "Not Authenticated"
         if phone is NO_PHONE:
             self.log("warning", "save() needs a phone: call authenticate() before it")
-        elif self.to_user != phone.number:
+        elif request is None or uri_number(header_uri(request.get("to"))) != phone.number:
             refusal = "Not Your Number"
         elif (why := barred(phone.account, self.now_ms)) is not None:
             refusal = why[0].name

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from router.sip.errors import SipError
-from router.sip.quoting import quote, unquote
+from router.sip.quoting import WHITESPACE, quote, unquote
 
 MD5 = "MD5"
 SHA256 = "SHA-256"
@@ -34,6 +34,10 @@ _scheme = re.compile(r"\s*([A-Za-z0-9\-.!%*_+`'~]+)(?:\s+|$)").match
 _param = re.compile(
     r"""[\s,]*([A-Za-z0-9\-.!%*_+`'~]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*)\s*(?=,|$)""", re.DOTALL
 ).match
+_NAMES = frozenset((
+    "username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop", "nc",
+    "stale", "domain",
+))
 _is_count = re.compile(r"[0-9a-fA-F]{8}").fullmatch
 
 _Hash = Callable[[bytes], str]
@@ -293,17 +297,45 @@ def _params_of(value: str) -> dict[str, str] | None:
         raise SipError(400, "Malformed credentials")
     if scheme[1].lower() != "digest":
         return None
+    text = value[scheme.end() :]
+    params = _plain_params(text)
+    if params is None:
+        params = _any_params(text)
+    if len(params) > MAX_PARAMS or max(map(len, params.values()), default=0) > MAX_VALUE:
+        raise SipError(400, "Malformed credentials")
+    return params
+
+
+def _plain_params(text: str) -> dict[str, str] | None:
+    """The parameters as nearly everybody writes them; None for what has to be read with care."""
     params: dict[str, str] = {}
-    at = scheme.end()
-    while True:
-        found = _param(value, at)
-        if found is None:
-            break
-        name, text = found[1].lower(), found[2]
-        if name in params or len(params) >= MAX_PARAMS or len(text) > MAX_VALUE:
+    for part in text.split(","):
+        name, equals, raw = part.partition("=")
+        name = name.strip(WHITESPACE).lower()
+        raw = raw.strip(WHITESPACE)
+        if raw[:1] == '"':
+            if len(raw) < 2 or raw[-1] != '"':
+                return None
+            raw = raw[1:-1]
+            if '"' in raw or "\\" in raw:
+                return None
+        elif not equals or '"' in raw or (raw and raw.split() != [raw]):
+            return None
+        if name not in _NAMES or name in params:
+            return None
+        params[name] = raw
+    return params
+
+
+def _any_params(text: str) -> dict[str, str]:
+    params: dict[str, str] = {}
+    at = 0
+    while (found := _param(text, at)) is not None:
+        name = found[1].lower()
+        if name in params:
             raise SipError(400, "Malformed credentials")
-        params[name] = unquote(text)
+        params[name] = unquote(found[2])
         at = found.end()
-    if value[at:].strip(" \t,"):
+    if text[at:].strip(" \t,"):
         raise SipError(400, "Malformed credentials")
     return params

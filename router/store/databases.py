@@ -37,7 +37,6 @@ class LiveDatabases(NamedTuple):
     registrations: lmdb._Database
     registrations_until: lmdb._Database
     nonces: lmdb._Database
-    nonces_until: lmdb._Database
     blocks: lmdb._Database
     blocks_until: lmdb._Database
     quality: lmdb._Database

@@ -1,7 +1,6 @@
 """What live state knows of phones: who is online, which nonces were used, who is blocked.
 
     nonces         nonce              until, and the highest count it was used with (uint32)
-    nonces_until   until + nonce
     blocks         address            until, and since when (epoch ms)
     blocks_until   until + address
     meta           "secret"           what nonces are signed with, the same for all workers
@@ -26,7 +25,6 @@ from router.store.shared import (
     RATE,
     SharedDatabases,
     forget_shared,
-    read_shared,
     shared_key,
     write_shared,
 )
@@ -38,9 +36,11 @@ if TYPE_CHECKING:
 
 MAX_NONCES = 500_000
 MAX_BLOCKS = 10_000
+FORGET = 4
+"""Used nonces taken away with each new one: more than one, so that they cannot pile up."""
 SECRET_BYTES = 32
 
-_COUNT = struct.Struct(">I")
+_USE = struct.Struct(">qI")
 _BLOCK = struct.Struct(">qq")
 
 
@@ -53,13 +53,32 @@ def use_nonce(
     Counts of one nonce have to rise (RFC 7616 §3.4), so that no request can be sent again by
     somebody who has heard it. Without a count (0) a nonce is good for one request.
     """
-    tables = SharedDatabases(databases.nonces, databases.nonces_until)
     key = nonce.encode("utf-8", "surrogateescape")
-    stored = read_shared(txn, tables, key, now_ms)
-    if stored is not None and _COUNT.unpack(stored)[0] >= count:
-        return False
-    write_shared(txn, tables, key, _COUNT.pack(count), until_ms, now_ms, MAX_NONCES)
+    table = databases.nonces
+    stored = txn.get(key, None, table)
+    if stored is None:
+        _forget_nonces(txn, table, now_ms)
+    else:
+        ends_ms, highest = _USE.unpack(stored)
+        if ends_ms > now_ms and highest >= count:
+            return False
+    txn.put(key, _USE.pack(until_ms, count), True, True, False, table)
     return True
+
+
+def _forget_nonces(
+    txn: lmdb.Transaction[bytes], table: lmdb._Database, now_ms: int
+) -> None:
+    """Takes a few that have ended away; of too many the oldest, as nonces begin with their time."""
+    full = txn.stat(table)["entries"] >= MAX_NONCES
+    with txn.cursor(table) as cursor:
+        for turn in range(FORGET):
+            if not cursor.first():
+                return
+            ended = _USE.unpack(cursor.value())[0] <= now_ms
+            if not ended and (turn or not full):
+                return
+            cursor.delete()
 
 
 def register(

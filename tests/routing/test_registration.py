@@ -158,7 +158,9 @@ def test_a_registration_ends_and_is_refreshed(routed: Routed, phone: Handset) ->
     (("Contact: *", "Expires: 60"), 400, ""),
     (("Contact: *, <sip:1001@192.0.2.77>", "Expires: 0"), 400, ""),
     (("Contact: <tel:+86138>",), 400, ""),
-    (("Contact: <mailto:a@b>",), 416, ""),
+    (("Contact: <mailto:a@b>",), 400, ""),
+    (("Contact: <sip:1001@a b>",), 400, ""),
+    (("Contact: <sip:1001@[::>",), 400, ""),
     (("Contact: 1001",), 400, ""),
     ((f"Contact: <sip:{'1' * 600}@192.0.2.77>",), 400, ""),
     (tuple(f"Contact: <sip:1001@192.0.2.{n}>" for n in range(11)), 403, ""),
@@ -430,3 +432,34 @@ def test_what_a_stranger_sends_is_cut_in_its_cdr(routed: Routed) -> None:
     cdr = routed.cdr
     assert (len(cdr.caller_in), len(cdr.callee_in), len(cdr.call_id)) == (200, 200, 200)
     assert all(len(entry) <= 400 for entry in cdr.decision)
+
+
+# -- routes that wait -----------------------------------------------------------------------------
+
+WAITS = """
+import asyncio
+from router.routing.hooks import route_function
+
+@route_function
+async def look() -> bool:
+    return True
+"""
+
+
+def test_a_route_that_waits_ends_where_it_asks_for_credentials() -> None:
+    text = 'import python "hooks.py" as hooks\n' + ROUTES.replace(
+        "if (!identify())", "if (hooks.look() && !identify())"
+    )
+    routed = Routed(text, files={"hooks.py": WAITS})
+    phone = Handset(routed)
+    assert prove_and_call(phone).status == 200
+    assert routed.sent_to("gw").get("x-who") == "acme//1001"
+    routed.engine.end_all(routed.network.now)
+    routed.network.run_for(1_000)
+    assert routed.cdr.end_reason == "OperatorKill"
+    assert routed.store.records == {}
+
+
+def test_a_challenge_keeps_nothing(routed: Routed, phone: Handset) -> None:
+    assert phone.request("REGISTER", phone.contact()).status == 401
+    assert routed.engine.layer.servers == {}

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from router.sip.digest import (
     Challenge,
     Credentials,
+    _any_params,
+    _plain_params,
     answer_challenge,
     canonical_algorithm,
     choose_challenge,
@@ -233,6 +235,24 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             parse(text)
         except SipError as error:
             assert error.status == 400
+
+
+parts = st.builds(
+    "{}{}{}{}".format, st.sampled_from(["", " ", ", ", ",,", "\t"]),
+    st.sampled_from(["realm", "nonce", "NONCE", "x", "b@d", ""]),
+    st.sampled_from(["=", " = ", "", "==", "= "]),
+    st.sampled_from(
+        ['""', "a", '"a, b"', '"a', 'a"', '"\\\\""', "a b", '"a"b', " ", "\u2003", '"é="']
+    ),
+)
+
+
+@thorough
+@given(st.lists(parts, max_size=6).map(",".join))
+def test_the_quick_reading_finds_what_the_careful_one_finds(text: str) -> None:
+    quick = _plain_params(text)
+    if quick is not None:
+        assert quick == _any_params(text)
 
 
 @thorough

@@ -9,7 +9,7 @@ import pytest
 from limits_suite import BranchSuite, GroupSuite, PaceSuite, SharedSuite
 from store_samples import NOW_MS
 
-from router.store import shared
+from router.store import live_phones, shared
 from router.store.live import LmdbLive
 from router.store.memory import MemoryLive
 from router.store.ops import MAX_SHARED_BYTES, Remember
@@ -94,3 +94,26 @@ def test_what_is_shared_is_shared_between_processes_and_read_only(
         assert not reader.permit("r", 1, 1_000, NOW_MS)
     finally:
         reader.close()
+
+
+def test_used_nonces_that_have_ended_are_taken_away_with_new_ones(live: LmdbLive) -> None:
+    def nonces() -> int:
+        with live._env.begin() as txn:
+            return txn.stat(live._databases.nonces)["entries"]
+
+    for at in range(20):
+        assert live.use_nonce(f"{at:012x}", 1, NOW_MS + 1_000 + at, NOW_MS)
+    assert nonces() == 20
+    for at in range(20, 30):
+        live.use_nonce(f"{at:012x}", 1, NOW_MS + 9_000, NOW_MS + 5_000)
+    assert nonces() == 10
+
+
+def test_of_too_many_nonces_the_oldest_is_forgotten(
+    live: LmdbLive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_phones, "MAX_NONCES", 5)
+    for at in range(8):
+        assert live.use_nonce(f"{at:012x}", 1, NOW_MS + 9_000, NOW_MS)
+    assert not live.use_nonce(f"{7:012x}", 1, NOW_MS + 9_000, NOW_MS)
+    assert live.use_nonce(f"{0:012x}", 1, NOW_MS + 9_000, NOW_MS)

@@ -56,6 +56,16 @@ class RequestServer:
         else:
             self._terminate()
 
+    def challenge(self, status: int, extra: str) -> None:
+        """Asks for credentials and keeps nothing: the same request again gets another challenge.
+
+        RFC 3261 §8.2.7 has challenges made without state, so that they cost strangers nothing.
+        """
+        layer = self.layer
+        data = render_response(status, REASONS[status], self.head, extra)
+        layer.send_response(data, self.flow, self.method, status)
+        self._terminate()
+
     def on_retransmission(self) -> None:
         """The same request came again."""
         if self._last:
