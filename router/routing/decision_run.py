@@ -385,7 +385,8 @@ class DecisionRun:
         while True:
             seen: list[tuple[str, str]] = []
             chosen = choose_gateway(
-                untried(tiers, order), usage, down, self._question.now_ms, seen, moneys=moneys
+                untried(tiers, order), usage, down, self._question.now_ms, seen,
+                moneys=lambda: moneys,
             )
             dropped.update(seen)
             if chosen is None:

@@ -15,7 +15,6 @@ FULL = "full"
 TOO_FAST = "calls per second used up"
 PACE_MS = 1_000
 """The time that calls per second are counted in."""
-NO_MONEYS: Moneys = {}
 
 
 def choose_gateway(
@@ -25,14 +24,14 @@ def choose_gateway(
     now_ms: int,
     dropped: list[tuple[str, str]],
     pace: Callable[[str], int] = lambda key: 0,
-    moneys: Moneys = NO_MONEYS,
+    moneys: Callable[[], Moneys] = dict,
 ) -> Candidate | None:
     """The gateway to use, or None; appends the unusable ones seen to `dropped`, with the reason.
 
     Tiers in order; inside a tier the smallest in_use/limit (0 when unlimited), then the fewest
     handed, then the smallest key. `usage[key]` begins with in_use, handed; `down_until[key]` is
     epoch ms; both know every key, also of the candidates' holds. `pace(key)` are the calls of the
-    last second, asked only where a limit is set; `moneys` is asked for the candidates' credits.
+    last second, asked only where a limit is set; `moneys()` for the candidates' credits.
     A tier is looked at only when the ones before it have nothing.
     """
     for tier in tiers:
@@ -69,7 +68,7 @@ def _obstacle(
     candidate: Candidate,
     usage: Mapping[str, Sequence[int]],
     pace: Callable[[str], int],
-    moneys: Moneys,
+    moneys: Callable[[], Moneys],
 ) -> str:
     if 0 <= candidate.cps <= pace(candidate.key):
         return TOO_FAST
@@ -81,7 +80,7 @@ def _obstacle(
             return f"every line of {kind} {name} in use"
         if 0 <= hold.cps <= pace(hold.key):
             return f"calls per second of {kind} {name} used up"
-    short = short_of(moneys, candidate.credits) if candidate.credits else ""
+    short = short_of(moneys(), candidate.credits) if candidate.credits else ""
     return f"credit of account {short} used up" if short else ""
 
 

@@ -366,7 +366,8 @@ class MemoryLive:
                 down[key] = state.out_until_ms if state is not None else 0
         dropped: list[tuple[str, str]] = []
         chosen = choose_gateway(
-            tiers, usage, down, now_ms, dropped, lambda key: self._pace(key, now_ms), self._money
+            tiers, usage, down, now_ms, dropped, lambda key: self._pace(key, now_ms),
+            lambda: self._money,
         )
         if chosen is None:
             return Admission(None, dropped), None

@@ -94,7 +94,7 @@ class Turn:
         self._txn = txn
         self._now_ms = now_ms
         self._usage = CachedUsages(txn, databases.usage)
-        self._moneys = CachedMoneys(txn, databases.money)
+        self._moneys: CachedMoneys | None = None
         self._down_until = CachedDownUntil(txn, databases.gateway_state)
         self._windows: dict[str, Window] = {}
         self._noted: set[str] = set()
@@ -145,7 +145,7 @@ class Turn:
         if chosen is None:
             for hold in op.holds:
                 self._give_back(hold.key)
-            release(self._moneys, reserved)
+            release(self._money(), reserved)
             return admission
         self._touched.append((record, _held(record)))
         record.holds = [hold.key for hold in op.holds] + [hold.key for hold in chosen.holds]
@@ -177,11 +177,11 @@ class Turn:
             usage[0] += 1
             taken.append(usage)
         if op.credits and refused is None:
-            short = short_of(self._moneys, op.credits)
+            short = short_of(self._money(), op.credits)
             if short:
                 refused = Admission(refused=CREDIT + short)
             else:
-                reserved += reserve(self._moneys, op.credits)
+                reserved += reserve(self._money(), op.credits)
         if refused is not None:
             for usage in taken:
                 usage[0] -= 1
@@ -217,7 +217,7 @@ class Turn:
         if lease.gateway:
             self._give_back(lease.gateway)
         if lease.gateway_reserved:
-            release(self._moneys, lease.gateway_reserved)
+            release(self._money(), lease.gateway_reserved)
         holds = []
         for hold in lease.holds:
             if hold.startswith(GROUP):
@@ -255,7 +255,7 @@ class Turn:
         left = left_behind(lease, op)
         for one in left.keys:
             self._give_back(one)
-        release(self._moneys, left.reserved)
+        release(self._money(), left.reserved)
         self._touched.append((record, _held(record)))
         record.holds, record.gateway, record.gateway_reserved = left[:3]
         record.reserved = lease.reserved
@@ -282,7 +282,7 @@ class Turn:
         stored = self._txn.get(key, None, self._databases.calls)
         if stored is None:
             return Renewed(False)
-        moneys = self._moneys
+        moneys = self._money()
         if short_of(moneys, op.wants):
             return Renewed(False, free(moneys, op.wants))
         lease = decode_lease(stored)
@@ -310,11 +310,11 @@ class Turn:
             if lease.gateway:
                 self._give_back(lease.gateway)
             if lease.reserved:
-                release(self._moneys, lease.reserved)
+                release(self._money(), lease.reserved)
             if lease.gateway_reserved:
-                release(self._moneys, lease.gateway_reserved)
+                release(self._money(), lease.gateway_reserved)
             if op.cdr.charges:
-                low = charge(self._moneys, op.cdr.charges, op.watched)
+                low = charge(self._money(), op.cdr.charges, op.watched)
         self._txn.put(key, encode_cdr(op.cdr), True, False, False, self._databases.outbox)
         return Finished(low) if op.watched else None
 
@@ -350,11 +350,17 @@ class Turn:
             with self._txn.cursor(funded) as cursor:
                 if cursor.first() and not cursor.key().startswith(_OPENING_ID):
                     cursor.delete()
-        money = self._moneys[op.account]
+        money = self._money()[op.account]
         money[0] += op.amount
         money[3] = b""  # written even when it is 0: from now on the account is known
         value = encode_funds(op)
         self._txn.put(key + FUNDS_SUFFIX, value, True, False, False, self._databases.outbox)
+
+    def _money(self) -> CachedMoneys:
+        """All money; made when it is first asked for, which most turns never do."""
+        if self._moneys is None:
+            self._moneys = CachedMoneys(self._txn, self._databases.money)
+        return self._moneys
 
     def _pace(self, key: str) -> int:
         """The calls of the last second."""
@@ -376,7 +382,7 @@ class Turn:
             value = pack(in_use, handed)
             if value != stored:
                 put(key, value, True, True, False, database)
-        for balance, reserved, key, stored in self._moneys.values():
+        for balance, reserved, key, stored in (self._moneys or {}).values():
             value = MONEY.pack(balance, reserved)
             if value != stored:
                 put(key, value, True, True, False, self._databases.money)
@@ -407,7 +413,7 @@ class Turn:
             self._now_ms,
             dropped,
             self._pace,
-            self._moneys,
+            self._money,
         )
         if chosen is None:
             return Admission(None, dropped), None
@@ -423,7 +429,7 @@ class Turn:
         return Admission(chosen.key, dropped), chosen
 
     def _reserve_with(self, chosen: Candidate) -> Reserved:
-        return reserve(self._moneys, chosen.credits) if chosen.credits else []
+        return reserve(self._money(), chosen.credits) if chosen.credits else []
 
     def _give_back(self, key: str) -> None:
         usage = self._usage[key]

@@ -147,6 +147,7 @@ def test_prepare_state_makes_everything_a_reader_needs(tmp_path: Path) -> None:
         "ledger.lock",
         "live.lmdb",
         "live.lock",
+        "objects.lmdb",
         "rates.lmdb",
     ]
     assert prepare_state(state) == Prepared(False, 0)

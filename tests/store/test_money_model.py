@@ -106,7 +106,7 @@ class Model:
             if used >= LINES[key] >= 0:
                 dropped.append((key, "full"))
             elif short:
-                dropped.append((key, f"clearing account {short} used up"))
+                dropped.append((key, f"credit of account {short} used up"))
             else:
                 return Admission(key, dropped), summed(asked)
         return Admission(None, dropped), {}
