@@ -50,6 +50,7 @@ GATEWAY = {
     "caller_out": RULES,
     "caller_allow": LISTS_OF_PREFIXES,
     "caller_deny": LISTS_OF_PREFIXES,
+    "clearing": ("top",),
     "in_time": ('"Mo-Fr 08:00-18:00"', '"00:00-24:00 Asia/Shanghai"'),
 }
 ACCOUNT = {
@@ -61,6 +62,19 @@ ACCOUNT = {
     "fee_decimals": ("0", "2"),
     "hold_precision": ("0ms", "500ms"),
     "number_length": ("2-20",),
+    "agent": ("top",),
+    "balance": ("0", "0.50", "20.000001"),
+    "overdraft": ("0.10",),
+    "balance_low": ("0.40", "1000"),
+    "permit": ("net, local", "national, international"),
+    "reserve_minutes": ("0", "0.1", "5"),
+}
+AGENT = {
+    **LIMITS,
+    "status": ("active", "active", "active", "locked"),
+    "deck": ("retail", "vendor"),
+    "balance": ("0.30", "50"),
+    "reserve_minutes": ("0", "2"),
 }
 TRUNK = {
     **LIMITS,
@@ -111,6 +125,7 @@ class TypedProgram(TypedExpressions):
         for at, name in enumerate(self._gateways):
             self._line(f"gateway {name} {{ address = 192.0.2.{at + 1}{self._some(GATEWAY)} }}")
         trunk = f"trunk office {{ ips = 127.0.0.1, 10.0.0.0/8{self._some(TRUNK)} }}"
+        self._line(f"account top {{{self._some(AGENT)} }}")
         self._line(f"account acme {{{self._some(ACCOUNT)}  {trunk} }}")
         for number in range(self._up_to(0, 4)):
             self._grow_named(number)
@@ -120,7 +135,8 @@ class TypedProgram(TypedExpressions):
             self._route(END, END)
         if self._chance(30):
             self._route(DIALOG, DIALOG)
-        for label in ("gateway:down", "gateway:up", "config:loaded", "timer:t every 10s"):
+        events = ("gateway:down", "gateway:up", "balance:low", "config:loaded", "timer:t every 10s")
+        for label in events:
             if self._chance(30):
                 self._route(EVENT, f"{EVENT}[{label}]")
         self._route(REQUEST, REQUEST)
