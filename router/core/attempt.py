@@ -23,6 +23,7 @@ from router.core.access import CHALLENGES, access_to
 from router.core.decision import SESSION
 from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
+from router.core.identity import FROM_ONLY, assertion, sender, withheld
 from router.core.leg import Leg
 from router.core.parameters import CallTimers
 from router.core.passing import passed_to_gateway
@@ -123,9 +124,7 @@ class Attempt:
             # Its Contact may name an address that only its own network knows.
             leg.pinned = True
             uri, authority = place.uri, engine.hosts[listener]
-        display = f"{self.display} " if self.display else ""
-        caller = f"{escape_user(self.caller)}@" if self.caller else ""
-        leg.local = f"{display}<sip:{caller}{engine.hosts[listener]}>;tag={token}"
+        leg.local = f"{sender(call, self, engine.hosts[listener])};tag={token}"
         leg.remote = f"<sip:{callee}{self.domain or authority}>"
         leg.target = uri
         # The caller's CSeq, so that what refers to it (RAck) reads the same on both legs; but one
@@ -154,7 +153,11 @@ class Attempt:
             lines += f"Supported: timer\r\nSession-Expires: {self.session_s}\r\n"
             if self.min_s:
                 lines += f"Min-SE: {self.min_s}\r\n"
-        lines += passed_to_gateway(call, self.removed) + self.added
+        removed = self.removed
+        if call.privacy or self.target.identity is not FROM_ONLY:
+            lines += assertion(call, self, engine.hosts[leg.flow.listener])
+            removed = withheld(call, self)
+        lines += passed_to_gateway(call, removed) + self.added
         head = (
             f"{engine.vias[leg.flow.listener]}{branch};rport\r\n"
             f"Max-Forwards: {call.max_forwards}\r\n"

@@ -31,6 +31,7 @@ from router.core.events import finish_in_store
 from router.core.flow import Flow
 from router.core.guard import is_recorded
 from router.core.headers import NOT_PASSED
+from router.core.identity import withheld_inside
 from router.core.leg import Leg
 from router.core.outcome import close_books, count_end
 from router.core.passing import passed_to_caller
@@ -73,7 +74,7 @@ class Call:
         "_opening", "_timer", "a", "added", "admitted",
         "attempt", "b", "body", "callee", "caller", "cdr", "context",
         "credit", "dial", "display", "domain", "engine", "flow", "fork", "id",
-        "kept", "last", "max_forwards", "passed", "policy", "record", "relay", "removed",
+        "kept", "last", "max_forwards", "passed", "policy", "privacy", "record", "relay", "removed",
         "replaced", "request", "server", "state", "tried", "waiting",
     )
 
@@ -102,6 +103,7 @@ class Call:
         self.callee = ""
         self.caller = ""
         self.display = ""
+        self.privacy = ""  # "id": the caller wants to be known to nobody but trusted peers
         self.domain = ""
         self.removed: frozenset[str] = frozenset()
         self.replaced = NO_CODES
@@ -320,7 +322,8 @@ class Call:
         a, b = self.a, self.b
         side = "caller" if leg is a else "callee"
         other = b if leg is a else a
-        extra = request.passthrough(NOT_PASSED)
+        hidden = withheld_inside(request, other.local if other is not None else "")
+        extra = request.passthrough(NOT_PASSED | hidden)
         if not request.has("reason"):
             extra += reason_header(EndReason.Normal.q850)
         leg.acknowledge_server()

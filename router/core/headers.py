@@ -13,6 +13,12 @@ OWN = frozenset((
 OWN_NAMES = OWN | {short for short, name in COMPACT_FORMS.items() if name in OWN}
 """the same with their compact forms"""
 
+# Who somebody is and who may know it (RFC 3323, RFC 3325): what a peer says of its caller is its
+# own word, and no other peer's.
+IDENTITY = frozenset((
+    "p-asserted-identity", "p-preferred-identity", "remote-party-id", "privacy",
+))
+
 # What each leg makes for itself (RFC 3261's dialog and routing headers), and what is spoken to the
 # next hop alone. Everything else, known or not, passes unchanged and in order.
 NOT_PASSED = frozenset((

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from router.core.decision import CUT_OFF
 from router.core.end_reasons import EndReason, failure_header
 from router.core.headers import NOT_PASSED
+from router.core.identity import withheld_inside
 from router.core.leg import Leg
 from router.core.session_headers import MAX_LONGER, sdp_of, without_timer
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
 from router.core.transactions.server_invite import InviteServer
 from router.core.transactions.server_request import RequestServer
-from router.sip.message import Request, Response
+from router.sip.message import Message, Request, Response
 
 if TYPE_CHECKING:
     from router.core.call import Call
@@ -58,7 +59,7 @@ class Relay:
         """Sends the request on."""
         method = request.method
         engine = self.call.engine
-        extra = without_timer(request, NOT_PASSED)
+        extra = self._passed(request, self.sink, NOT_PASSED)
         if method == "PRACK":
             extra = self._with_our_rack(request)
         if method in _TARGET_REFRESH:
@@ -80,10 +81,14 @@ class Relay:
         else:
             sink.send_request(method, self, extra, body)
 
+    @staticmethod
+    def _passed(message: Message, leg: Leg, drop: frozenset[str]) -> str:
+        return without_timer(message, drop | withheld_inside(message, leg.local))
+
     def _with_our_rack(self, request: Request) -> str:
         # RFC 3262 §7.2: RAck names the CSeq of the INVITE, which is another one on the other leg.
         parts = request.get("rack").split()
-        extra = without_timer(request, NOT_PASSED | {"rack"})
+        extra = self._passed(request, self.sink, NOT_PASSED | {"rack"})
         if len(parts) == 3:
             extra += f"RAck: {parts[0]} {self.sink.invite_cseq} {parts[2]}\r\n"
         return extra
@@ -165,7 +170,7 @@ class Relay:
         return lines
 
     def _answer(self, response: Response, lines: str = "") -> None:
-        extra = lines + without_timer(response, NOT_PASSED)
+        extra = lines + self._passed(response, self.source, NOT_PASSED)
         if response.has("contact"):
             extra = self.call.engine.contacts[self.source.flow.listener] + extra
         self.server.respond(response.status, response.reason, extra, response.body)

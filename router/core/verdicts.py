@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
+from router.core.identity import Identity
 from router.core.parameters import CallTimers, Login
 from router.core.protect import NOBODY
 from router.store.ops import Candidate, Credit, Hold
@@ -50,6 +51,8 @@ class Target(Protocol):
     """Whether it wants us to register with it."""
     switch_after_ring: bool
     switch_after_media: bool
+    identity: Identity
+    """how it is told who calls"""
     reasons: Mapping[int, EndReason]
     """what its final codes mean; any other is GatewayRejected"""
 

@@ -12,10 +12,12 @@ import msgspec
 from dsl.program import Address, Block, Program
 from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.flow import Listener
+from router.core.identity import FROM_ONLY, Identity
 from router.core.parameters import CallTimers, Login, TimerDefaults
 from router.core.protect import NEVER
 from router.routing.accounts import accounts_of, millionths
 from router.routing.authentication import Authentication
+from router.routing.caller_id import FROM, HEADERS
 from router.routing.hours import hours_of
 from router.routing.identify import TrunkTable
 from router.routing.live_view import LiveView
@@ -157,10 +159,8 @@ class Config:
         """
         timers = self._timers_by_trunk.get(trunk)
         if timers is None:
-            # A session timer is its own leg's: what a trunk says of it is no gateway's matter.
-            nearer = {name: ms for name, ms in trunk.timers.items() if name != SESSION}
             timers = {
-                gateway.key: call_timers(gateway.timers, nearer, self._timers)
+                gateway.key: call_timers(gateway.timers, _for_others(trunk.timers), self._timers)
                 for gateway in self.gateways.values()
             }
             self._timers_by_trunk[trunk] = timers
@@ -173,7 +173,7 @@ class Config:
 
     def timers_to(self, phone: Phone, trunk: Trunk | Phone) -> CallTimers:
         """The call timers towards a phone; it rings no longer than until it forwards."""
-        timers = call_timers(phone.timers, trunk.timers, self._timers)
+        timers = call_timers(phone.timers, _for_others(trunk.timers), self._timers)
         if not phone.forward_no_answer:
             return timers
         after_ms = phone.forward_after_ms
@@ -210,6 +210,11 @@ def _timers_in(settings: Mapping[str, Any]) -> dict[str, int]:
     return {name: settings[name] for name in TIMER_SETTINGS if name in settings}
 
 
+def _for_others(timers: Mapping[str, int]) -> dict[str, int]:
+    """What a caller's settings mean to the other leg: all but its own leg's session timer."""
+    return {name: ms for name, ms in timers.items() if name != SESSION}
+
+
 def _reads(program: Program, name: str) -> bool:
     """Whether any route uses a name of the context or of an object."""
     return any(
@@ -241,6 +246,7 @@ def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
             settings.get("callee_out", ""), settings.get("caller_out", ""), "out",
             f"gateway {block.name}",
         ),
+        identity=_identity(settings),
         callers=screening(
             "caller", settings.get("caller_allow", ()), settings.get("caller_deny", ())
         ),
@@ -283,6 +289,12 @@ def _ping_ms(wanted_ms: int) -> int:
     return max(wanted_ms, MIN_PING_MS) if wanted_ms else 0
 
 
+def _identity(settings: Mapping[str, Any]) -> Identity:
+    trusted: bool = settings.get("trusted", False)
+    header = HEADERS.get(settings.get("caller_id_out", FROM), "")
+    return Identity(trusted, header) if trusted or header else FROM_ONLY
+
+
 def _inside(outer: Mapping[str, Any], block: Block) -> dict[str, Any]:
     """The settings of a block in an account: what that says holds unless the block says it too."""
     inherited = {key: outer[key] for key in (*TIMER_SETTINGS, "number_length") if key in outer}
@@ -312,6 +324,8 @@ def _trunk(
             settings.get("callee_in", ""), settings.get("caller_in", ""), "in",
             f"trunk {account.name}/{block.name}",
         ),
+        caller_header=HEADERS.get(settings.get("caller_id", FROM), ""),
+        caller_pool=tuple(settings.get("caller_pool", ())),
         callees=screening(
             "callee", settings.get("callee_allow", ()), settings.get("callee_deny", ())
         ),

@@ -21,6 +21,7 @@ from router.core.fork import MAX_BRANCHES
 from router.core.verdicts import Dial, Drop, End, Next, Respond, Verdict
 from router.routing.authentication import Proof
 from router.routing.call_functions import CallFunctions
+from router.routing.caller_id import stand_in, take_claim
 from router.routing.facts import Facts, one_line
 from router.routing.forwarding import Hop
 from router.routing.header_functions import HeaderFunctions
@@ -157,7 +158,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
         if self.trunk is not NO_TRUNK or self.phone is not NO_PHONE:
             return True
         source, caller, call = self.flow.host, self.caller, self.call
-        found = self.config.trunks.match(source, caller)
+        found = self.config.trunks.match(source, caller, self.request)
         if found is None:
             if self.config.phones and self.identify_phone():
                 return True
@@ -173,8 +174,12 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             cdr.account = trunk.account.name
             cdr.agent_path = trunk.account.path
             cdr.decision.append(found.entry)
+            if trunk.caller_header:
+                take_claim(call, trunk)
             if trunk.inward is not None:
                 trunk.inward.rewrite(call, call)
+            if trunk.caller_pool:
+                stand_in(call, trunk)
             call.replaced = trunk.replaced
         return True
 

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 
 from router.core.decision import NOBODY, identified
+from router.routing.caller_id import claimed
 from router.routing.objects import NO_TRUNK, Network, Trunk
+from router.sip.message import Request
 
 MAX_REMEMBERED = 10_000
 
@@ -50,13 +52,22 @@ class TrunkTable:
         found = self.match(source, caller)
         return found.trunk if found is not None else None
 
-    def match(self, source: str, caller: str) -> TrunkMatch | None:
-        """The trunk with the network that it was found by."""
+    def match(
+        self, source: str, caller: str, request: Request | None = None
+    ) -> TrunkMatch | None:
+        """The trunk with the network that it was found by.
+
+        A trunk that reads the caller from another header than From reads it in `request`.
+        """
         matching = self._remembered.get(source)
         if matching is None:
             matching = self._matching(source)
         for entry in matching:
-            if caller.startswith(entry.trunk.caller_prefix):
+            trunk, number = entry.trunk, caller
+            if trunk.caller_header and trunk.caller_prefix and request is not None:
+                claim = claimed(request, trunk.caller_header)
+                number = claim.number if claim is not None else caller
+            if number.startswith(trunk.caller_prefix):
                 return entry
         return None
 

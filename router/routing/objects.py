@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from router.billing.rate import DEFAULT_HOLD_PRECISION_MS, MAX_DECIMALS, Rate
 from router.core.end_reasons import BY_STATUS, EndReason
+from router.core.identity import FROM_ONLY, Identity
 from router.core.parameters import CallTimers, Login
 from router.core.verdicts import Place, Target, same_place
 from router.routing.hours import Hours
@@ -68,15 +69,16 @@ class Gateway:
     `deck` is what its vendor asks, `max_rate` and `min_margin` are millionths a minute; `clearing`
     is the account that its vendor's cost is taken from. `login` is what we answer its challenges
     with, `registers` that we register there. `contacts` are its addresses where it has several,
-    in the order in which they are tried, each with the gateway's own settings.
+    in the order in which they are tried, each with the gateway's own settings. `identity` is
+    how it is told who calls.
     """
 
     __slots__ = (
         "_live", "_switches", "callers", "candidate", "clearing", "contacts", "cps", "deck",
-        "deck_name",
-        "group", "host", "hours", "id", "key", "lines", "locked", "login", "max_rate", "min_margin",
-        "name", "outward", "ping_ms", "port", "prefixes", "priority", "protect_ms", "q", "reasons",
-        "registers", "switch_after_media", "switch_after_ring", "terminates", "timers", "transport",
+        "deck_name", "group", "host", "hours", "id", "identity", "key", "lines", "locked", "login",
+        "max_rate", "min_margin", "name", "outward", "ping_ms", "port", "prefixes", "priority",
+        "protect_ms", "q", "reasons", "registers", "switch_after_media", "switch_after_ring",
+        "terminates", "timers", "transport",
     )
     place: Place | None = None  # only phones' contacts are somewhere (`core.verdicts.Target`)
 
@@ -89,12 +91,13 @@ class Gateway:
         deck_name: str = "", max_rate: int | None = None, min_margin: int | None = None,
         cps: int = UNLIMITED, group: Group | None = None, clearing: Account | None = None,
         live: LiveView = NOTHING_LIVE, protect_ms: int | None = None, ping_ms: int = 0,
-        login: Login | None = None,
-        registers: bool = False, reasons: Mapping[int, EndReason] = BY_STATUS,
+        login: Login | None = None, registers: bool = False,
+        reasons: Mapping[int, EndReason] = BY_STATUS, identity: Identity = FROM_ONLY,
     ) -> None:
         self._live = live
         self.contacts: list[Gateway] = []
         self.q = FIRST_Q
+        self.identity = identity
         self.reasons = reasons
         self.cps = cps
         self.group = group
@@ -259,11 +262,13 @@ class Trunk:
     are none. `replaced` are the codes that its callers get instead of others. `groups` are the
     groups of gateways it may use, none: all gateways. `outer` are the holds of all its calls that
     stand above account and trunk; `counted` says that its lines are counted without a limit too.
-    `session_s` is the session timer of its callers' legs, 0 for none.
+    `session_s` is the session timer of its callers' legs, 0 for none. `caller_header` names the
+    caller, "" for From; `caller_pool` are numbers that stand in for him.
     """
 
     __slots__ = (
-        "_live", "account", "callees", "caller_prefix", "callers", "cps", "groups", "holds", "id",
+        "_live", "account", "callees", "caller_header", "caller_pool", "caller_prefix", "callers",
+        "cps", "groups", "holds", "id",
         "inward", "ips", "key", "lines", "locked", "name", "number_length", "priority", "replaced",
         "session_s", "timers",
     )
@@ -275,9 +280,12 @@ class Trunk:
         callers: Screening | None = None, replaced: Mapping[int, int] = NO_CODES,
         groups: frozenset[str] = NO_GROUPS, cps: int = UNLIMITED, outer: tuple[Hold, ...] = (),
         counted: bool = False, session_s: int = 0, live: LiveView = NOTHING_LIVE,
+        caller_header: str = "", caller_pool: tuple[str, ...] = (),
     ) -> None:
         self._live = live
         self.session_s = session_s
+        self.caller_header = caller_header
+        self.caller_pool = caller_pool
         self.groups = groups
         self.cps = cps
         self.key = f"trunk:{account.name}/{name}"

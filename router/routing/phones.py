@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from router.core.end_reasons import BY_STATUS, EndReason
 from router.core.flow import Flow
+from router.core.identity import FROM_ONLY
 from router.core.parameters import Login
 from router.core.tally import PHONE
 from router.core.verdicts import Place
@@ -37,6 +38,7 @@ class PhoneTarget:
     switch_after_ring = True
     switch_after_media = True
     reasons = _REASONS
+    identity = FROM_ONLY
 
     def __init__(
         self, phone: Phone, goes_on: bool, *, place: Place | None = None, q: int = 1000,

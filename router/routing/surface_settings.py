@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsl.surface import BlockSchema, Setting, ValueType, by_name
 from router.billing.rate import KINDS
 from router.core.end_reasons import EndReason
+from router.routing.surface_callers import CALLED_SETTINGS, CALLER_SETTINGS
 from router.routing.surface_functions import GATEWAY
 
 STRING = ValueType("string")
@@ -248,6 +249,7 @@ GATEWAY_SETTINGS = (
         "continue",
     ),
     *_NUMBERS_OUT,
+    *CALLED_SETTINGS,
     *_CALLERS,
     Setting(
         "in_time",
@@ -340,6 +342,7 @@ TRUNK_SETTINGS = (
     Setting("callee_allow", PREFIXES, "Prefixes of callees that are allowed.", "all"),
     Setting("callee_deny", PREFIXES, "Prefixes of callees that are refused.", "none"),
     *_CALLERS,
+    *CALLER_SETTINGS,
     Setting("replace_codes", CODE_PAIRS, "Codes to its callers replaced: 503:480.", "none"),
     _CPS,
     Setting(
@@ -350,8 +353,6 @@ TRUNK_SETTINGS = (
     ),
     *_later(
         *_CREDENTIALS,
-        Setting("caller_id", _word("from", "pai", "rpid"), "Where the caller is read.", "from"),
-        Setting("caller_pool", PREFIXES, "Numbers that stand in for the caller."),
     ),
 )
 

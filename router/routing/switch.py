@@ -20,6 +20,7 @@ from router.core.flow import Flow
 from router.core.policy import LookInside
 from router.core.tally import Tally
 from router.core.verdicts import End, Next, Target, Verdict, Wait
+from router.routing.caller_id import privacy_of
 from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
@@ -87,6 +88,8 @@ class Switch:
         call.caller = uri_number(header_uri(who))
         if who[:1] not in "<s":  # neither "<sip:…>" nor "sip:…": a name stands before the URI
             call.display = parse_name_addr(who).display
+        if request.has("privacy") or "nonymous" in who:
+            call.privacy = privacy_of(request, who)
         cdr = call.cdr
         cdr.caller_in = call.caller
         cdr.config = self.config.hash

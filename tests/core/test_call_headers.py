@@ -16,7 +16,7 @@ from router.sip.message import Request, Response, parse_message
 ODD = [
     "X-First: 1",
     "x-first:2",
-    "P-Asserted-Identity: <sip:+4930100@example.com>",
+    "P-Charging-Vector: icid-value=1;icid-generated-at=10.0.0.9",
     "Diversion: <sip:200@example.com>;reason=no-answer",
     "k: 100rel",
     "X-Empty:",
@@ -355,3 +355,40 @@ def test_a_gateway_over_tcp_is_called_over_tcp(make_world: Callable[..., World])
     world.engine.on_transport_error(out, world.network.now)
     failed = direct.sends()
     assert [m.status for m, _ in failed if isinstance(m, Response)] == [504]
+
+
+IDENTITY = ["P-Asserted-Identity: <sip:200@x>", "Remote-Party-ID: <sip:200@x>"]
+
+
+def test_who_the_callee_is_passes_unless_he_wants_privacy(world: World) -> None:
+    caller, callee = world.phone(), world.phone("g1")
+    line = caller.call()
+    world.run()
+    invite = callee.one("INVITE")
+    callee.reply(invite, 180, lines(IDENTITY))
+    callee.reply(invite, 200, lines([*IDENTITY, "Privacy: id", "X-A: 1"]), SDP)
+    world.run()
+    assert passed(caller.one(180)) == IDENTITY
+    assert passed(caller.one(200)) == ["X-A: 1"]
+    line.learn(caller.one(200))
+    line.send("ACK")
+    line.send("INFO", lines(IDENTITY))
+    world.run()
+    assert passed(callee.one("INFO")) == IDENTITY
+    callee.reply(callee.one("INFO"), 200, lines([*IDENTITY, "Privacy: id"]))
+    line.send("BYE", lines([*IDENTITY, "Privacy: user"]))
+    world.run()
+    assert passed(caller.last(200)) == []
+    assert passed(callee.one("BYE")) == []
+    callee.reply(callee.one("BYE"), 200)
+
+
+def test_what_a_caller_says_of_himself_is_no_word_of_ours(world: World) -> None:
+    caller, callee = world.phone(), world.phone("g1")
+    caller.call(headers=lines([*IDENTITY, "P-Preferred-Identity: <sip:3@x>", "X-A: 1"]))
+    world.run()
+    invite = callee.one("INVITE")
+    assert passed(invite) == ["X-A: 1"]
+    callee.reply(invite, 486)
+    world.run()
+    caller.inbox.clear()

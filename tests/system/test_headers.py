@@ -19,7 +19,7 @@ ODD = [
     "X-Twice: c",
     "X-Empty:",
     "User-Agent: Odd Phone (v1.0; build=7)",
-    "P-Asserted-Identity: <sip:+4930123@example.com>, <tel:+4930123>",
+    "P-Early-Media: supported",
     "Allow: INVITE, ACK, CANCEL, BYE",
     "Supported: replaces, 100rel",
     "X-Last: z",
