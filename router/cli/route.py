@@ -29,7 +29,8 @@ from router.cli.findings_text import show_outcome
 from router.cli.loaded_rates import state_of
 from router.cli.route_lines import LineTrace, Visit
 from router.cli.route_text import show_decision
-from router.routing.decision_run import Decided, DecisionRun, LiveNow, Question
+from router.routing.decided import Decided, LiveNow, Question
+from router.routing.decision_run import DecisionRun
 from router.routing.stored_decks import StoredRates
 from router.routing.surface import SURFACE
 from router.runtime.hook_loop import HookLoop

@@ -17,8 +17,8 @@ from router.core.decision import sentences
 from router.core.end_reasons import EndReason
 from router.core.reason_guide import GUIDE
 from router.core.tally import PHONE
+from router.routing.decided import Decided, GatewayFate, Question
 from router.routing.decision_levels import LevelFate
-from router.routing.decision_run import Decided, GatewayFate, Question
 from router.store.cdr_lines import plain
 
 WIDTH: Final = 80

@@ -8,15 +8,9 @@ from typing import Any
 import pytest
 from routed import T0, US, program_of
 
+from router.routing.decided import Decided, GatewayFate, LiveNow, Price, Question
 from router.routing.decision_levels import LevelFate
-from router.routing.decision_run import (
-    Decided,
-    DecisionRun,
-    GatewayFate,
-    LiveNow,
-    Price,
-    Question,
-)
+from router.routing.decision_run import DecisionRun
 from router.store.interface import Usage
 from router.store.money import Money
 from router.store.records import GatewayState

@@ -8,7 +8,8 @@ import pytest
 from routed import T0, Routed, program_of
 
 from router.core.agent import Behaviour
-from router.routing.decision_run import DecisionRun, LiveNow, Question
+from router.routing.decided import LiveNow, Question
+from router.routing.decision_run import DecisionRun
 from router.routing.trial.run import run_trials
 from router.store.memory import MemoryLive
 
