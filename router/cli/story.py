@@ -20,6 +20,7 @@ from router.core.decision import (
     full_holds,
     passed_over,
     sentences,
+    titled,
 )
 from router.core.end_reasons import EndReason, reason_named
 from router.core.reason_guide import GUIDE
@@ -106,6 +107,11 @@ def _last(cdr: Cdr) -> Attempt:
     return cdr.attempts[-1] if cdr.attempts else Attempt()
 
 
+def _named(name: str) -> str:
+    """A gateway's or phone's name within a sentence."""
+    return name if name.startswith("phone ") else f"gateway {name}"
+
+
 def _status(code: int) -> str:
     return f"{code} {REASONS.get(code, '')}".rstrip()
 
@@ -113,7 +119,7 @@ def _status(code: int) -> str:
 def _normal(cdr: Cdr) -> str:
     who = {"caller": "the caller hung up", "callee": "the called party hung up"}
     return (
-        f"Gateway {cdr.gateway} answered after {span(cdr.answered - cdr.started)}; they talked for "
+        f"{titled(cdr.gateway)} answered after {span(cdr.answered - cdr.started)}; they talked for "
         f"{span(cdr.duration_ms)}, then {who.get(cdr.end_side, 'the call was ended')}."
     )
 
@@ -122,12 +128,12 @@ def _cancelled(cdr: Cdr) -> str:
     after = span(cdr.ended - cdr.started)
     last = _last(cdr)
     if last.sip_code == 487:
-        return f"Gateway {last.gateway} ended its own call attempt (487) after {after}."
+        return f"{titled(last.gateway)} ended its own call attempt (487) after {after}."
     if last.ringing:
         rang = span(cdr.ended - last.ringing)
-        return f"The caller gave up after {after}, while gateway {last.gateway} rang for {rang}."
+        return f"The caller gave up after {after}, while {_named(last.gateway)} rang for {rang}."
     if last.gateway:
-        return f"The caller gave up after {after}; gateway {last.gateway} had not rung yet."
+        return f"The caller gave up after {after}; {_named(last.gateway)} had not rung yet."
     return f"The caller gave up after {after}, before any gateway was tried."
 
 
@@ -136,7 +142,7 @@ def _refused_by_gateway(what: str) -> Callable[[Cdr], str]:
         last = _last(cdr)
         if not last.sip_code:
             return ""
-        return f"Gateway {last.gateway} {what}: it answered {_status(last.sip_code)}."
+        return f"{titled(last.gateway)} {what}: it answered {_status(last.sip_code)}."
 
     return told
 
@@ -177,11 +183,11 @@ def _not_online(cdr: Cdr) -> str:
 def _rang_out(cdr: Cdr) -> str:
     last = _last(cdr)
     if last.sip_code:
-        return f"Gateway {last.gateway} gave up by itself: it answered {_status(last.sip_code)}."
+        return f"{titled(last.gateway)} gave up by itself: it answered {_status(last.sip_code)}."
     if not last.gateway:
         return ""
     rang = span(last.ended - last.ringing)
-    return f"Gateway {last.gateway} rang for {rang} and nobody answered: ringing_timeout ended it."
+    return f"{titled(last.gateway)} rang for {rang} and nobody answered: ringing_timeout ended it."
 
 
 def _never_rang(cdr: Cdr) -> str:
@@ -189,7 +195,7 @@ def _never_rang(cdr: Cdr) -> str:
     if not last.gateway:
         return ""
     return (
-        f"Gateway {last.gateway} took the call but did not ring within "
+        f"{titled(last.gateway)} took the call but did not ring within "
         f"{span(last.ended - last.started)}: trying_timeout or progress_timeout ended it."
     )
 
@@ -198,14 +204,14 @@ def _silence(cdr: Cdr) -> str:
     if cdr.answered:
         return _said(cdr, CUT_OFF)
     if _last(cdr).sip_code:
-        return f"Gateway {_last(cdr).gateway} could not reach anybody: it answered 504."
+        return f"{titled(_last(cdr).gateway)} could not reach anybody: it answered 504."
     silent = [one for one in cdr.attempts if one.reason == EndReason.ConnectionTimeout.name]
     if not silent:
         return ""
-    names = ", ".join(dict.fromkeys(one.gateway for one in silent))
+    names = list(dict.fromkeys(one.gateway for one in silent))
     waited = span(max(one.ended - one.started for one in silent))
-    many = "gateways" if len(silent) > 1 else "gateway"
-    return f"No answer at all came from {many} {names}, although we waited {waited}."
+    whom = _named(names[0]) if len(names) == 1 else f"gateways {', '.join(names)}"
+    return f"No answer at all came from {whom}, although we waited {waited}."
 
 
 def _session(cdr: Cdr) -> str:
@@ -223,6 +229,10 @@ def _full(cdr: Cdr) -> str:
 
 def _no_money(cdr: Cdr) -> str:
     return _said(cdr, "credit:")
+
+
+def _wrong_credentials(cdr: Cdr) -> str:
+    return _said(cdr, "credentials of ")
 
 
 def _stranger(cdr: Cdr) -> str:
@@ -253,6 +263,7 @@ _CAUSES: Final[Mapping[EndReason, Callable[[Cdr], str]]] = {
     EndReason.ConnectionTimeout: _silence,
     EndReason.SessionTimeout: _session,
     EndReason.InsufficientBalance: _no_money,
+    EndReason.AuthFailed: _wrong_credentials,
     EndReason.IllegalCall: _stranger,
     EndReason.ConnectionLimitExceeded: _full,
     EndReason.CodecMismatch: _refused_by_gateway("takes none of the codecs that were offered"),

@@ -153,8 +153,8 @@ def _sentence(entry: str) -> str:
     if found := _ATTEMPT.fullmatch(entry):
         gateway, how, after_ms = found.groups()
         if how.isdigit():
-            return f"Gateway {gateway} answered {how} after {after_ms} ms."
-        return f"Gateway {gateway} gave no final answer: {how} after {after_ms} ms."
+            return f"{titled(gateway)} answered {how} after {after_ms} ms."
+        return f"{titled(gateway)} gave no final answer: {how} after {after_ms} ms."
     if found := _CREDIT.fullmatch(entry):
         account, what, rest = found.groups()
         if what == "used up":
@@ -167,9 +167,14 @@ def _sentence(entry: str) -> str:
     if not colon:
         return f"{entry[:1].upper()}{entry[1:]}."
     if why == TAKEN:
-        return f"Gateway {gateway} was taken."
+        return f"{titled(gateway)} was taken."
     known = _DROPPED.get(why, why)
-    return f"Gateway {gateway} was passed over: {known}."
+    return f"{titled(gateway)} was passed over: {known}."
+
+
+def titled(name: str) -> str:
+    """A gateway's or phone's name as a sentence begins with it: Gateway cn_mobile, Phone 1001."""
+    return f"P{name[1:]}" if name.startswith("phone ") else f"Gateway {name}"
 
 
 def _candidates_sentence(rest: str) -> str:

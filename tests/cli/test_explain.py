@@ -216,6 +216,17 @@ def test_a_call_that_went_well() -> None:
     ]
 
 
+def test_a_phone_is_called_a_phone() -> None:
+    cdr = Cdr(
+        id="1", callee_in="1001", started=1_000, ended=1_500, end_reason="UserBusy", sip_code=486,
+        attempts=[Attempt("phone 1001", started=1_000, ended=1_500, sip_code=486)],
+        decision=["phone 1001: taken", "phone 1001: 486 after 500 ms"],
+    )
+    story = tell(cdr)
+    assert story.cause.startswith("Phone 1001 says that the called party is busy: it answered 486")
+    assert "Phone 1001 answered 486 after 500 ms." in story.happened
+
+
 def test_the_command_has_the_names_of_the_call_and_is_safe_to_paste() -> None:
     story = tell(played('invite from 198.51.100.1 caller "1$(reboot)" callee "555";'))
     assert story.command == (
