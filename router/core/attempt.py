@@ -214,7 +214,7 @@ class Attempt:
         """Enough for a successor of this worker to cancel it; its leg must be there still."""
         leg = self.leg
         assert leg is not None
-        again = self.session_s > 0 or self.target.login is not None
+        again = self._longer > 0 or self.target.login is not None
         return BranchSnapshot(leg.local_tag, leg.flow, leg.target, again)
 
     # -- events of the client transaction ---------------------------------------------------------

@@ -105,7 +105,11 @@ class Fork:
                 _forget_100rel(call, attempt)
             self._open[attempt] = key
             branch.send(call, attempt)
-        # A successor of this worker has to cancel exactly these.
+        self.store()
+
+    def store(self) -> None:
+        """Stores what rings: a successor of this worker has to cancel exactly that."""
+        call = self._call
         assert call.server is not None
         call.record.dialog = snapshot_early(call.server, [
             attempt.snapshot() for attempt in self._open if attempt.leg is not None

@@ -82,7 +82,9 @@ def snapshot_early(
 
 def store_again(call: Call, attempt: CoreAttempt) -> None:
     """An INVITE is about to be sent again: a successor's CANCEL has to be for that one too."""
-    if call.server is not None and call.fork is None:
+    if call.fork is not None:
+        call.fork.store()
+    elif call.server is not None:
         call.record.dialog = snapshot_early(call.server, [attempt.snapshot()])
         call.engine.ask(Save(call.record), None)
 
