@@ -41,13 +41,14 @@ from router.store.environment import (
     reading,
 )
 from router.store.errors import StoreError
+from router.store.funding import FUNDS_SUFFIX
 from router.store.funds import OPENING, Row, decode_funds, decode_row
 from router.store.interface import OutboxEntry
 from router.store.ledger_index import INDEX_DATABASE
 from router.store.query import CdrQuery
 from router.store.records import Cdr, decode_cdr, encode_cdr
 from router.store.restart import charge_nothing, closed_by_restart
-from router.store.turn import FUNDS_SUFFIX, OPENING_SUFFIX
+from router.store.turn import OPENING_SUFFIX
 
 LEDGER_MAP_BYTES = 64 * GIB
 LEDGER_SCHEMA = b"1"

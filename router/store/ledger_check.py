@@ -20,11 +20,12 @@ import lmdb
 
 from router.store.book import BALANCE
 from router.store.errors import StoreError
+from router.store.funding import FUNDS_SUFFIX
 from router.store.funds import Row, decode_funds, decode_row
 from router.store.ledger import LmdbLedger, Snapshot
 from router.store.live import LmdbLive
 from router.store.records import decode_cdr
-from router.store.turn import FUNDS_SUFFIX, OPENING_SUFFIX
+from router.store.turn import OPENING_SUFFIX
 
 MOST_SENTENCES = 100
 STEP = 1_000

@@ -47,6 +47,7 @@ from router.store.environment import (
     reading,
 )
 from router.store.errors import StoreError
+from router.store.funding import FUNDS_SUFFIX
 from router.store.interface import OutboxEntry, Usage
 from router.store.live_phones import LivePhones
 from router.store.money import Money
@@ -65,7 +66,7 @@ from router.store.records import (
 from router.store.recount import differences
 from router.store.room import Room
 from router.store.shared import RATE, VALUE, SharedDatabases, read_shared, shared_key, write_shared
-from router.store.turn import FUNDS_SUFFIX, OPENING_SUFFIX, Turn
+from router.store.turn import OPENING_SUFFIX, Turn
 from router.store.window import Window
 
 LIVE_MAP_BYTES = 4 * GIB

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import lmdb
 
@@ -19,8 +18,9 @@ from router.store.databases import (
     LiveDatabases,
 )
 from router.store.errors import StoreError
-from router.store.funds import encode_funds, opening_id
+from router.store.funding import give_funds
 from router.store.health import changed
+from router.store.held import Held, held_by, put_back
 from router.store.live_phones import block, register
 from router.store.money import Reserved, charge, free, joined, release, reserve, short_of
 from router.store.ops import (
@@ -64,14 +64,6 @@ from router.store.shared import VALUE, SharedDatabases, shared_key, write_shared
 from router.store.window import Window
 
 OPENING_SUFFIX = b"+"
-FUNDS_SUFFIX = b"$"
-FUNDED_AT_MOST = 10_000
-"""How many ids of funds are kept against doing them twice; openings are kept apart from that."""
-_OPENING_ID = opening_id("").encode()
-_INSTANT = struct.Struct("<q")
-
-
-_Held: TypeAlias = tuple[list[str], str, Reserved, Reserved, int]
 
 
 class Turn:
@@ -98,7 +90,7 @@ class Turn:
         self._down_until = CachedDownUntil(txn, databases.gateway_state)
         self._windows: dict[str, Window] = {}
         self._noted: set[str] = set()
-        self._touched: list[tuple[CallRecord, _Held]] = []
+        self._touched: list[tuple[CallRecord, Held]] = []
 
     def do(self, op: Op) -> Answer | None:
         """Do one operation in the transaction; Admit, Rehunt, Renew and Bind are answered."""
@@ -129,7 +121,7 @@ class Turn:
         elif isinstance(op, Renew):
             return self._renew(op)
         elif isinstance(op, Funds):
-            self._funds(op)
+            give_funds(self._txn, self._databases, self._money(), op, self._now_ms)
         else:
             self._gateway_state(op)
         return None
@@ -147,7 +139,7 @@ class Turn:
                 self._give_back(hold.key)
             release(self._money(), reserved)
             return admission
-        self._touched.append((record, _held(record)))
+        self._touched.append((record, held_by(record)))
         record.holds = [hold.key for hold in op.holds] + [hold.key for hold in chosen.holds]
         record.gateway = chosen.key
         record.reserved = reserved
@@ -231,7 +223,7 @@ class Turn:
             admission, chosen = self._take_gateway(op.tiers, op.holds)
         else:
             admission, chosen = refused, None
-        self._touched.append((record, _held(record)))
+        self._touched.append((record, held_by(record)))
         record.holds = holds
         record.gateway = ""
         record.reserved = joined(lease.reserved, reserved) if reserved else lease.reserved
@@ -256,7 +248,7 @@ class Turn:
         for one in left.keys:
             self._give_back(one)
         release(self._money(), left.reserved)
-        self._touched.append((record, _held(record)))
+        self._touched.append((record, held_by(record)))
         record.holds, record.gateway, record.gateway_reserved = left[:3]
         record.reserved = lease.reserved
         self._txn.put(key, encode_call(record), True, True, False, self._databases.calls)
@@ -286,7 +278,7 @@ class Turn:
         if short_of(moneys, op.wants):
             return Renewed(False, free(moneys, op.wants))
         lease = decode_lease(stored)
-        self._touched.append((record, _held(record)))
+        self._touched.append((record, held_by(record)))
         record.holds = lease.holds
         record.gateway = lease.gateway
         record.reserved = joined(lease.reserved, reserve(moneys, op.wants))
@@ -338,24 +330,6 @@ class Turn:
         key = shared_key(VALUE, op.key)
         write_shared(self._txn, databases, key, value, op.until_ms, self._now_ms)
 
-    def _funds(self, op: Funds) -> None:
-        """Once for each id; ids sort by their time, so that the oldest are forgotten."""
-        key = op.id.encode()
-        funded = self._databases.funded
-        if not self._txn.put(key, _INSTANT.pack(self._now_ms), True, False, False, funded):
-            return
-        # One opening for each account stays beside them.
-        most = FUNDED_AT_MOST + self._txn.stat(self._databases.money)["entries"]
-        if self._txn.stat(funded)["entries"] > most:
-            with self._txn.cursor(funded) as cursor:
-                if cursor.first() and not cursor.key().startswith(_OPENING_ID):
-                    cursor.delete()
-        money = self._money()[op.account]
-        money[0] += op.amount
-        money[3] = b""  # written even when it is 0: from now on the account is known
-        value = encode_funds(op)
-        self._txn.put(key + FUNDS_SUFFIX, value, True, False, False, self._databases.outbox)
-
     def _money(self) -> CachedMoneys:
         """All money; made when it is first asked for, which most turns never do."""
         if self._moneys is None:
@@ -390,13 +364,7 @@ class Turn:
     def restore_records(self) -> None:
         """After an abort the records must not claim leases that nobody took."""
         for record, held in reversed(self._touched):
-            (
-                record.holds,
-                record.gateway,
-                record.reserved,
-                record.gateway_reserved,
-                record.paid_until,
-            ) = held
+            put_back(record, held)
 
     def _take_gateway(
         self, tiers: Sequence[Sequence[Candidate]], holds: Sequence[Hold]
@@ -435,14 +403,3 @@ class Turn:
         usage = self._usage[key]
         if usage[0] > 0:
             usage[0] -= 1
-
-
-def _held(record: CallRecord) -> _Held:
-    """What an operation may change of a record, to be put back if the turn fails."""
-    return (
-        record.holds,
-        record.gateway,
-        record.reserved,
-        record.gateway_reserved,
-        record.paid_until,
-    )

@@ -74,7 +74,7 @@ def test_a_turn_that_fails_leaves_the_money_as_it_was(live: LmdbLive) -> None:
 def test_old_ids_of_funds_are_forgotten_and_openings_are_not(
     live: LmdbLive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.store.turn.FUNDED_AT_MOST", 3)
+    monkeypatch.setattr("router.store.funding.FUNDED_AT_MOST", 3)
     names = [f"a{n}" for n in range(20)]
     openings = [Funds(opening_id(name), name, 5, "opening") for name in names]
     live.commit(openings, NOW_MS)
