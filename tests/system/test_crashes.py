@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import time
@@ -167,7 +168,8 @@ def test_a_call_that_was_ringing_when_its_worker_died_is_closed(run_switch, peer
 def test_the_ledger_killed_under_load_misses_nothing_and_stores_nothing_twice(
     run_switch, sipp
 ) -> None:
-    switch = run_switch(Routes(pairs=2), workers=2)
+    settings = {"cdr_file": '"cdrs/%d-%H%M.csv"'}
+    switch = run_switch(Routes(pairs=2, settings=settings), workers=2)
     pair = switch.routes.pair()
     count = 500
     gateway = sipp("gateway_answers", port=pair.first, calls=count, messages=False, limit_s=40)
@@ -193,6 +195,18 @@ def test_the_ledger_killed_under_load_misses_nothing_and_stores_nothing_twice(
     assert {cdr["end_reason"] for cdr in cdrs} == {"Normal"}
     switch.metric_reaches(0, "cdr_backlog")
     switch.is_idle()
+    # The same of the file that is written all the time.
+    wait_until(lambda: len(filed(switch)) >= count, "every call has its line", 10)
+    assert sorted(filed(switch)) == sorted(cdr["call_id"] for cdr in cdrs)
+
+
+def filed(switch: Switch) -> list[str]:
+    """The Call-IDs of all lines in the streaming files."""
+    return [
+        row["call_id"]
+        for path in (switch.folder / "cdrs").glob("*.csv")
+        for row in csv.DictReader(path.open(newline=""))
+    ]
 
 
 def test_workers_killed_under_load_leak_no_line_and_write_no_cdr_twice(run_switch, sipp) -> None:

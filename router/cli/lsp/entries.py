@@ -13,6 +13,7 @@ from router.cli.reference.signatures import (
 )
 from router.cli.reference.words import ITEMS, KINDS, STATEMENTS, TEST_LINES
 from router.core.end_reasons import EndReason
+from router.core.reason_guide import GUIDE
 
 LANGUAGE = "trunkline"
 
@@ -92,7 +93,8 @@ def end_reason_entry(name: str) -> str:
         return ""
     status = f"SIP {reason.status}" if reason.status else "no failure status"
     head = f"{code(name)}\n{reason.chinese}: {status}, Q.850 {reason.q850}."
-    return f"{head}\n\n{reason.diagnosis}"
+    look = f"Look first at {GUIDE[reason].look}."
+    return f"{head}\n\n{reason.diagnosis} {look}"
 
 
 def word_entry(name: str) -> str:
