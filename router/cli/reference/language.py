@@ -188,9 +188,9 @@ def _end_reasons() -> str:
         for reason in EndReason
     )
     head = (
-        "## End reasons\n\nWhy a call ended: on every CDR, and what `end(…)` takes; what to do about "
-        "each stands in\n[end-reasons.md](end-reasons.md). SIP is the status that the caller gets; a "
-        "reason without one ends\nanswered calls.\n\n"
+        "## End reasons\n\nWhy a call ended: on every CDR, and what `end(…)` takes; what to do "
+        "about each stands in\n[end-reasons.md](end-reasons.md). SIP is the status that the caller "
+        "gets; a reason without one ends\nanswered calls.\n\n"
     )
     return head + _table(("reason", "中文", "SIP", "Q.850", ""), rows)
 
