@@ -77,4 +77,6 @@ def open_accounts(live: LmdbLive, openings: Sequence[Funds], now_ms: int) -> Non
             f"{live.path} was made while the router ran, without the accounts' balances: "
             "start Trunkline again"
         )
-    live.commit(openings, now_ms)
+    new = live.not_given(openings)
+    if new:
+        live.commit(new, now_ms)

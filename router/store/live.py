@@ -51,7 +51,7 @@ from router.store.funding import FUNDS_SUFFIX
 from router.store.interface import OutboxEntry, Usage
 from router.store.live_phones import LivePhones
 from router.store.money import Money
-from router.store.ops import Admit, Answer, Bind, Op
+from router.store.ops import Admit, Answer, Bind, Funds, Op
 from router.store.quality import Quality, quality_of
 from router.store.query import CdrQuery
 from router.store.records import (
@@ -206,6 +206,12 @@ class LmdbLive(LivePhones):
         """Whether the ledger's balances are in live money (`draining`)."""
         with reading(self._env) as txn:
             return txn.get(b"seeded", db=self._databases.meta) is not None
+
+    def not_given(self, all_funds: Sequence[Funds]) -> list[Funds]:
+        """Those whose id is not known here."""
+        database = self._databases.funded
+        with reading(self._env) as txn:
+            return [one for one in all_funds if txn.get(one.id.encode(), db=database) is None]
 
     def seed(self, balances: Mapping[str, int], funded: Sequence[str], now_ms: int) -> None:
         """Add the ledger's balances to live money, once; funds of these ids were given already."""
