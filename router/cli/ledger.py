@@ -157,13 +157,21 @@ def _progress(ledger: LmdbLedger) -> Iterator[Progress]:
 
 
 def _tell(found: Checked) -> None:
-    looked = f"{found.accounts} accounts, {found.rows} rows and {found.cdrs} CDRs"
+    looked = (
+        f"{_count(found.accounts, 'account')}, {_count(found.rows, 'row')} and "
+        f"{_count(found.cdrs, 'CDR')}"
+    )
     if not found.problems:
         print(f"{looked}: every balance is the sum of its rows, every charge one row.")
         return
     for problem in found.problems:
         print(plain(problem))
-    print(f"{looked}: {len(found.problems)} things are wrong.")
+    wrong = len(found.problems)
+    print(f"{looked}: {_count(wrong, 'thing')} {'is' if wrong == 1 else 'are'} wrong.")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _fields(row: Row) -> dict[str, object]:

@@ -270,7 +270,7 @@ def test_verify_says_that_all_is_well(config: Path, state: Path, capsys: Capture
     capsys.readouterr()
     assert verify(state=state) == 0
     assert capsys.readouterr().out == (
-        "1 accounts, 2 rows and 0 CDRs: every balance is the sum of its rows, every charge one "
+        "1 account, 2 rows and 0 CDRs: every balance is the sum of its rows, every charge one "
         "row.\n"
     )
     assert verify(state=state, as_json=True) == 0
