@@ -45,6 +45,7 @@ SETTINGS = (
     "idle-setting",
     "unused-block",
     "same-network",
+    "same-username",
     "overlapping-networks",
     "identical-gateways",
     "timers-out-of-order",

@@ -194,6 +194,8 @@ class Setting:
     aliases: tuple[str, ...] = ()
     required: bool = False
     ready: bool = True
+    unless: str = ""
+    """another setting that makes up for one that is required"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from dsl.check.settings import SettingsChecker
 from dsl.check.statements import check_route
 from dsl.check.tables import read_tables
 from dsl.check.trials import TrialChecker
+from dsl.check.usernames import check_usernames
 from dsl.check.world import World
 from dsl.findings import count_errors, in_order
 from dsl.outcome import Outcome
@@ -66,7 +67,9 @@ def check_unit(
     check_imports_used(declarations.imports, report)
     _check_routes(unit, declarations, report)
     check_twins([block for block in blocks if block.node.kind == "gateway"], report)
-    check_networks([block for block in blocks if block.node.kind == "account"], report)
+    accounts = [block for block in blocks if block.node.kind == "account"]
+    check_networks(accounts, report)
+    check_usernames(accounts, report)
     check_gateways(blocks, report)
     check_timers(surface, settings, blocks, report)
     check_rewriting(blocks, report)

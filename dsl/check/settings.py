@@ -198,6 +198,8 @@ class SettingsChecker:
     def _check_required(self, node: ast.BlockNode, schema: BlockSchema, given: Given) -> None:
         broken = any(isinstance(member, ast.Bad) for member in node.members)
         for setting in schema.settings.values():
+            if setting.unless in given.nodes:
+                continue
             if setting.required and setting.name not in given.nodes and not broken:
                 close = any(
                     isinstance(member, ast.Setting)

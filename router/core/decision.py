@@ -49,7 +49,7 @@ NONE_LEFT = CANDIDATES + "none"
 
 _ATTEMPT = re.compile(r"(.+): (.+) after (\d+) ms")
 _TRUNK = re.compile(r"trunk ([^/]*)/(.*): network ([^ ,]+)(?:, caller prefix (.+))?")
-_PHONE = re.compile(r"phone ([^/]*)/(.*): digest")
+_PHONE = re.compile(r"(phone|trunk) ([^/]*)/(.*): digest")
 _REWRITTEN = re.compile(r"(callee|caller) (.*) > (.*): (.+)")
 _MATCH = re.compile(r"(.+) ([^ /]*)/(\d+)")
 _FORWARDED = re.compile(r"phone (\S+): forwards to (.+), ([^,]+)")
@@ -63,9 +63,9 @@ def identified(account: str, trunk: str, network: object, caller_prefix: str) ->
     return f"trunk {account}/{trunk}: network {network}{prefix}"
 
 
-def by_digest(account: str, number: str) -> str:
-    """The entry of the phone that a call came from."""
-    return f"phone {account}/{number}: digest"
+def by_digest(kind: str, account: str, name: str) -> str:
+    """The entry of the phone or trunk that has proved that a call is its own."""
+    return f"{kind} {account}/{name}: digest"
 
 
 def rewritten(what: str, before: str, after: str, where: str) -> str:
@@ -144,7 +144,8 @@ def _sentence(entry: str) -> str:
         also = f", the caller begins with {prefix}" if prefix else ""
         return f"The source lies in {network} of trunk {trunk}, account {account}{also}."
     if found := _PHONE.fullmatch(entry):
-        return f"Phone {found[2]}, account {found[1]}, has proved itself by digest."
+        kind, account, name = found.groups()
+        return f"{kind.capitalize()} {name}, account {account}, has proved itself by digest."
     if found := _REWRITTEN.fullmatch(entry):
         what, before, after, where = found.groups()
         return f"The {what} {before} became {after or 'empty'} by {where}."

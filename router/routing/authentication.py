@@ -1,9 +1,9 @@
-"""Digest authentication of phones: who a request is from, by what it proves (RFC 3261 §22).
+"""Digest authentication of phones and trunks: who a request is from (RFC 3261 §22).
 
     what the request carries                                        outcome
     no credentials of our realm                                     NONE
-    a phone's password, a nonce of ours, young and not used so far  RIGHT
-    a phone's password, but an old or used nonce, or another's      STALE
+    the right password, a nonce of ours, young and not used so far  RIGHT
+    the right password, but an old or used nonce, or another's      STALE
     the nonce was given to this address, and the password is wrong  WRONG
     the same, once too often from this address                      DENIED
     a wrong password with any other nonce                           NONE: nobody's failure
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from router.core.nonces import Nonces
 from router.core.verdicts import Challenge
-from router.routing.objects import NO_PHONE, Phone
+from router.routing.objects import NO_PHONE, Phone, Trunk
 from router.sip.digest import (
     MD5,
     SHA256,
@@ -33,7 +33,7 @@ from router.sip.digest import Challenge as DigestChallenge
 from router.sip.errors import SipError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from router.routing.live_view import LiveView
     from router.sip.message import Request
@@ -50,9 +50,10 @@ DEFAULT_BLOCK_TIME_MS = 600_000
 DEFAULT_MIN_EXPIRES_MS = 60_000
 DEFAULT_MAX_EXPIRES_MS = 3_600_000
 DEFAULT_MAX_CONTACTS = 10
+MAX_USERNAME = 64
 MAX_HEADERS = 8
 """Headers with credentials that are looked at in one request."""
-PASSWORD, UNKNOWN = "password", "unknown_phone"
+PASSWORD, UNKNOWN = "password", "unknown_user"
 """Why credentials are wrong, as it is counted."""
 
 _ALGORITHMS = {"md5": MD5, "sha256": SHA256}
@@ -60,14 +61,18 @@ _HERE = "\x7f"
 
 
 class Proof(NamedTuple):
-    """What a request's credentials came to; `why` of a WRONG one is PASSWORD or UNKNOWN."""
+    """What a request's credentials came to, and whose they are; NO_PHONE: nobody's that we know.
+
+    `why` of a WRONG one is PASSWORD or UNKNOWN, `username` what it named.
+    """
 
     outcome: str
-    phone: Phone = NO_PHONE
+    who: Phone | Trunk = NO_PHONE
     nonce: str = ""
     uses: int = 0
     until_ms: int = 0
     why: str = ""
+    username: str = ""
 
 
 NO_PROOF = Proof(NONE)
@@ -77,9 +82,15 @@ class Authentication:
     """The realm of one configuration, and what its phones have to prove."""
 
     def __init__(
-        self, settings: Mapping[str, Any], phones: Mapping[str, Phone], live: LiveView
+        self, settings: Mapping[str, Any], phones: Mapping[str, Phone], trunks: Iterable[Trunk],
+        live: LiveView,
     ) -> None:
         self._phones = phones
+        proven = [trunk for trunk in trunks if trunk.password]
+        self._trunks = {trunk.username: trunk for trunk in reversed(proven)}
+        self.is_used = bool(phones or proven)
+        self.asks_strangers = any(not trunk.ips for trunk in proven)
+        """whether anybody may turn out to be a trunk"""
         self._live = live
         self.realm: str = settings.get("realm", DEFAULT_REALM)
         names = settings.get("digest", DEFAULT_ALGORITHMS)
@@ -125,18 +136,22 @@ class Authentication:
         if credentials is None:
             return NO_PROOF
         age_ms = self._nonces.age_ms(credentials.nonce, source, now_ms)
-        phone = self._phones.get(credentials.username.partition("@")[0])
-        why = UNKNOWN if phone is None else PASSWORD
-        if phone is not None and self._is_right(phone, request, credentials):
+        username = credentials.username
+        user = username.partition("@")[0]
+        who = self._phones.get(user) or self._trunks.get(username) or self._trunks.get(user)
+        if who is not None and self._is_right(who, request, credentials):
             if age_ms is None or not 0 <= age_ms < self._nonce_ms:
-                return Proof(STALE, phone)
+                return Proof(STALE, who)
             until_ms = now_ms - age_ms + self._nonce_ms
-            return Proof(RIGHT, phone, credentials.nonce, credentials.count, until_ms)
+            return Proof(RIGHT, who, credentials.nonce, credentials.count, until_ms)
         if age_ms is None:
             return NO_PROOF
-        return Proof(WRONG, phone or NO_PHONE, why=why)
+        why = UNKNOWN if who is None else PASSWORD
+        return Proof(WRONG, who or NO_PHONE, why=why, username=username[:MAX_USERNAME])
 
-    def _is_right(self, phone: Phone, request: Request, credentials: Credentials) -> bool:
+    def _is_right(
+        self, who: Phone | Trunk, request: Request, credentials: Credentials
+    ) -> bool:
         algorithm = canonical_algorithm(credentials.algorithm)
         if algorithm not in self._algorithms:
             return False
@@ -144,8 +159,8 @@ class Authentication:
         key = (username, algorithm)
         secret = self._secrets.get(key)
         if secret is None:
-            secret = digest_ha1(username, self.realm, phone.password, algorithm)
-            if username == phone.number:  # not one of the many names with an "@"
+            secret = digest_ha1(username, self.realm, who.password, algorithm)
+            if "@" not in username:  # there are only so many names without
                 self._secrets[key] = secret
         return is_right(secret, request.method, credentials, request.body)
 

@@ -146,7 +146,7 @@ class Config:
                 if child.kind == "phone":
                     phone = _phone(account, child, block.settings, length, self)
                     self.phones[phone.number] = phone
-        self.authentication = Authentication(settings, self.phones, self.live)
+        self.authentication = Authentication(settings, self.phones, trunks, self.live)
         self.prefixes = PrefixTable(self.gateways.values())
         self.trunks = TrunkTable(trunks)
         self._timers_by_trunk: dict[Trunk | Phone, Mapping[str, CallTimers]] = {}
@@ -324,6 +324,8 @@ def _trunk(
             settings.get("callee_in", ""), settings.get("caller_in", ""), "in",
             f"trunk {account.name}/{block.name}",
         ),
+        username=settings.get("username", ""),
+        password=settings.get("password", ""),
         caller_header=HEADERS.get(settings.get("caller_id", FROM), ""),
         caller_pool=tuple(settings.get("caller_pool", ())),
         callees=screening(

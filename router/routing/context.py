@@ -159,13 +159,19 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             return True
         source, caller, call = self.flow.host, self.caller, self.call
         found = self.config.trunks.match(source, caller, self.request)
-        if found is None:
-            if self.config.phones and self.identify_phone():
+        if found is None or found.trunk.password:
+            asked = found.trunk if found is not None else None
+            if self.config.authentication.is_used and self.identify_by_digest(asked):
                 return True
             if call is not None:
                 call.cdr.decision.append(self.config.trunks.why_not(source, caller))
             return False
-        trunk = found.trunk
+        self.is_from_trunk(found.trunk, found.entry)
+        return True
+
+    def is_from_trunk(self, trunk: Trunk, entry: str) -> None:
+        """The request is from this trunk; its rules are carried out."""
+        call = self.call
         self.trunk = trunk
         self.account = trunk.account
         if call is not None:
@@ -173,7 +179,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             cdr.trunk = trunk.name
             cdr.account = trunk.account.name
             cdr.agent_path = trunk.account.path
-            cdr.decision.append(found.entry)
+            cdr.decision.append(entry)
             if trunk.caller_header:
                 take_claim(call, trunk)
             if trunk.inward is not None:
@@ -181,7 +187,6 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             if trunk.caller_pool:
                 stand_in(call, trunk)
             call.replaced = trunk.replaced
-        return True
 
     def gateways(self, number: str) -> list[Gateway]:
         """The gateways that serve a number."""

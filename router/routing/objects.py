@@ -263,14 +263,15 @@ class Trunk:
     groups of gateways it may use, none: all gateways. `outer` are the holds of all its calls that
     stand above account and trunk; `counted` says that its lines are counted without a limit too.
     `session_s` is the session timer of its callers' legs, 0 for none. `caller_header` names the
-    caller, "" for From; `caller_pool` are numbers that stand in for him.
+    caller, "" for From; `caller_pool` are numbers that stand in for him. With a `password` its
+    calls have to prove themselves under `username`.
     """
 
     __slots__ = (
         "_live", "account", "callees", "caller_header", "caller_pool", "caller_prefix", "callers",
         "cps", "groups", "holds", "id",
-        "inward", "ips", "key", "lines", "locked", "name", "number_length", "priority", "replaced",
-        "session_s", "timers",
+        "inward", "ips", "key", "lines", "locked", "name", "number_length", "password", "priority",
+        "replaced", "session_s", "timers", "username",
     )
 
     def __init__(
@@ -280,9 +281,12 @@ class Trunk:
         callers: Screening | None = None, replaced: Mapping[int, int] = NO_CODES,
         groups: frozenset[str] = NO_GROUPS, cps: int = UNLIMITED, outer: tuple[Hold, ...] = (),
         counted: bool = False, session_s: int = 0, live: LiveView = NOTHING_LIVE,
-        caller_header: str = "", caller_pool: tuple[str, ...] = (),
+        caller_header: str = "", caller_pool: tuple[str, ...] = (), username: str = "",
+        password: str = "",
     ) -> None:
         self._live = live
+        self.username = username or name
+        self.password = password
         self.session_s = session_s
         self.caller_header = caller_header
         self.caller_pool = caller_pool
@@ -307,6 +311,10 @@ class Trunk:
         if lines != UNLIMITED or cps != UNLIMITED or counted:
             holds.append(Hold(self.key, lines, cps))
         self.holds = tuple(holds)
+
+    def may_come_from(self, source: str) -> bool:
+        """Whether its calls may come from this address."""
+        return not self.ips or _is_in(source, self.ips)
 
     def refusal(self, gateway: Gateway) -> str:
         """Why its calls may not go to this gateway, "" when they may."""
@@ -374,13 +382,7 @@ class Phone:
 
     def may_come_from(self, source: str) -> bool:
         """Whether it may register and call from this address."""
-        if not self.ips:
-            return True
-        try:
-            address = ip_address(source)
-        except ValueError:
-            return False
-        return any(address in network for network in self.ips)
+        return not self.ips or _is_in(source, self.ips)
 
     @property
     def lines_used(self) -> int:
@@ -407,6 +409,14 @@ _TIMER_FIELDS = {
     SESSION: "session_ms",
 }
 TIMER_SETTINGS = tuple(_TIMER_FIELDS)
+
+
+def _is_in(source: str, networks: tuple[Network, ...]) -> bool:
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
 
 
 def call_timers(*levels: Mapping[str, int]) -> CallTimers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from router.core.decision import by_digest, rewritten
+from router.core.decision import REFUSED, by_digest, rewritten
 from router.core.end_reasons import EndReason
 from router.core.verdicts import Challenge, End, Enroll, Respond
 from router.routing.authentication import (
@@ -22,7 +22,7 @@ from router.routing.authentication import (
     Proof,
 )
 from router.routing.levels import barred
-from router.routing.objects import NO_PHONE
+from router.routing.objects import NO_PHONE, Phone, Trunk
 from router.sip.name_addr import header_uri
 from router.sip.uri import uri_number
 from router.store.ops import BlockAddress
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from router.core.flow import Flow
     from router.core.verdicts import Verdict
     from router.routing.config import Config
-    from router.routing.objects import Account, Phone
+    from router.routing.objects import Account
     from router.sip.message import Request
 
 ANONYMOUS = "anonymous"
@@ -69,31 +69,33 @@ class PhoneFunctions:
         def now_ms(self) -> int: ...
 
         def log(self, level: str, text: str) -> None: ...
+        def is_from_trunk(self, trunk: Trunk, entry: str) -> None: ...
 
     def authenticate(self) -> bool:
-        """Whether the request carries the right credentials of a phone, which it then is from."""
+        """Whether the request carries right credentials: it is from that phone or trunk then."""
         if self.phone is not NO_PHONE:
             return True
         proof = self._prove()
-        if proof.outcome != RIGHT:
-            return False
-        self._is_from(proof.phone, by_digest(proof.phone.account.name, proof.phone.number))
-        return True
+        return proof.outcome == RIGHT and self._is_from(proof.who)
 
-    def identify_phone(self) -> bool:
-        """Whether it is from a phone; raises RouteOver where that has to be proved first."""
+    def identify_by_digest(self, found: Trunk | None) -> bool:
+        """Whether it is from a phone, or a trunk with a password; `found` is that of its address.
+
+        Raises RouteOver where that has to be proved first.
+        """
         config = self.config
         if self.authenticate():
             return True
         proof = self._prove()
-        if proof.outcome == NONE or (proof.outcome == WRONG and proof.phone is NO_PHONE):
-            named = config.phones.get(self.caller)
-            if named is None:
+        if proof.outcome == RIGHT:
+            return False
+        if proof.outcome == NONE or (proof.outcome == WRONG and proof.who is NO_PHONE):
+            named = found or config.phones.get(self.caller)
+            if named is not None and config.is_test:
+                # In a test block, and in `trunkline route`, everybody knows his password.
+                return self._is_from(named)
+            if named is None and not config.authentication.asks_strangers:
                 return False
-            if config.is_test:
-                # In a test block, and in `trunkline route`, a phone knows its password.
-                self._is_from(named, by_digest(named.account.name, named.number))
-                return True
         self.challenge()
         raise RouteOver
 
@@ -118,6 +120,8 @@ class PhoneFunctions:
             refusal = "Not Your Number"
         elif (why := barred(phone.account, self.now_ms)) is not None:
             refusal = why[0].name
+        elif phone.locked:
+            refusal = "Phone Locked"
         elif not phone.may_come_from(self.flow.host):
             refusal = "Address Not Allowed"
         else:
@@ -147,7 +151,7 @@ class PhoneFunctions:
             return proof
         request, config = self.request, self.config
         proof = NO_PROOF
-        if request is not None and config.phones:
+        if request is not None and config.authentication.is_used:
             proof = config.authentication.prove(request, self.flow.host, self.now_ms)
             # The nonce of a REGISTER is noted with its contacts, in one transaction.
             if (
@@ -157,7 +161,7 @@ class PhoneFunctions:
                     proof.nonce, proof.uses, proof.until_ms, self.now_ms
                 )
             ):
-                proof = Proof(STALE, proof.phone)
+                proof = Proof(STALE, proof.who)
             elif proof.outcome == WRONG:
                 proof = self._failed(proof)
         self.proof = proof
@@ -169,7 +173,7 @@ class PhoneFunctions:
         failures = engine.tally.auth_failures
         failures[proof.why] = failures.get(proof.why, 0) + 1
         if self.call is not None:
-            self.call.cdr.decision.append(f"credentials of phone {self.caller} are wrong")
+            self.call.cdr.decision.append(f"credentials of user {proof.username} are wrong")
         limits = config.authentication
         # Behind the address of a trunk there are more than the one that fails.
         if not limits.block_after or config.trunks.knows(source):
@@ -183,12 +187,27 @@ class PhoneFunctions:
         self.log("warning", f"{source} is blocked: {limits.block_after} wrong credentials")
         return proof._replace(outcome=DENIED)
 
-    def _is_from(self, phone: Phone, entry: str) -> None:
+    def _is_from(self, who: Phone | Trunk) -> bool:
+        """Whether a phone or trunk that has proved itself may be the one that it is; it is then."""
+        if isinstance(who, Trunk):
+            source, call = self.flow.host, self.call
+            if not (who.may_come_from(source) and self.caller.startswith(who.caller_prefix)):
+                if call is not None:
+                    why = f"trunk {who.account}/{who} may not call from {source} as {self.caller}"
+                    call.cdr.decision.append(REFUSED + why)
+                return False
+            self.is_from_trunk(who, by_digest("trunk", who.account.name, who.name))
+            return True
+        self._is_from_phone(who)
+        return True
+
+    def _is_from_phone(self, phone: Phone) -> None:
         self.phone = phone
         self.account = phone.account
         call = self.call
         if call is None:
             return
+        entry = by_digest("phone", phone.account.name, phone.number)
         cdr = call.cdr
         cdr.phone = phone.number
         cdr.account = phone.account.name

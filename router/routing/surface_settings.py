@@ -187,10 +187,6 @@ GLOBAL = (
     Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
 )
 
-_CREDENTIALS = (
-    Setting("username", STRING, "The user name of digest authentication."),
-    Setting("password", STRING, "The password of digest authentication."),
-)
 _NUMBERS = (
     Setting("callee_in", RULES, 'Rewrite rules for the callee as it arrives: "0086:86".'),
     Setting("caller_in", RULES, "Rewrite rules for the caller as it arrives."),
@@ -332,7 +328,16 @@ ACCOUNT_SETTINGS = (
 )
 
 TRUNK_SETTINGS = (
-    Setting("ips", NETWORKS, "The networks its calls come from.", required=True),
+    Setting(
+        "ips", NETWORKS, "The networks its calls come from.", required=True, unless="password"
+    ),
+    Setting("username", STRING, "The user name that it proves itself under.", "its name"),
+    Setting(
+        "password",
+        STRING,
+        "With one its calls have to prove themselves by digest; without `ips` they may come from "
+        "anywhere, and every stranger is asked for credentials.",
+    ),
     Setting("caller_prefix", PREFIX, "Only calls whose caller begins with this."),
     _PRIORITY,
     _LINES,
@@ -350,9 +355,6 @@ TRUNK_SETTINGS = (
         _reference("group", many=True),
         "The groups of gateways it may use.",
         "all gateways",
-    ),
-    *_later(
-        *_CREDENTIALS,
     ),
 )
 

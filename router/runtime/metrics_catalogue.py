@@ -161,7 +161,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "auth_failures",
         "counter",
         ("reason",),
-        "Requests with wrong credentials: password (of a phone that is known) or unknown_phone. "
+        "Requests with wrong credentials: password (of a phone that is known) or unknown_user. "
         "If it rises, somebody guesses: see trunkline blocks.",
     ),
     Metric(

@@ -305,9 +305,9 @@ def test_failures_in_more_than_a_minute_block_nobody(routed: Routed, phone: Hand
         routed.network.run_for(61_000)
 
 
-def test_an_unknown_phone_fails_like_any(routed: Routed, phone: Handset) -> None:
+def test_an_unknown_user_fails_like_any(routed: Routed, phone: Handset) -> None:
     assert [guess(phone, username="nobody") for _ in range(10)] == [401] * 9 + [403]
-    assert routed.tally.auth_failures == {"unknown_phone": 10}
+    assert routed.tally.auth_failures == {"unknown_user": 10}
 
 
 def test_the_address_of_a_trunk_is_never_blocked(routed: Routed) -> None:
@@ -393,13 +393,55 @@ def test_a_phone_that_guesses_its_password_in_calls_ends_with_auth_failed(
         statuses.append(invite(phone, line).status)
     assert statuses == [407] * 9 + [403]
     assert routed.cdr.end_reason == "AuthFailed"
-    assert routed.cdr.decision == ["credentials of phone 1001 are wrong"]
+    assert routed.cdr.decision == ["credentials of user 1001 are wrong"]
 
 
 def test_a_trunk_is_identified_before_any_phone(routed: Routed) -> None:
     phone = Handset(routed, host="198.51.100.7")
     assert invite(phone).status == 200
     assert routed.sent_to("gw").get("x-who") == "acme/office/"
+
+
+# -- trunks with a password -----------------------------------------------------------------------
+
+TRUNKS = ROUTES.replace(
+    "trunk office { ips = 198.51.100.0/24 }",
+    """trunk office { ips = 198.51.100.0/24 }
+    trunk pbx    { ips = 203.0.113.0/24  username = "acme-pbx"  password = "pbx-secret" }
+    trunk remote { password = "far-secret"  caller_prefix = 7 }""",
+)
+
+
+@pytest.mark.parametrize(("host", "username", "password", "caller", "status", "who"), [
+    ("203.0.113.7", "acme-pbx", "pbx-secret", "5000", 200, "acme/pbx/"),
+    ("203.0.113.7", "acme-pbx", "guess", "5000", 407, ""),
+    ("203.0.113.7", "1001", "secret", "1001", 200, "acme//1001"),
+    ("192.0.2.77", "acme-pbx", "pbx-secret", "5000", 403, ""),
+    ("192.0.2.77", "remote", "far-secret", "7000", 200, "acme/remote/"),
+    ("192.0.2.77", "remote@voice.example", "far-secret", "7000", 200, "acme/remote/"),
+    ("192.0.2.77", "remote", "far-secret", "5000", 403, ""),
+    ("192.0.2.77", "nobody", "far-secret", "7000", 407, ""),
+])
+def test_a_trunk_with_a_password_has_to_prove_itself(
+    host: str, username: str, password: str, caller: str, status: int, who: str
+) -> None:
+    routed = Routed(TRUNKS)
+    peer = Handset(routed, caller, password, host)
+    challenge = invite(peer)
+    assert challenge.status == 407
+    line = peer.answer(challenge, "INVITE", f"sip:86138@{US[0]}", username=username)
+    assert invite(peer, line).status == status
+    if who:
+        assert routed.sent_to("gw").get("x-who") == who
+    if status == 403:
+        assert routed.cdr.end_reason == "IllegalCall"
+        assert "may not call from" in routed.cdr.decision[0]
+
+
+def test_a_trunk_cannot_register() -> None:
+    peer = Handset(Routed(TRUNKS), "acme-pbx", "pbx-secret", "203.0.113.7")
+    response = peer.register()
+    assert (response.status, response.reason) == (403, "Not Authenticated")
 
 
 # -- strangers ------------------------------------------------------------------------------------

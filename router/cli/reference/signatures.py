@@ -145,7 +145,9 @@ def _bounds(kind: ValueType) -> str:
 
 def setting_default(setting: Setting) -> str:
     """The default of a setting, or that it has to be given."""
-    return "has to be given" if setting.required else setting.default
+    if not setting.required:
+        return setting.default
+    return f"has to be given, unless `{setting.unless}` is" if setting.unless else "has to be given"
 
 
 def object_fact(object_: ObjectType, attribute: str) -> str:

@@ -1,0 +1,38 @@
+"""User names: what a phone or a trunk proves itself under stands for one of them only."""
+
+from __future__ import annotations
+
+from dsl import ast
+from dsl.check.report import Report, link
+from dsl.check.settings import CheckedBlock
+
+
+def check_usernames(accounts: list[CheckedBlock], report: Report) -> None:
+    """Report a user name that a trunk shares with a phone or with another trunk."""
+    first_of: dict[str, tuple[str, ast.Span]] = {}
+    named = [one for account in accounts for one in _named(account)]
+    # Phones first: their numbers are what they are.
+    for kind, title, username, span in sorted(named, key=lambda one: one[0] != "phone"):
+        first, first_span = first_of.setdefault(username, (title, span))
+        if first_span is not span and kind == "trunk":
+            report.add(
+                "same-username",
+                span,
+                f"{first} proves itself as `{username}` already",
+                "give this trunk another `username`",
+                chain=(link(first_span, first),),
+            )
+
+
+def _named(account: CheckedBlock) -> list[tuple[str, str, str, ast.Span]]:
+    found = []
+    for child in account.children:
+        kind, name = child.node.kind, child.node.name
+        if kind == "phone":
+            found.append((kind, f"phone {name}", name, child.node.name_span))
+        elif kind == "trunk" and "password" in child.given.nodes:
+            node = child.given.nodes.get("username")
+            span = node.name_span if node is not None else child.node.name_span
+            username = child.given.values.get("username", name)
+            found.append((kind, f"trunk {account.node.name}/{name}", str(username), span))
+    return found
