@@ -52,6 +52,8 @@ class Health:
         worker that died, has left there and nobody would ever take back is taken back here.
         """
         engine = self._engine
+        if engine.draining:  # a reload while the worker ends: registrations are being taken back
+            return
         self._watching = True
         pings, self._pings = self._pings, {}
         upstreams, self._upstreams = self._upstreams, {}

@@ -225,6 +225,14 @@ def test_it_is_taken_back_at_a_shutdown(one: World) -> None:
     assert state(one).unregistered
 
 
+def test_a_reload_during_a_shutdown_registers_nobody_again(one: World) -> None:
+    grant(one, asked(one))
+    one.engine.begin_shutdown(one.network.now)
+    one.engine.health.watch(one.store.gateway_states())
+    one.run(40_000)
+    assert one.phone("g1").last("REGISTER").get("expires") == "0"
+
+
 def test_a_gateway_that_is_gone_does_not_hold_up_a_shutdown(one: World) -> None:
     grant(one, asked(one))
     one.engine.begin_shutdown(one.network.now)
