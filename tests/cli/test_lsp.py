@@ -201,7 +201,7 @@ def test_a_change_on_the_disk_is_seen(editor: Editor, routes: Path) -> None:
         ("acc|ount acme", "A customer, who pays."),
         ("account ac|me", "lines = 30"),
         ("    li|nes = 30", "Default: unlimited."),
-        ("i|ps = ", "It has to be given."),
+        ("i|ps = ", "It has to be given, unless `password` is."),
         ("route(CA|LL)", "A new call."),
         ("on_failure = NE|XT", "failure_route[NEXT]"),
         ("candidates, back|up", "The second choice."),
