@@ -38,7 +38,10 @@ class FilePlan(NamedTuple):
 
 
 class CdrFile:
-    """Writes what the ledger feeds it; only the ledger process has one."""
+    """Writes what the ledger feeds it; only the ledger process has one.
+
+    The ledger's feed has to be switched on.
+    """
 
     def __init__(self, ledger: LmdbLedger, plan: FilePlan, log: Log) -> None:
         self._ledger = ledger
@@ -48,7 +51,6 @@ class CdrFile:
         self._position: Position | None = None
         self._retry_ms = 0
         self._told_ms = 0
-        ledger.feed.on = True
 
     def write(self, now_ms: int) -> int:
         """Writes some of the lines that wait; how many. StoreError only of the ledger."""

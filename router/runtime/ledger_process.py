@@ -106,6 +106,11 @@ def run_ledger(
             log("error", "live state cannot be opened", reason=str(error))
             return EXIT_CANNOT_BOOT
         try:
+            try:
+                ledger.feed.switch(file is not None)
+            except StoreError as error:
+                log("error", "the file of CDRs cannot be switched on or off", reason=str(error))
+                return EXIT_FAILED
             lines = CdrFile(ledger, file, log) if file is not None else None
             return _Drain(ledger, live, log, now_ms, lines).run(stop, interval_s, beat)
         finally:

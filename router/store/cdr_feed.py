@@ -2,6 +2,7 @@
 
     feed   number (big-endian)   the CDR's id; numbers count up in the order of storing
     meta   "fed"                 Position: what of the file is good, and up to which number
+           "feeding"             there while CDRs enter: also those that a command or a start stores
 
 A CDR enters the feed in the transaction that stores it. Its line is written to the file, the file
 is synced, and then one transaction notes the new end of the file and takes the entries out. Killed
@@ -22,6 +23,7 @@ from router.store.errors import StoreError
 
 FEED_DATABASE = "feed"
 FED = b"fed"
+FEEDING = b"feeding"
 _NUMBER = struct.Struct(">Q")
 
 
@@ -49,16 +51,27 @@ _decoder = msgspec.msgpack.Decoder(Position)
 
 
 class CdrFeed:
-    """The feed of one ledger; nothing enters before `on` is set."""
+    """The feed of one ledger; nothing enters unless it is switched on, which the ledger keeps."""
 
     def __init__(
         self, access: Access, cdrs: lmdb._Database, meta: lmdb._Database, feed: lmdb._Database
     ) -> None:
-        self.on = False
         self._access = access
         self._cdrs = cdrs
         self._meta = meta
         self._feed = feed
+        with reading(access.environment()) as txn:
+            self.on = txn.get(FEEDING, db=meta) is not None
+
+    def switch(self, on: bool) -> None:
+        """Lets CDRs enter from here on, whoever stores them, or no more; what waits, waits on."""
+        if on != self.on:
+            with self._access.writing() as txn:
+                if on:
+                    txn.put(FEEDING, b"", db=self._meta)
+                else:
+                    txn.delete(FEEDING, db=self._meta)
+            self.on = on
 
     def add(self, txn: lmdb.Transaction[bytes], ids: Sequence[bytes]) -> None:
         """Adds CDRs that are stored for the first time in this transaction."""

@@ -40,6 +40,7 @@ def cdr(number: int) -> Cdr:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[LmdbLedger]:
     store = LmdbLedger(tmp_path / "ledger.lmdb")
+    store.feed.switch(True)
     yield store
     store.close()
 
@@ -53,7 +54,6 @@ class Said:
 
 
 def store(ledger: LmdbLedger, *numbers: int) -> None:
-    ledger.feed.on = True
     ledger.store([(one.id.encode(), encode_cdr(one)) for one in map(cdr, numbers)])
 
 

@@ -26,7 +26,7 @@ def test_nothing_is_fed_unless_somebody_wants_it(ledger: LmdbLedger) -> None:
 
 def test_a_cdr_enters_once_and_leaves_with_the_position(ledger_path: Path) -> None:
     ledger = LmdbLedger(ledger_path)
-    ledger.feed.on = True
+    ledger.feed.switch(True)
     store(ledger, 5, 3)
     store(ledger, 3, 4)  # 3 comes again after a crash
     wanted = [(1, "a-5@caller"), (2, "a-3@caller"), (3, "a-4@caller")]
@@ -38,15 +38,18 @@ def test_a_cdr_enters_once_and_leaves_with_the_position(ledger_path: Path) -> No
     ledger.close()
 
     ledger = LmdbLedger(ledger_path)
-    ledger.feed.on = True
+    assert ledger.feed.on, "whoever writes feeds it, also a command"
     assert ledger.feed.position() == Position("f", 0, 150, 3)
     store(ledger, 6)
     assert waiting(ledger) == [(4, "a-6@caller")], "numbers go on after an empty feed"
+    ledger.feed.switch(False)
+    store(ledger, 7)
+    assert waiting(ledger) == [(4, "a-6@caller")]
     ledger.close()
 
 
 def test_calls_closed_by_a_restart_are_fed(ledger: LmdbLedger) -> None:
-    ledger.feed.on = True
+    ledger.feed.switch(True)
     opening = sample_cdr(1, ended=0, end_reason="")
     ledger.store([(opening.id.encode() + b"+", encode_cdr(opening))])
     assert waiting(ledger) == []

@@ -143,7 +143,8 @@ def test_an_operator_who_stops_the_router_twice_ends_its_calls(run_switch, peer)
 
 
 def test_a_call_open_at_a_power_cut_is_closed_at_the_next_start(run_switch, peer) -> None:
-    switch = run_switch(Routes(pairs=1))
+    routes = Routes(pairs=1, settings={"cdr_file": '"cdrs/%Y%m%d-%H.csv"'})
+    switch = run_switch(routes)
     call, _, _ = talking(switch, peer)
     time.sleep(3.5)  # until the ledger has heard that it was answered, and of a heartbeat
     switch.kill()
@@ -152,6 +153,7 @@ def test_a_call_open_at_a_power_cut_is_closed_at_the_next_start(run_switch, peer
     cdr = switch.cdr(call.call_id)
     assert (cdr["end_reason"], cdr["end_side"], cdr["q850"]) == ("SystemRestart", "server", 41)
     assert 0 < cdr["duration_ms"] < 6_000
+    wait_until(lambda: len(lines(switch)) == 2, "it has its line as well")
     switch.is_idle()
 
 
