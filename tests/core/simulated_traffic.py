@@ -19,7 +19,7 @@ from router.core.leg import Leg
 from router.core.parameters import CallTimers
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
-from router.core.verdicts import Dial, Next
+from router.core.verdicts import Dial, Next, Reroute
 from router.routing.objects import Gateway
 from router.sip.message import Request, Response
 from router.store.ops import UNLIMITED, Hold
@@ -114,6 +114,10 @@ class Simulation:
         world.routes.on_invite = dial
         if rng.random() < 0.5:
             world.routes.on_failure = dial
+        if rng.random() < 0.5:
+            world.routes.on_diverted = lambda call, last: (
+                Reroute(f"9{call.callee}") if rng.random() < 0.5 else None
+            )
 
     def make_trouble(self) -> None:
         """Routes that raise now and then, and a store that now and then cannot commit."""

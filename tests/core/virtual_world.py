@@ -166,7 +166,7 @@ class Routes:
         return self.on_diverted(call, last)
 
     def rerouted(self, call: Call) -> Verdict | Wait:
-        return self.invite(call)
+        return self.dial() if self.on_invite is None else self.on_invite(call)
 
     def ended(self, call: Call) -> None:
         if self.on_ended is not None:

@@ -11,6 +11,7 @@ from router.store.ops import (
     Admission,
     Admit,
     Candidate,
+    Credit,
     Finish,
     Hold,
     Leave,
@@ -150,6 +151,45 @@ class BranchSuite:
         live.commit([Leave(op.record, (own,))], NOW_MS)
         assert live.usage("phone:1001").in_use == 1
         assert op.record.holds == ["phone:1001"]
+
+    def test_a_call_that_goes_on_may_need_more_or_is_refused(self, live: Any) -> None:
+        record, _ = self.ring(live, 1, MOBILE)
+        hold = Hold("phone:1001", 1)
+        more = Rehunt(record, ((BACKUP,),), holds=(hold, Hold("account:other", 5)))
+        (admission,) = live.commit([more], NOW_MS)
+        assert admission.gateway == BACKUP.key
+        assert record.holds == ["account:acme", "phone:1001", "account:other"]
+        other, _ = self.ring(live, 2, MOBILE)
+        (refused,) = live.commit(
+            [Rehunt(other, ((BACKUP,),), holds=(Hold("account:other", 5), hold))], NOW_MS
+        )
+        assert refused == Admission(refused="phone:1001")
+        assert (other.gateway, other.holds) == ("", ["account:acme"])
+        assert in_use(live) == {
+            "account:acme": 2, "account:other": 1, "phone:1001": 1, BACKUP.key: 1,
+        }
+        credit = Credit("poor", 100)
+        (refused,) = live.commit([Rehunt(other, ((BACKUP,),), credits=(credit,))], NOW_MS)
+        assert refused == Admission(refused="credit:poor")
+        live.commit([Finish(record.id, sample_cdr(1)), Finish(other.id, sample_cdr(2))], NOW_MS)
+        assert in_use(live) == {}
+        assert live.verify() == []
+
+    def test_what_a_gateway_reserves_goes_back_when_it_leaves(self, live: Any) -> None:
+        asks = [
+            Candidate(f"gateway:v{at}", credits=(Credit("vendor", need, -1000),))
+            for at, need in enumerate((100, 200, 300))
+        ]
+        record, _ = self.ring(live, 1, *asks)
+        assert live.money("vendor").reserved == 600
+        live.commit([Leave(record, (asks[1],))], NOW_MS)
+        assert live.money("vendor").reserved == 400
+        live.commit([Leave(record, (asks[0],), asks[2].key)], NOW_MS)
+        assert live.money("vendor").reserved == 300
+        assert record.gateway == asks[2].key
+        assert live.verify() == []
+        live.commit([Finish(record.id, sample_cdr(1))], NOW_MS)
+        assert live.money("vendor").reserved == 0
 
 
 class PaceSuite:
