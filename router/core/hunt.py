@@ -17,10 +17,11 @@ from router.core.protect import protected_last
 from router.core.session_timer import refusal
 from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
+from router.core.tally import PHONE
 from router.core.verdicts import Challenge, Dial, End, Target
 from router.core.waiting import suspend
 from router.store.ops import CREDIT, Admission, Admit, Credit, Hold, Rehunt, Tiers, untried
-from router.store.records import CallRecord
+from router.store.records import Attempt, CallRecord
 
 if TYPE_CHECKING:
     from router.core.call import Call
@@ -156,7 +157,8 @@ def ask_for_next(
     """Asks the store for a gateway that was not tried yet, and for what the call needs besides."""
     dial = call.dial
     assert dial is not None
-    if len(call.cdr.attempts) >= dial.max_attempts:
+    attempts = call.cdr.attempts
+    if len(attempts) >= dial.max_attempts and _at_gateways(attempts) >= dial.max_attempts:
         _end_hunting(call, f"max_attempts = {dial.max_attempts}")
         return
     tiers = untried(_in_order(call, dial), call.tried)
@@ -166,6 +168,11 @@ def ask_for_next(
     call.policy.note(call)
     call.state = ADMITTING
     call.engine.ask(Rehunt(call.record, tiers, dial.branches, holds, credits), call)
+
+
+def _at_gateways(attempts: list[Attempt]) -> int:
+    """How many attempts went to gateways; the contacts of a phone are no hunting."""
+    return sum(not attempt.gateway.startswith(PHONE) for attempt in attempts)
 
 
 def _end_hunting(call: Call, why: str) -> None:
