@@ -31,6 +31,7 @@ MOST_CHALLENGES = 2
 """How often one request is sent again with credentials."""
 REPEAT_TROUBLE_MS = 60_000
 """Of credentials that are refused with every call this often is spoken."""
+MAX_REASON = 100
 _HEADERS = {
     401: ("www-authenticate", "Authorization"),
     407: ("proxy-authenticate", "Proxy-Authorization"),
@@ -89,7 +90,7 @@ class Access:
         if self._trouble_ms is not None and now < self._trouble_ms + REPEAT_TROUBLE_MS:
             return
         self._trouble_ms = now
-        why = f"credentials refused: {response.status} {response.reason}"
+        why = f"credentials refused: {told(response)}"
         engine.log(
             "warning", "credentials refused", gateway=self._gateway, status=response.status,
             username=self.login.username,
@@ -101,6 +102,13 @@ class Access:
         if self._trouble_ms is not None:
             self._trouble_ms = None
             self._engine.ask(GatewayNews(self._key, trouble=""), None)
+
+
+def told(response: Response) -> str:
+    """Status and reason of a peer's response, fit to be stored and shown."""
+    reason = response.reason[:MAX_REASON]
+    plain = "".join(char if char.isprintable() else "?" for char in reason)
+    return f"{response.status} {plain}"
 
 
 def access_to(engine: Engine, target: Target) -> Access | None:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from router.core.access import CHALLENGES, Access
+from router.core.access import CHALLENGES, Access, told
 from router.core.events import DOWN, UP
 from router.core.flow import Flow, authority_of
 from router.core.steering import call_id_of
@@ -169,7 +169,7 @@ class Upstream:
             self._tries = 0
             self._send()
         else:
-            self._on_failure(f"{status} {response.reason}", response.get("retry-after"))
+            self._on_failure(told(response), response.get("retry-after"))
 
     def on_timeout(self, client: ClientTransaction) -> None:
         """No answer."""

@@ -334,3 +334,10 @@ def test_the_password_is_in_no_log_and_no_state(alone: World) -> None:
     refuse(alone, MD5, MD5)
     assert LOGIN.password not in repr(alone.engine.logs) + repr(alone.store.gateway_states())
     assert LOGIN.password not in repr(alone.cdr)
+
+
+def test_a_reason_of_any_bytes_is_stored_and_shown_as_text(alone: World) -> None:
+    g1 = refuse(alone)
+    g1.reply(g1.last("INVITE"), 401, reason="No\udcff\x1b[31m" + "x" * 5_000)
+    alone.run()
+    assert trouble(alone) == "credentials refused: 401 No??[31m" + "x" * 92

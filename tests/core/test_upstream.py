@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from virtual_world import Phone, World, gateway
 
 from router.core.parameters import Login
@@ -13,6 +15,7 @@ from router.routing.objects import Gateway
 from router.sip.digest import Challenge, digest_ha1, is_right, parse_credentials, render_challenge
 from router.sip.message import Request
 from router.store.ops import GatewayNews, GatewayState
+from router.store.records import decode_gateway_state, encode_gateway_state
 
 LOGIN = Login("trunk line", "s3cret")
 OURS = "sip:trunk%20line@10.0.0.1:5060"
@@ -322,3 +325,42 @@ def test_of_several_addresses_the_next_is_asked_after_silence(
     world.run(10)
     second.reply(second.last("REGISTER"), 200)
     world.run(10)
+
+
+ODD = st.text(
+    st.one_of(
+        st.sampled_from('<>;:,="\\ @*0123456789abcdefnonce realm Digest sip expires'),
+        st.characters(min_codepoint=32, max_codepoint=0x2FF),
+        st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from([200, 301, 401, 403, 407, 423, 500, 603]), min_size=1, max_size=6),
+    ODD, ODD, ODD,
+)
+def test_whatever_the_gateway_says_it_is_a_failure_or_a_registration(
+    statuses: list[int], reason: str, value: str, other: str
+) -> None:
+    world = World([registering()])
+    world.engine.health.watch({})
+    g1 = world.phone("g1")
+    for status in statuses:
+        request = asked(world)
+        g1.reply(
+            request, status,
+            f"WWW-Authenticate: Digest {value}\r\nProxy-Authenticate: {other}\r\n"
+            f'WWW-Authenticate: Digest realm="{value}", nonce="{other}"\r\n'
+            f"Contact: {value}\r\nExpires: {other}\r\nMin-Expires: {value}\r\n"
+            f"Retry-After: {other}\r\n",
+            reason=reason,
+        )
+        world.run(10)
+    assert world.errors() == []
+    shown = world.store.gateway_state("gateway:g1")
+    assert shown is not None and len(shown.trouble) < 200
+    assert decode_gateway_state(encode_gateway_state(shown)) == shown
+    assert shown.trouble.isprintable()
