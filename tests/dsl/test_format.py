@@ -17,7 +17,11 @@ KINDS = frozenset(SURFACE.blocks)
 CFG = [
     ROOT / "routes.cfg",
     *sorted((ROOT / "docs").rglob("*.cfg")),
-    *sorted(path for path in (ROOT / "tests").rglob("*.cfg") if "errors" not in path.parts),
+    *sorted(
+        path
+        for path in (ROOT / "tests").rglob("*.cfg")
+        if not {"errors", "kamailio"} & {*path.parts}
+    ),
 ]
 
 
