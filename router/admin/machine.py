@@ -47,6 +47,7 @@ class Machine:
         ledger = self._ledger_stat()
         if ledger is not None:
             yield from _store("ledger", ledger)
+            yield Reading("cdr_file_waiting", {}, ledger["feed"])
 
     def _processes(self) -> Iterator[Reading]:
         for pid in (self._supervisor, *_children(self._supervisor)):

@@ -335,6 +335,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "is full or slow; no CDR is lost.",
     ),
     Metric(
+        "cdr_file_waiting",
+        "gauge",
+        (),
+        "CDRs that the ledger has and the file of cdr_file does not. If it grows, the disk of the "
+        "file is full or its folder cannot be written; no line is lost.",
+    ),
+    Metric(
         "config_info",
         "gauge",
         ("hash",),

@@ -108,9 +108,10 @@ class LmdbLedger:
             self._check_schema(readonly)
             if readonly:
                 index = open_if_there(self._env, INDEX_DATABASE)
+                self._feed = open_if_there(self._env, FEED_DATABASE)
             else:
-                index, feed = open_databases(self._env, _LATER_DATABASES)
-                self.feed = CdrFeed(here, self._cdrs, self._meta, feed)
+                index, self._feed = open_databases(self._env, _LATER_DATABASES)
+                self.feed = CdrFeed(here, self._cdrs, self._meta, self._feed)
             self.search = CdrSearch(here, self._cdrs, self._meta, index)
             if not readonly:
                 self.search.begin()
@@ -333,7 +334,7 @@ class LmdbLedger:
         return found
 
     def stat(self) -> dict[str, int]:
-        """map_bytes, used_bytes, readers, and entries of cdrs and open."""
+        """map_bytes, used_bytes, readers, and entries of cdrs, open, and feed."""
         info = self._environment().info()
         return {
             "map_bytes": info["map_size"],
@@ -342,7 +343,13 @@ class LmdbLedger:
             "transactions": info["last_txnid"],
             "cdrs": self.count(),
             "open": self.open_count(),
+            "feed": self.feed_count(),
         }
+
+    def feed_count(self) -> int:
+        """How many CDRs wait for their line in the streaming file."""
+        with reading(self._environment()) as txn:
+            return txn.stat(self._feed)["entries"] if self._feed is not None else 0
 
     def close(self) -> None:
         """Close the environment, then let the next process write."""

@@ -30,6 +30,7 @@ READINGS = [
     ),
     Reading("udp_queue_bytes", {}, 0),
     Reading("udp_drops", {}, 7),
+    Reading("cdr_file_waiting", {}, 3),
     *(
         Reading(name, {"store": "live"}, 9)
         for name in ("store_used_bytes", "store_map_bytes", "store_transactions")
