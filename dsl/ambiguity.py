@@ -5,7 +5,9 @@ are twice as many with every few characters: `(a|a)*`, `(\\d|\\d\\d)*`. The rege
 automaton of its positions (Glushkov): a state for each place that reads a character, an edge where
 one may follow the other. Two copies of it are run side by side over the same text; if they can
 part inside a loop and meet again, the number of readings grows exponentially (Weber and Seidl
-1991, the criterion EDA). Loops that grow more slowly than that are not looked for.
+1991, the criterion EDA). Where that cannot be, the number may still grow as a power of the length,
+as with `.*a.*b`: a chain of loops of which each can take over from the one before while both read
+the same (the criterion IDA).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from re import _parser as re_parser
 from typing import Any, NamedTuple
 
@@ -59,6 +62,22 @@ def is_ambiguous(parsed: Any, flags: int, many: int) -> bool:
         return False
 
 
+def degree(parsed: Any, flags: int, many: int, anchored: bool) -> int:
+    """The power of a text's length with which the readings of an unambiguous regex may grow.
+
+    0: it reads a text once. A regex that is not anchored begins anywhere, which is a loop too.
+    """
+    try:
+        places = _Places(parsed, flags, many)
+        start = places.anywhere() if not anchored else None
+        part = places.add(parsed)
+        if start is not None:
+            places.link(start, part)
+        return _longest_chain(_loops(places.follow), places)
+    except (TooLarge, RecursionError):
+        return 1
+
+
 class _Places:
     """The automaton while it is built: what each place reads, and what follows in how many ways."""
 
@@ -69,6 +88,12 @@ class _Places:
         self.reads: list[_Set] = []
         self.follow: list[Counter[int]] = []
 
+    def anywhere(self) -> _Part:
+        """The loop in which a search looks for where the regex may begin."""
+        part = self._place(frozenset(self._letters))
+        self.link(part, part)
+        return part
+
     def add(self, items: Any) -> _Part:
         """Adds a sequence."""
         whole = _nothing()
@@ -77,14 +102,14 @@ class _Places:
         return whole
 
     def _joined(self, one: _Part, other: _Part) -> _Part:
-        self._link(one, other)
+        self.link(one, other)
         return _Part(
             min(one.empty * other.empty, _MOST),
             one.first + _times(other.first, one.empty),
             other.last + _times(one.last, other.empty),
         )
 
-    def _link(self, one: _Part, other: _Part) -> None:
+    def link(self, one: _Part, other: _Part) -> None:
         """What the one may end with is followed by what the other may begin with."""
         for place, ways in one.last.items():
             self.follow[place].update(_times(other.first, ways))
@@ -124,7 +149,7 @@ class _Places:
     def _repeat(self, low: int, high: int, body: Any) -> _Part:
         if high > self._many:
             part = self.add(body)
-            self._link(part, part)
+            self.link(part, part)
             return part._replace(empty=min(part.empty + (low == 0), _MOST))
         # So that `a{0,2}` has one reading of "a": a turn more only where there was one before.
         whole = _nothing()
@@ -236,6 +261,51 @@ def _has_two_readings(loop: frozenset[int], places: _Places) -> bool:
         and any(one != other for one, other in component)
         for component in _components(((place, place) for place in sorted(loop)), next_pairs)
     )
+
+
+def _longest_chain(loops: Sequence[frozenset[int]], places: _Places) -> int:
+    """How often, at most, one loop can be taken over by another in a row."""
+    after = {
+        at: [
+            other
+            for other in range(len(loops))
+            if other != at and _takes_over(at, other, loops, places)
+        ]
+        for at in range(len(loops))
+    }
+    lengths: dict[int, int] = {}
+
+    def length(at: int) -> int:
+        if at not in lengths:
+            lengths[at] = max((length(other) + 1 for other in after[at]), default=0)
+        return lengths[at]
+
+    return max((length(at) for at in after), default=0)
+
+
+def _takes_over(one: int, other: int, loops: Sequence[frozenset[int]], places: _Places) -> bool:
+    """Whether a text leads round the one loop, from it to the other, and round the other."""
+    reads, follow = places.reads, places.follow
+    first, second = loops[one], loops[other]
+    for p in first:
+        for q in second:
+            seen = {(p, p, q)}
+            waiting = list(seen)
+            while waiting:
+                a, b, c = waiting.pop()
+                for triple in product(
+                    follow[a].keys() & first, follow[b], follow[c].keys() & second
+                ):
+                    x, y, z = triple
+                    if triple in seen or not reads[x] & reads[y] & reads[z]:
+                        continue
+                    if triple == (p, q, q):
+                        return True
+                    if len(seen) >= MAX_PAIRS:
+                        raise TooLarge
+                    seen.add(triple)
+                    waiting.append(triple)
+    return False
 
 
 def _components(starts: Iterable[Any], after: Any) -> Iterator[list[Any]]:

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 
 from dsl.literals import IpAddress, IpNetwork
-from dsl.regexes import FLAGS
+from dsl.regexes import FLAGS, limit_of
 
 _FLAG_NAMES = {"i": "IGNORECASE", "m": "MULTILINE", "s": "DOTALL", "x": "VERBOSE"}
 
@@ -36,6 +36,9 @@ class Constants:
         call = ast.Call(
             ast.Attribute(ast.Name("re", ast.Load()), "compile", ast.Load()), arguments, []
         )
+        limit = limit_of(pattern, letters)
+        if limit:
+            call = ast.Call(ast.Name("ShortRegex", ast.Load()), [call, ast.Constant(limit)], [])
         return self._constant("REGEX", (pattern, letters), call)
 
     def decimal(self, value: Decimal) -> str:
@@ -71,7 +74,9 @@ def _call(name: str, argument: ast.expr) -> ast.expr:
     return ast.Call(ast.Name(name, ast.Load()), [argument], [])
 
 
-NAMESPACE_NAMES = frozenset({"re", "Decimal", "ip_address", "ip_network", "NetworkSet", "range"})
+NAMESPACE_NAMES = frozenset(
+    {"re", "Decimal", "ip_address", "ip_network", "NetworkSet", "ShortRegex", "range"}
+)
 _CONSTANT_NAME = re.compile(r"(REGEX|DECIMAL|ADDRESS|NETWORK|NETWORKS)_[0-9]+")
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from dsl.imports import PythonFile, load_python
 from dsl.naming import local_name
 from dsl.program import Block, Position, Program
-from dsl.running import NetworkSet, Stop
+from dsl.running import NetworkSet, ShortRegex, Stop
 from dsl.surface import Surface
 from dsl.trials import Trial
 from dsl.types import Type
@@ -103,6 +103,7 @@ def run_code(
         "ip_address": ip_address,
         "ip_network": ip_network,
         "NetworkSet": NetworkSet,
+        "ShortRegex": ShortRegex,
         "Stop": Stop,
     }
     for alias, loaded in load_python(imports, surface.python, texts).items():

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from re import _parser as re_parser
 from typing import Any
 
-from dsl.ambiguity import is_ambiguous
+from dsl.ambiguity import degree, is_ambiguous
 
 FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 MAX_LENGTH = 2000
 
 _REPEATS = frozenset({"MAX_REPEAT", "MIN_REPEAT"})
+LIMITS = (0, 4_096, 512, 256)
+"""by the power of the text's length with which its time grows, less 1"""
 _MANY = 10
 """a repeat of up to this many turns is not taken for an endless one"""
 
@@ -63,7 +66,27 @@ def compile_regex(pattern: str, letters: str) -> re.Pattern[str]:
             explosive=True,
             help="leave one of the alternatives that begin alike, `\\d+` for `(\\d|\\d\\d)+`",
         )
+    limit_of(pattern, letters)
     return compiled
+
+
+@lru_cache(maxsize=1_000)
+def limit_of(pattern: str, letters: str) -> int:
+    """How many characters of a text the regex is let look at, 0 for all of them.
+
+    So that it holds nobody up for longer than some hundredths of a second. Raises RegexError where
+    no such limit helps.
+    """
+    flags = flags_of(letters)
+    parsed = re_parser.parse(pattern, flags)
+    power = degree(parsed, parsed.state.flags, _MANY, _anchored(parsed))
+    if power >= len(LIMITS):
+        raise RegexError(
+            "the regex repeats too often: on some texts it would take for ever",
+            explosive=True,
+            help="begin it with `^`, and write `[^x]*` for a `.*` that `x` ends",
+        )
+    return LIMITS[power]
 
 
 def is_anchored(pattern: str) -> bool:

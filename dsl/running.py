@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from dsl.literals import IpAddress, IpNetwork
@@ -9,6 +10,20 @@ from dsl.literals import IpAddress, IpNetwork
 
 class Stop(Exception):
     """Raised where a route that gives a value ends the request; entry routes catch it."""
+
+
+class ShortRegex:
+    """A regex that looks at the beginning of a text only, as it would take long over a long one."""
+
+    __slots__ = ("_limit", "_search")
+
+    def __init__(self, regex: re.Pattern[str], limit: int) -> None:
+        self._search = regex.search
+        self._limit = limit
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """As that of a regex."""
+        return self._search(text, 0, self._limit)
 
 
 class NetworkSet:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from itertools import product
 from re import _parser as re_parser
 
 import pytest
+from fake_context import logged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsl.ambiguity import is_ambiguous
-from dsl.regexes import RegexError, compile_regex
+from dsl.regexes import RegexError, compile_regex, limit_of
 
 EXPLOSIVE = [
     (r"^(a|a)*$", "a"),
@@ -95,6 +97,45 @@ def test_what_is_refused_would_have_exploded(pattern: str, turn: str) -> None:
         subprocess.run(
             [sys.executable, "-c", SEARCH, pattern, turn * 200 + "?"], timeout=0.5, check=True
         )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "limit"),
+    [
+        (r"^86", 0), (r"^\d+$", 0), (r"^(?:0086|86)?1[3-9]\d{9}$", 0), (r"^0086(.*)", 0),
+        (r"friendly-scanner|sipvicious", 0), (r"a=rtpmap:\d+ opus", 0),
+        (r"^[^@]+@[^;]+;[^=]+=", 0), (r"m=audio \d+ RTP\/AVP .*\b8\b", 4096),
+        (r"\d+x", 4096), (r"a.*b!", 4096), (r"^(.*)@(.*)$", 4096),
+        (r".*a.*b!", 512), (r"^(.*)\.(.*)\.(.*)$", 512), (r".*a.*b.*c!", 256),
+    ],
+)  # fmt: skip
+def test_a_regex_looks_at_as_much_as_it_has_time_for(pattern: str, limit: int) -> None:
+    assert limit_of(pattern, "") == limit
+
+
+def test_one_that_no_limit_helps_is_refused() -> None:
+    with pytest.raises(RegexError) as caught:
+        compile_regex(".*a.*b.*c.*d!", "")
+    assert caught.value.explosive
+    compile_regex("^[^a]*a[^b]*b[^c]*c[^d]*d!", "")
+
+
+@pytest.mark.parametrize("pattern", [r"\d+x", r"a.*b!", r".*a.*b!", r"^.*a.*b.*c!", r".*a.*b.*c!"])
+def test_no_text_of_a_peers_holds_a_route_up(pattern: str) -> None:
+    """Of 60,000 characters, and the worst there are; without the limits it takes minutes."""
+    began = time.process_time()
+    for unit in ("1", "a", "ab", "abc"):
+        statements = (
+            f'if ($ua =~ /{pattern}/) log(info, "found"); log(info, match($ua, /{pattern}/));'
+        )
+        logged(statements, user_agent=unit * (60_000 // len(unit)))
+    assert time.process_time() - began < 3
+
+
+def test_what_stands_at_the_beginning_is_found_all_the_same() -> None:
+    assert logged("log(info, match($ua, /(a+).*b!/, 1));", user_agent="aaxb!" + "a" * 9000) == [
+        "aa"
+    ]
 
 
 PIECES = st.sampled_from(["a", "b", "[ab]", "ab", "a?", "aa", "[^bc]", "ba"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dsl.builder_expressions import MAX_DEPTH
 from dsl.check.statements import MAX_LOOPS
+from dsl.regexes import LIMITS as LIMITS_OF_REGEXES
 from dsl.sources import MAX_BYTES, MAX_FILES
 from router.routing.context import MAX_STEPS
 
@@ -137,4 +138,9 @@ at most {MAX_FILES:,} files, each of at most {MAX_BYTES // 1024 // 1024} MiB.
 
 A request that takes more than {MAX_STEPS:,} steps (turns of loops, calls of routes) ends
 with 500.
+
+A regex that could take for ever over a short text is refused. One whose time grows with the square
+of the length (`/a.*b/`, not anchored) looks at its first {LIMITS_OF_REGEXES[1]:,} characters,
+with the third power at {LIMITS_OF_REGEXES[2]}, with the fourth at {LIMITS_OF_REGEXES[3]};
+`/^a[^b]*b/` reads any text once, and has no limit.
 """
