@@ -168,8 +168,9 @@ class ValueType:
     code_reason, prefix, rules, times, zone, uri, header, metric, lengths, date, word, reference,
     count, file_by_time (a file name with %Y, %m, %d, %H, %M in it, .csv or .jsonl). A `word` is one
     of `choices`, and so is the reason of a `code_reason`; a `reference` is the name of a block of
-    the kind `refers`; a `count` is an int or one of `choices`; a `header` is the name of one, and
-    none of `choices`. Where `many` is set the value is a list, written with commas.
+    the kind `refers`, and where that is set a `prefix` may be one too; a `count` is an int or one
+    of `choices`; a `header` is the name of one, and none of `choices`. Where `many` is set the
+    value is a list, written with commas.
     """
 
     name: str
@@ -260,13 +261,14 @@ class TableSide:
 
     `setting` of a block of the kind `kind` is the file. `read` makes of its bytes what the program
     is given under the block's name, or None and what is wrong with it. `compare` is given all
-    blocks and what was read.
+    blocks and what was read. `key` stands before the block's name among the tables of a program.
     """
 
     kind: str
     setting: str
     read: Callable[[bytes], tuple[Any, Sequence[TableFault]]]
     compare: Callable[[Sequence[Block], Mapping[str, Any]], Iterable[Remark]]
+    key: str = ""
 
 
 class Additions(NamedTuple):
@@ -295,8 +297,8 @@ class Surface:
     """the kinds of route that this version runs"""
     python: PythonSide | None = None
     """None: no Python file can be imported"""
-    tables: TableSide | None = None
-    """None: no block names a data file"""
+    tables: tuple[TableSide, ...] = ()
+    """the kinds of block that name data files"""
     additions: Additions | None = None
     """None: no command adds blocks"""
     by_dollar: Mapping[str, Fact] = field(init=False)

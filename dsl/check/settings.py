@@ -9,7 +9,7 @@ from typing import Any
 from dsl import ast
 from dsl.check import kamailio
 from dsl.check.report import Report, article, did_you_mean, link
-from dsl.check.values import read_value
+from dsl.check.values import is_name, read_value
 from dsl.literals import LiteralError
 from dsl.program import Block, Position
 from dsl.sources import Files
@@ -273,7 +273,7 @@ class SettingsChecker:
             except LiteralError as error:
                 self._report.add(error.code, value.span, error.message, error.help)
                 continue
-            if setting.type.name == "reference":
+            if setting.type.name == "reference" or (setting.type.refers and is_name(text)):
                 self.references.append((setting.type.refers, text, value.span))
             if setting.name == "lines" and values[-1] == 0:
                 what = f"{article(kind)} without lines" if kind else "a server without lines"

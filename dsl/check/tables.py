@@ -23,10 +23,16 @@ def read_tables(
 
     Paths are relative to the file that names them. What was read counts for the unit's hash.
     """
-    side = surface.tables
     found: dict[str, Any] = {}
-    if side is None:
-        return found
+    for side in surface.tables:
+        _read_side(unit, blocks, side, files, report, found)
+    return found
+
+
+def _read_side(
+    unit: Unit, blocks: list[CheckedBlock], side: TableSide, files: Files, report: Report,
+    found: dict[str, Any],
+) -> None:
     read: dict[str, Any] = {}
     for block in blocks:
         node = block.given.nodes.get(side.setting)
@@ -39,9 +45,8 @@ def read_tables(
         if path not in read:
             read[path] = _read(unit, block, node, path, side, files, report)
         if read[path] is not None:
-            found[block.node.name] = read[path]
+            found[side.key + block.node.name] = read[path]
     _compare(blocks, found, side, report)
-    return found
 
 
 def _read(

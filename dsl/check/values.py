@@ -22,6 +22,7 @@ AMOUNT_DECIMALS = 6
 _TRANSPORTS = ("udp", "tcp")
 _LATER_TRANSPORTS = ("tls", "ws", "wss")
 _PREFIX = re.compile(r"\+?[0-9*#]+")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.+-]*")
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _INT = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
@@ -165,8 +166,13 @@ def _code_reason(text: str, quoted: bool, kind: ValueType) -> tuple[int, str]:
     return int(code), reason
 
 
+def is_name(text: str) -> bool:
+    """Whether a value among prefixes is the name of a block."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _prefix(text: str, quoted: bool, kind: ValueType) -> str:
-    if _PREFIX.fullmatch(text) is None:
+    if _PREFIX.fullmatch(text) is None and not (kind.refers and is_name(text)):
         raise _bad(
             f"`{text}` is no beginning of a number", "a prefix is digits, such as 86 or 0086"
         )

@@ -36,13 +36,14 @@ from router.routing.objects import (
     call_timers,
 )
 from router.routing.rewrite import number_rules
-from router.routing.screening import screening
+from router.routing.screening import Screening, screening, together
 from router.routing.selection import PrefixTable, in_tiers
 from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck
 from router.store.ops import UNLIMITED, Hold
 from router.store.records import Cdr
 
 DEFAULT_LISTEN = (Address("udp", "127.0.0.1", 5060),)
+EVERYWHERE = " (for all calls)"
 DEFAULT_STATE = "state"
 DEFAULT_NUMBER_LENGTH = (1, 32)
 DEFAULT_MAX_ATTEMPTS = 5
@@ -87,6 +88,9 @@ class Config:
         self.is_test = False  # set where calls are only tried
         self._timers = _timers_in(settings)
         self.session_s = self.session_s_of({})
+        self.tables = program.tables
+        self.callees = screening("callee", settings, program.tables, EVERYWHERE)
+        self.callers = screening("caller", settings, program.tables, EVERYWHERE)
         self.live = LiveView()
         self.rates = RatesView()
         decks = decks_of(program, self.rates)
@@ -247,9 +251,7 @@ def _gateway(block: Block, decks: Mapping[str, Any], config: Config) -> Gateway:
             f"gateway {block.name}",
         ),
         identity=_identity(settings),
-        callers=screening(
-            "caller", settings.get("caller_allow", ()), settings.get("caller_deny", ())
-        ),
+        callers=screening("caller", settings, config.tables),
         hours=hours_of(settings["in_time"]) if "in_time" in settings else None,
         terminates=settings.get("prefix_mode", "continue") == "terminate",
         deck=decks.get(settings.get("deck", "")),
@@ -287,6 +289,14 @@ def _reasons(
 def _ping_ms(wanted_ms: int) -> int:
     """0 for no pings; nobody wants to be asked several times a second."""
     return max(wanted_ms, MIN_PING_MS) if wanted_ms else 0
+
+
+def _around(
+    what: str, account: Account, outer: Mapping[str, Any], config: Config
+) -> tuple[Screening | None, Screening | None]:
+    """The levels above what is inside an account: which numbers all calls and its own may have."""
+    everywhere = config.callees if what == "callee" else config.callers
+    return everywhere, screening(what, outer, config.tables, f" (account {account})")
 
 
 def _identity(settings: Mapping[str, Any]) -> Identity:
@@ -328,12 +338,12 @@ def _trunk(
         password=settings.get("password", ""),
         caller_header=HEADERS.get(settings.get("caller_id", FROM), ""),
         caller_pool=tuple(settings.get("caller_pool", ())),
-        callees=screening(
-            "callee", settings.get("callee_allow", ()), settings.get("callee_deny", ())
-        ),
-        callers=screening(
-            "caller", settings.get("caller_allow", ()), settings.get("caller_deny", ())
-        ),
+        callees=together(*_around("callee", account, outer, config), screening(
+            "callee", settings, config.tables
+        )),
+        callers=together(*_around("caller", account, outer, config), screening(
+            "caller", settings, config.tables
+        )),
         replaced=dict(settings.get("replace_codes", ())),
         groups=frozenset(settings.get("groups", ())),
         cps=settings.get("cps", UNLIMITED),
@@ -373,5 +383,7 @@ def _phone(
         outer=config.holds,
         counted=config.counts_trunks,
         session_s=config.session_s_of(settings),
+        callees=together(*_around("callee", account, outer, config)),
+        callers=together(*_around("caller", account, outer, config)),
         live=config.live,
     )

@@ -381,12 +381,12 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             why = f"phone {phone} may not call from {self.flow.host}"
             return self._refused(call, EndReason.IpBlocked, why)
         callee, caller = cdr.callee_in, cdr.caller_in
-        length_of: Trunk | Phone | Config = self.config
+        limits: Trunk | Phone | Config = self.config
         if trunk is not NO_TRUNK:
-            length_of = trunk
+            limits = trunk
         elif phone is not NO_PHONE:
-            length_of = phone
-        shortest, longest = length_of.number_length
+            limits = phone
+        shortest, longest = limits.number_length
         if len(callee) < shortest:
             why = f"callee {callee} is shorter than {shortest}"
             return self._refused(call, EndReason.CalledNumberRestricted, why, 484)
@@ -396,9 +396,9 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
         if not shortest <= len(caller) <= longest:
             why = f"caller {caller} is not {shortest} to {longest} long"
             return self._refused(call, EndReason.CallerNumberRestricted, why)
-        if trunk.callees is not None and (why := trunk.callees.refusal(callee)):
+        if limits.callees is not None and (why := limits.callees.refusal(callee)):
             return self._refused(call, EndReason.CalledNumberRestricted, why)
-        if trunk.callers is not None and (why := trunk.callers.refusal(caller)):
+        if limits.callers is not None and (why := limits.callers.refusal(caller)):
             return self._refused(call, EndReason.CallerNumberRestricted, why)
         return self._price(call, inside) if account.priced else None
 

@@ -342,7 +342,8 @@ class Phone:
     """
 
     __slots__ = (
-        "_live", "account", "forward_after_ms", "forward_always", "forward_busy",
+        "_live", "account", "callees", "callers", "forward_after_ms",
+        "forward_always", "forward_busy",
         "forward_no_answer", "forward_offline", "holds", "id", "inward", "ips", "key", "lines",
         "locked", "number", "number_length", "outward", "password", "session_s", "timers",
     )
@@ -355,9 +356,12 @@ class Phone:
         forward_always: str = "", forward_busy: str = "", forward_no_answer: str = "",
         forward_offline: str = "", forward_after_ms: int = DEFAULT_FORWARD_AFTER_MS,
         outer: tuple[Hold, ...] = (), counted: bool = False, session_s: int = 0,
+        callees: Screening | None = None, callers: Screening | None = None,
         live: LiveView = NOTHING_LIVE,
     ) -> None:
         self._live = live
+        self.callees = callees
+        self.callers = callers
         self.session_s = session_s
         self.account = account
         self.id = self.number = number

@@ -30,6 +30,7 @@ from router.routing.decks import TABLES
 from router.routing.hook_calls import wrap_hook
 from router.routing.hook_values import CLASSES_OF_OBJECTS
 from router.routing.hooks import Call, Milliseconds
+from router.routing.number_lists import LISTS
 from router.routing.surface_functions import (
     ACCOUNT,
     END_REASON,
@@ -182,6 +183,6 @@ SURFACE = Surface(
     objects=by_name(*OBJECTS),
     enumerations=ENUMERATIONS,
     python=PYTHON,
-    tables=TABLES,
+    tables=(TABLES, LISTS),
     additions=Additions("state", "state", OBJECTS_FILE),
 )

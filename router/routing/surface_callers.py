@@ -1,8 +1,45 @@
-"""The settings of who calls: where he is read, how others are told, and whether they may know."""
+"""The settings of who calls and who is called: where the caller is read, who may know him, and
+which numbers are let through.
+"""
 
 from __future__ import annotations
 
-from dsl.surface import Setting, ValueType
+from dsl.surface import BlockSchema, Setting, ValueType, by_name
+
+_NUMBERS = ValueType("prefix", many=True, refers="list")
+
+CALLEES = (
+    Setting(
+        "callee_allow", _NUMBERS, "Prefixes, and lists, of callees that are allowed.", "all"
+    ),
+    Setting("callee_deny", _NUMBERS, "Prefixes, and lists, of callees that are refused.", "none"),
+)
+CALLERS = (
+    Setting(
+        "caller_allow", _NUMBERS, "Prefixes, and lists, of callers that are allowed.", "all"
+    ),
+    Setting(
+        "caller_deny",
+        _NUMBERS,
+        "Prefixes, and lists, of callers that are refused; the longest of all that match decides. "
+        "The server, the account and the trunk are asked each by itself.",
+        "none",
+    ),
+)
+LIST = BlockSchema(
+    "list",
+    by_name(
+        Setting(
+            "file",
+            ValueType("string"),
+            "A file with a number a line, a note behind a comma; 900* stands for all that begin "
+            "so.",
+            required=True,
+        )
+    ),
+    "A list of numbers, for the settings that allow and deny.",
+    unused=True,
+)
 
 _WORD = ValueType("word", choices=("from", "pai", "rpid"))
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dsl.surface import BlockSchema, Setting, ValueType, by_name
 from router.billing.rate import KINDS
 from router.core.end_reasons import EndReason
-from router.routing.surface_callers import CALLED_SETTINGS, CALLER_SETTINGS
+from router.routing.surface_callers import (
+    CALLED_SETTINGS,
+    CALLEES,
+    CALLER_SETTINGS,
+    CALLERS,
+    LIST,
+)
 from router.routing.surface_functions import GATEWAY
 
 STRING = ValueType("string")
@@ -183,6 +189,8 @@ GLOBAL = (
     _LENGTH,
     _REASONS,
     *PHONES,
+    *CALLEES,
+    *CALLERS,
     Setting("lines", LINES, "Lines of the whole server.", "unlimited"),
     Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
 )
@@ -194,15 +202,6 @@ _NUMBERS = (
 _NUMBERS_OUT = (
     Setting("callee_out", RULES, 'Rewrite rules for the callee as it leaves: "86:0086".'),
     Setting("caller_out", RULES, "Rewrite rules for the caller as it leaves."),
-)
-_CALLERS = (
-    Setting("caller_allow", PREFIXES, "Prefixes of callers that are allowed.", "all"),
-    Setting(
-        "caller_deny",
-        PREFIXES,
-        "Prefixes of callers that are refused; the longest of both lists decides.",
-        "none",
-    ),
 )
 _LINES = Setting("lines", LINES, "How many calls at once.", "unlimited")
 _CPS = Setting("cps", POSITIVE, "How many calls per second.", "unlimited")
@@ -246,7 +245,7 @@ GATEWAY_SETTINGS = (
     ),
     *_NUMBERS_OUT,
     *CALLED_SETTINGS,
-    *_CALLERS,
+    *CALLERS,
     Setting(
         "in_time",
         TIMES,
@@ -298,6 +297,8 @@ ACCOUNT_SETTINGS = (
     _CPS,
     *TIMERS,
     _LENGTH,
+    *CALLEES,
+    *CALLERS,
     Setting(
         "agent",
         _reference("account"),
@@ -344,9 +345,8 @@ TRUNK_SETTINGS = (
     *TIMERS,
     _LENGTH,
     *_NUMBERS,
-    Setting("callee_allow", PREFIXES, "Prefixes of callees that are allowed.", "all"),
-    Setting("callee_deny", PREFIXES, "Prefixes of callees that are refused.", "none"),
-    *_CALLERS,
+    *CALLEES,
+    *CALLERS,
     *CALLER_SETTINGS,
     Setting("replace_codes", CODE_PAIRS, "Codes to its callers replaced: 503:480.", "none"),
     _CPS,
@@ -409,6 +409,7 @@ BLOCKS = {
         "A list of rates.",
         unused=True,
     ),
+    "list": LIST,
     "group": BlockSchema(
         "group",
         by_name(

@@ -20,7 +20,7 @@ PYTHON_FILES = {
 RATES = {
     path.name: path.read_text() for path in sorted((Path(__file__).parent / "rates").glob("*.csv"))
 }
-"""the files of tests/dsl/rates, to be named by decks"""
+"""the files of tests/dsl/rates, to be named by decks and lists"""
 RATES["rates/retail.csv"] = "prefix,rate_per_min,first_s,cycle_s\n86,0.06,60,60\n"
 RATES["rates/vendor_cn.csv"] = "prefix,rate_per_min\n86,0.05\n"
 ANSWERING = "\nrequest_route { reply(200); }\n"

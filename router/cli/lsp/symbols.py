@@ -8,6 +8,7 @@ from os.path import normpath
 from typing import NamedTuple
 
 from dsl import ast
+from dsl.check.values import is_name
 from dsl.outcome import Outcome
 from dsl.surface import NAMED, Setting, Surface
 
@@ -154,10 +155,10 @@ class _Walker:
 
     def _setting(self, node: ast.Setting, settings: Mapping[str, Setting]) -> None:
         setting = settings.get(node.name)
-        if setting is None or setting.type.name != "reference":
+        if setting is None or not setting.type.refers:
             return
         for value in node.values:
-            if value.form != "env":
+            if value.form != "env" and (setting.type.name == "reference" or is_name(value.text)):
                 self._add_text(Symbol(BLOCK, setting.type.refers, value.text), value)
 
     def _test_line(self, words: Sequence[ast.Value]) -> None:
