@@ -9,6 +9,7 @@ from typing import Any
 
 from dsl import ast
 from dsl.check.report import Report, did_you_mean
+from dsl.check.settings import CheckedBlock
 from dsl.check.trial_acts import read_act, read_callee, read_caller
 from dsl.check.trial_words import Unreadable, Words, written
 from dsl.program import Position
@@ -90,7 +91,7 @@ class StatementReader:
         self,
         surface: Surface,
         gateways: Mapping[str, object],
-        accounts: Mapping[str, object],
+        accounts: Mapping[str, CheckedBlock],
         phones: Mapping[str, object],
         metrics: Mapping[str, object],
         report: Report,
@@ -361,7 +362,15 @@ class StatementReader:
         words.form = ACCOUNT
         if not words.accept("balance"):
             raise words.wrong("`balance`")
+        span = words.taken[-1].span
         balance: Decimal = words.value("an amount", _DECIMAL)
+        if "balance" not in self._accounts[name].given.values:
+            self._report.warn(
+                "idle-setting",
+                span,
+                f"account `{name}` has no `balance`: its credit has no limit, also not here",
+                "give the account an opening balance",
+            )
         return lambda position, text: SetBalance(position, text, name, balance)
 
     def _wait(self, words: Words) -> _Make:

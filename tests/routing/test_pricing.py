@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 from routed import T0, US, Routed, program_of
 
+from router.billing.deck import Deck
+from router.billing.rate import Rate
 from router.core.agent import Behaviour
 from router.core.engine import Engine
 from router.core.flow import Flow
@@ -164,3 +166,22 @@ test "money" {
     (trial,) = program.tests
     assert run_trial(Ground(program), trial).failure is None
     assert trial.steps[-1].charge == Decimal("0.038")
+
+
+def test_each_deck_is_looked_into_once_for_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Deck] = []
+    find = Deck.find
+
+    def counted(deck: Deck, number: str, now_ms: int) -> Rate | None:
+        found.append(deck)
+        return find(deck, number, now_ms)
+
+    monkeypatch.setattr(Deck, "find", counted)
+    text = DECKS % "min_margin = 0.01" + BY_COST
+    agent = "account top { deck = retail }\naccount acme { agent = top "
+    text = text.replace("account acme {", agent)
+    routed = Routed(text, files=FILES)
+    routed.behaviours = {"cheap": BUSY}
+    routed.place("8613800138000", hang_up_after_ms=7_000)
+    assert (routed.cdr.gateway, len(routed.cdr.charges)) == ("dear", 2)
+    assert len(found) == len(set(map(id, found))) == 3
