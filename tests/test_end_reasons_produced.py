@@ -44,7 +44,7 @@ PRODUCED_BY = {
     "test_when_the_accounts_lines_are_taken_the_connection_limit_is_exceeded",
     "CallerNumberRestricted": REFUSED,
     "CalledNumberRestricted": REFUSED,
-    "ForwardingLoop": REFUSED,
+    "ForwardingLoop": "test_phone_calls.py::test_forwarding_in_a_circle_ends",
     "CodecMismatch": REFUSED,
     "GatewayRejected": REFUSED,
     "ScriptRejected": REFUSED,

@@ -177,7 +177,8 @@ def _not_found(cdr: Cdr) -> str:
 def _not_online(cdr: Cdr) -> str:
     if _last(cdr).sip_code:
         return _refused_by_gateway("says that the called party cannot be reached")(cdr)
-    return ""
+    left_out = [f"{name}: {why}" for name, why in passed_over(cdr.decision)]
+    return f"Nobody could be called: {'; '.join(left_out)}." if left_out else ""
 
 
 def _rang_out(cdr: Cdr) -> str:

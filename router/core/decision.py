@@ -107,7 +107,7 @@ def passed_over(entries: Iterable[str]) -> list[tuple[str, str]]:
         name, colon, why = entry.rpartition(": ")
         if not colon or why == TAKEN or _ATTEMPT.fullmatch(entry) or _REWRITTEN.fullmatch(entry):
             continue
-        if _HELD.fullmatch(entry) or _TRUNK.fullmatch(entry) or _PHONE.fullmatch(entry):
+        if any(kind.fullmatch(entry) for kind in (_HELD, _TRUNK, _PHONE, _FORWARDED)):
             continue
         if not any(entry.startswith(prefix) for prefix in _BEGINNINGS):
             found.append((name, _DROPPED.get(why, why)))
@@ -131,8 +131,7 @@ def _cut(named: list[str], more: int) -> str:
 
 def sentences(entries: Iterable[str]) -> list[str]:
     """What the entries of one call mean, one sentence each; unknown ones stay as they are."""
-    # A phone stands where a gateway does, and is none.
-    return [_sentence(entry).replace("Gateway phone ", "Phone ") for entry in entries]
+    return [_sentence(entry) for entry in entries]
 
 
 def _sentence(entry: str) -> str:

@@ -43,17 +43,26 @@ account fast  { cps = 1    trunk shop { ips = 198.51.100.3 } }
 account owes  { status = locked  trunk shop { ips = 198.51.100.4 } }
 account gone  { expires = 2025-12-31  trunk shop { ips = 198.51.100.5 } }
 account paid  { deck = retail  balance = 0.50  trunk shop { ips = 198.51.100.6 } }
+account barred { deck = retail  permit = local  trunk shop { ips = 198.51.100.8 } }
+account below { agent = owes  trunk shop { ips = 198.51.100.9 } }
+account home  {
+    phone 1001 { password = "a"  forward_always = "1002" }
+    phone 1002 { password = "b"  forward_offline = "1001" }
+    phone 1003 { password = "c" }
+    phone 1004 { password = "d"  ips = 10.0.0.0/8 }
+}
 account poor  { deck = retail  balance = 0.001  trunk shop { ips = 198.51.100.7 } }
 request_route {
     if ($rU == "777") reply(480, "Not Today");
     if (!identify()) end(IllegalCall);
     if ($rU == "778") end(CalledNotOnline);
     if ($rU == "779") let broken = str(1 / int($fU, 0));
+    if ($rU =~ /^10../) call(phone($rU));
     call(gateways($rU));
 }
 """
 FILES = {
-    "/etc/retail.csv": "prefix,rate_per_min\n86,0.12\n49,0.02\n",
+    "/etc/retail.csv": "prefix,rate_per_min,kind\n86,0.12,national\n49,0.02,net\n",
     "/etc/vendor.csv": "prefix,rate_per_min\n33,0.50\n49,0.01\n",
 }
 
@@ -158,9 +167,19 @@ FAILURES = [
     Failure("calling number", 'invite from 198.51.100.1 caller "666123" callee "861234";',
             "CallerNumberRestricted", "caller 666123"),
     Failure("a route answers", 'invite from 198.51.100.1 callee "777";', "ScriptRejected",
-            "answered the call itself with 480. Line 21 of routes.cfg ended the call: reply(480)."),
+            "answered the call itself with 480. Line 29 of routes.cfg ended the call: reply(480)."),
     Failure("a route ends it", 'invite from 198.51.100.1 callee "778";', "CalledNotOnline",
-            "Line 23 of routes.cfg ended the call: end(CalledNotOnline)."),
+            "Line 31 of routes.cfg ended the call: end(CalledNotOnline)."),
+    Failure("an agent above it", 'invite from 198.51.100.9 callee "861";', "AccountLocked",
+            "The call was refused: agent owes of account below is locked."),
+    Failure("a kind of call", 'invite from 198.51.100.8 callee "861";', "CallNotPermitted",
+            "is national, account barred permits local"),
+    Failure("forwarding goes round", 'invite from 198.51.100.1 callee "1001";', "ForwardingLoop",
+            "forwarding goes round: 1001 > 1002 > 1001"),
+    Failure("the phone is offline", 'invite from 198.51.100.1 callee "1003";', "CalledNotOnline",
+            "phone 1003: not registered"),
+    Failure("a phone from elsewhere", 'invite from 203.0.113.9 caller "1004" callee "861";',
+            "IpBlocked", "phone 1004 may not call from 203.0.113.9"),
     Failure("hops", 'invite from 198.51.100.1 callee "861234" header "Max-Forwards: 0";',
             "ForwardingLoop", "passed through too many switches: its Max-Forwards was used up"),
 ]
