@@ -45,6 +45,8 @@ from router.store.rates import RATES_DIR, LmdbRates
 from router.store.state import prepare_state
 
 METRICS_DIR = "metrics"
+MOST_CORRECTIONS = 20
+"""How many wrong balances are logged at a start."""
 SWEEPS_A_SECOND = 4
 """Transactions of about a millisecond each, while more has expired than they can take away."""
 
@@ -69,6 +71,8 @@ def state_preparation(state: Path) -> Callable[[Life], int]:
             raise CannotBoot(str(error)) from error
         except OSError as error:
             raise CannotBoot(f"state folder {state}: {error.strerror or error}") from error
+        for text in prepared.corrected[:MOST_CORRECTIONS]:
+            log.warning("live money was wrong and was corrected", what=text)
         if prepared.closed:
             log.warning("calls open at a restart of the machine were closed", calls=prepared.closed)
         if prepared.threw_away:

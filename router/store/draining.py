@@ -28,6 +28,7 @@ from router.store.boot import live_mark
 from router.store.errors import StoreError
 from router.store.funds import Funds, opening_id
 from router.store.ledger import LmdbLedger
+from router.store.ledger_check import right_balances
 from router.store.live import LmdbLive
 
 BATCH_ENTRIES = 2_000
@@ -54,6 +55,14 @@ class Draining:
             self._live.seed(self._ledger.balances(), openings, now_ms)
         self._bound = True
         return closed
+
+    def correct(self) -> list[str]:
+        """Make live balances what ledger and outbox say; what was wrong, a sentence each.
+
+        Nothing should be: it is looked at before workers start, as lines in use are recounted.
+        """
+        assert self._bound
+        return self._live.correct_balances(lambda outbox: right_balances(self._ledger, outbox))
 
     def move(self, now_ms: int) -> int:
         """Steps 3 and 4 for the oldest entries; how many there were."""

@@ -13,7 +13,7 @@ memory of its accounts; only where the sums differ is every one of them looked a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import lmdb
@@ -22,6 +22,7 @@ from router.store.book import BALANCE
 from router.store.errors import StoreError
 from router.store.funding import FUNDS_SUFFIX
 from router.store.funds import Row, decode_funds, decode_row
+from router.store.interface import OutboxEntry
 from router.store.ledger import LmdbLedger, Snapshot
 from router.store.live import LmdbLive
 from router.store.records import decode_cdr
@@ -184,11 +185,7 @@ def check_live(ledger: LmdbLedger, live: LmdbLive) -> list[str]:
     for _ in range(TRIES):
         before = ledger.last_change()
         monies, entries = live.snapshot()
-        right = ledger.balances()
-        for key, value in entries:
-            account_amounts = _amounts(ledger, key, value)
-            for account, amount in account_amounts:
-                right[account] = right.get(account, 0) + amount
+        right = right_balances(ledger, entries)
         if ledger.last_change() == before:
             return [
                 f"Account {account}: live balance is {monies.get(account, 0)} millionths, ledger "
@@ -197,6 +194,15 @@ def check_live(ledger: LmdbLedger, live: LmdbLive) -> list[str]:
                 if monies.get(account, 0) != right.get(account, 0)
             ] + [f"{text}." for text in live.verify()]
     return ["Live money could not be compared: the ledger never stood still."]
+
+
+def right_balances(ledger: LmdbLedger, outbox: Iterable[OutboxEntry]) -> dict[str, int]:
+    """What live balances must be: the ledger's, and what of the outbox it does not have yet."""
+    right = ledger.balances()
+    for key, value in outbox:
+        for account, amount in _amounts(ledger, key, value):
+            right[account] = right.get(account, 0) + amount
+    return right
 
 
 def _amounts(ledger: LmdbLedger, key: bytes, value: bytes) -> list[tuple[str, int]]:

@@ -13,22 +13,19 @@ before the transaction is, and nothing waits inside it.
                    id + "$"            Funds
     heartbeat      slot, decimal       epoch ms (int64)
     pace           key                 calls of the last second, where there is a limit (`window`)
-    money          account             balance, reserved (two int64, millionths); reserved is a
-                                       cache of what the records of calls have reserved
-    funded         id                  when these funds were given: none is given twice
+    money, funded                          `live_money`
     shared         kind + key          what routes share (`shared`), and by its end:
     shared_until   until + kind + key
     registrations  number              Registration (`bindings`), and in the order of their ends:
     registrations_until  until + number
     nonces, blocks, and their ends         `live_phones`
     meta           "schema"            layout of all this
-                   "seeded"            when the ledger's balances came into money (`draining`)
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +33,7 @@ import lmdb
 
 from router.store.bindings import BindingDatabases
 from router.store.boot import ensure_current_live, live_is_current
-from router.store.databases import MONEY, USAGE, LiveDatabases
+from router.store.databases import USAGE, LiveDatabases
 from router.store.environment import (
     GIB,
     fault,
@@ -49,9 +46,9 @@ from router.store.environment import (
 from router.store.errors import StoreError
 from router.store.funding import FUNDS_SUFFIX
 from router.store.interface import OutboxEntry, Usage
+from router.store.live_money import LiveMoney
 from router.store.live_phones import LivePhones
-from router.store.money import Money
-from router.store.ops import Admit, Answer, Bind, Funds, Op
+from router.store.ops import Admit, Answer, Bind, Op
 from router.store.quality import Quality, quality_of
 from router.store.query import CdrQuery
 from router.store.records import (
@@ -76,7 +73,7 @@ DELETE_CHUNK = 256
 _INSTANT = struct.Struct("<q")
 
 
-class LmdbLive(LivePhones):
+class LmdbLive(LivePhones, LiveMoney):
     """The `LiveStore` of one machine, open in one process; open it after fork.
 
     `path` is the environment's folder (STATE/live.lmdb). `slot` is the worker's, -1 for a process
@@ -179,52 +176,6 @@ class LmdbLive(LivePhones):
         if self._room is None:
             raise StoreError(f"{self.path} is open for reading only")
         return self._room
-
-    def money(self, account: str) -> Money:
-        """Balance and reserve of an account; zeros for one that was never seen."""
-        with reading(self._env) as txn:
-            value = txn.get(account.encode(), db=self._databases.money)
-        return Money(*MONEY.unpack(value)) if value else Money(0, 0)
-
-    def monies(self) -> dict[str, Money]:
-        """Balance and reserve of every account, by name."""
-        return {
-            key.decode(): Money(*MONEY.unpack(value))
-            for page in page_forward(self._env, self._databases.money)
-            for key, value in page
-        }
-
-    def snapshot(self) -> tuple[dict[str, int], list[OutboxEntry]]:
-        """The balances and the whole outbox, as they are at one moment."""
-        with reading(self._env) as txn:
-            with txn.cursor(self._databases.money) as cursor:
-                balances = {key.decode(): MONEY.unpack(value)[0] for key, value in cursor}
-            with txn.cursor(self._databases.outbox) as cursor:
-                return balances, list(cursor)
-
-    def is_seeded(self) -> bool:
-        """Whether the ledger's balances are in live money (`draining`)."""
-        with reading(self._env) as txn:
-            return txn.get(b"seeded", db=self._databases.meta) is not None
-
-    def not_given(self, all_funds: Sequence[Funds]) -> list[Funds]:
-        """Those whose id is not known here."""
-        database = self._databases.funded
-        with reading(self._env) as txn:
-            return [one for one in all_funds if txn.get(one.id.encode(), db=database) is None]
-
-    def seed(self, balances: Mapping[str, int], funded: Sequence[str], now_ms: int) -> None:
-        """Add the ledger's balances to live money, once; funds of these ids were given already."""
-        databases = self._databases
-        with self._writing() as txn:
-            if not txn.put(b"seeded", _INSTANT.pack(now_ms), overwrite=False, db=databases.meta):
-                return
-            for account, balance in balances.items():
-                key = account.encode()
-                so_far, reserved = MONEY.unpack(txn.get(key, MONEY.pack(0, 0), databases.money))
-                txn.put(key, MONEY.pack(so_far + balance, reserved), db=databases.money)
-            for id in funded:
-                txn.put(id.encode(), _INSTANT.pack(now_ms), db=databases.funded)
 
     def usage(self, key: str) -> Usage:
         """In-use and handed of one key; zeros for a key never used."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import lmdb
 
 from router.store.databases import MONEY, USAGE, LiveDatabases
@@ -39,6 +41,22 @@ def _usage(
         if in_use != right:
             text = f"{key}: in-use is {in_use}, the calls in progress hold {right}"
             found.append((database, key.encode(), text, USAGE.pack(right, handed)))
+    return found
+
+
+def wrong_balances(
+    txn: lmdb.Transaction[bytes], database: lmdb._Database, right: Mapping[str, int]
+) -> list[Difference]:
+    """Every account whose balance is not the right one."""
+    found: list[Difference] = []
+    with txn.cursor(database) as cursor:
+        cached = {key.decode(): MONEY.unpack(value) for key, value in cursor}
+    for account in sorted(right.keys() | cached.keys()):
+        balance, reserved = cached.get(account, (0, 0))
+        should = right.get(account, 0)
+        if balance != should:
+            text = f"account {account}: the balance was {balance} millionths instead of {should}"
+            found.append((database, account.encode(), text, MONEY.pack(should, reserved)))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +20,15 @@ PREDECESSOR_WAIT_S = 5.0
 
 
 class Prepared(NamedTuple):
-    """Whether live state was thrown away, and how many calls of it the ledger has closed."""
+    """Whether live state was thrown away, and how many calls of it the ledger has closed.
+
+    `corrected` says of each account whose live balance was not what the ledger and the outbox say
+    what it was; there should be none.
+    """
 
     threw_away: bool
     closed: int
+    corrected: Sequence[str] = ()
 
 
 def prepare_state(
@@ -48,11 +53,13 @@ def prepare_state(
         live = LmdbLive(folder / LIVE_DIR)
         try:
             live.recount()
-            closed = Draining(ledger, live).bind(time.time_ns() // 1_000_000)
+            draining = Draining(ledger, live)
+            closed = draining.bind(time.time_ns() // 1_000_000)
+            corrected = draining.correct()
         finally:
             live.close()
         prepare_rates(folder / RATES_DIR)
         LmdbObjects(folder / OBJECTS_DIR).close()
     finally:
         ledger.close()
-    return Prepared(stale, closed)
+    return Prepared(stale, closed, corrected)

@@ -269,8 +269,8 @@ def test_the_preparation_of_a_start_closes_them_too(
     run_ledger(state, log=Lines(), stop=StopAfter(0), now_ms=lambda: NOW_MS + 60_000)
 
     boot_id.write_text("boot-2\n")
-    assert prepare_state(state) == Prepared(True, 1)
-    assert prepare_state(state) == Prepared(False, 0)
+    assert prepare_state(state) == Prepared(True, 1, [])
+    assert prepare_state(state) == Prepared(False, 0, [])
     with open_ledger(state) as ledger:
         (ended,) = ledger.cdrs()
     assert (ended.ended, ended.duration_ms) == (NOW_MS + 60_000, 59_000)
@@ -294,7 +294,7 @@ def test_a_call_that_a_power_cut_ended_is_charged_by_the_terms_of_its_opening(
     run_ledger(state, log=Lines(), stop=StopAfter(0), now_ms=lambda: NOW_MS + 62_000)
 
     boot_id.write_text("boot-2\n")
-    assert prepare_state(state, bill=settle) == Prepared(True, 1)
+    assert prepare_state(state, bill=settle) == Prepared(True, 1, [])
     with open_ledger(state) as ledger, open_live(state) as live:
         (ended,) = ledger.cdrs()
         assert (ended.duration_ms, ended.billed_s, ended.charge) == (61_000, 90, 900_000)

@@ -138,7 +138,7 @@ def test_a_missing_boot_id_is_an_error_in_words(
 
 def test_prepare_state_makes_everything_a_reader_needs(tmp_path: Path) -> None:
     state = tmp_path / "deep" / "state"
-    assert prepare_state(state) == Prepared(False, 0)
+    assert prepare_state(state) == Prepared(False, 0, [])
     assert (state / "live.lmdb" / "data.mdb").exists()
     assert (state / "ledger.lmdb" / "data.mdb").exists()
     assert live_is_current(state / "live.lmdb")
@@ -150,7 +150,7 @@ def test_prepare_state_makes_everything_a_reader_needs(tmp_path: Path) -> None:
         "objects.lmdb",
         "rates.lmdb",
     ]
-    assert prepare_state(state) == Prepared(False, 0)
+    assert prepare_state(state) == Prepared(False, 0, [])
 
 
 def test_prepare_state_says_whether_it_threw_live_state_away(

@@ -12,10 +12,12 @@ from money_suite import ACME, admit, finish
 from store_samples import NOW_MS, call_id, sample_cdr
 
 from router.store import boot
+from router.store.databases import MONEY
 from router.store.draining import Draining, open_accounts
 from router.store.errors import StoreError
 from router.store.funds import OPENING, Funds, opening_id
 from router.store.ledger import LmdbLedger
+from router.store.ledger_check import check_live
 from router.store.live import LmdbLive
 from router.store.money import Money
 from router.store.ops import Candidate, Finish, Opened
@@ -231,7 +233,7 @@ def test_a_kill_between_any_two_steps_loses_and_doubles_nothing(
         "top": [-1, 50],
     }
     assert monies(state) == {"acme": Money(920, 0), "top": Money(49, 0)}
-    assert prepare_state(state) == Prepared(False, 0)
+    assert prepare_state(state) == Prepared(False, 0, [])
 
 
 def life(state: Path, done: list[str]) -> None:
@@ -270,7 +272,7 @@ def test_a_call_closed_by_a_power_cut_is_charged_what_it_is_billed(
         draining.bind(NOW_MS)
         draining.move(NOW_MS + 2_601)
     this_boot.write_text("boot-2\n")
-    assert prepare_state(state, bill=bill) == Prepared(True, 1)
+    assert prepare_state(state, bill=bill) == Prepared(True, 1, [])
     assert books(state)["acme"] == [1_000, -600]
     assert monies(state)["acme"] == Money(400, 0)
 
@@ -286,6 +288,27 @@ def test_a_cdr_that_comes_twice_is_charged_once(state: Path) -> None:
             ledger.store(batch)
         assert ledger.balances() == {"acme": -40}
         assert live.money("acme") == Money(-40, 0)
+
+
+def test_a_start_corrects_balances_by_what_ledger_and_outbox_say(state: Path) -> None:
+    with opened(state) as (ledger, live):
+        open_accounts(live, OPENINGS, NOW_MS)
+        ledger.store(live.outbox(10))  # and killed before they were deleted
+        live.commit([admit(1, ACME), finish(1, acme=40), admit(2, ACME)], NOW_MS)
+        right = live.monies()
+    assert prepare_state(state) == Prepared(False, 0, [])
+    with opened(state) as (_, live), live._writing() as txn:
+        for account, money in (("acme", (1, 100)), ("ghost", (5, 0))):
+            txn.put(account.encode(), MONEY.pack(*money), db=live._databases.money)
+        txn.delete(b"top", db=live._databases.money)
+    assert prepare_state(state).corrected == [
+        "account acme: the balance was 1 millionths instead of 960",
+        "account ghost: the balance was 5 millionths instead of 0",
+        "account top: the balance was 0 millionths instead of 50",
+    ]
+    assert monies(state) == right | {"ghost": Money(0, 0)}
+    with opened(state) as (ledger, live):
+        assert check_live(ledger, live) == []
 
 
 def test_a_damaged_cdr_does_not_hold_the_others_up(state: Path) -> None:
