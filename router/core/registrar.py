@@ -19,6 +19,8 @@ connection itself for streams), so no Path header (RFC 3327) is needed.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from router.core.flow import Flow
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 DEFAULT_EXPIRES_S = 3_600
 SHORT_S = 3_600
 """RFC 3261 §10.3 step 7: only what is shorter than an hour may be too short."""
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)
 MAX_EXPIRES = 0xFFFFFFFF
 MAX_URI = 512
 MAX_USER_AGENT = 128
@@ -62,7 +68,8 @@ class Registering:
             self._answer(500, "CSeq Out of Order", "Retry-After: 1\r\n")
         else:
             now_ms = self._engine.layer.now
-            self._answer(200, "", "".join([_line(one, now_ms) for one in answer.contacts]))
+            lines = "".join([_line(one, now_ms) for one in answer.contacts])
+            self._answer(200, "", lines + _date(now_ms // 1_000))
 
     def on_not_stored(self) -> None:
         """The phone shall try again."""
@@ -125,6 +132,14 @@ class Registering:
         registers = self._engine.tally.registers
         registers[status] = registers.get(status, 0) + 1
         self.server.respond(status, reason, extra)
+
+
+@lru_cache(maxsize=2)
+def _date(now_s: int) -> str:
+    """The Date line (RFC 3261 §20.17): many a phone sets its clock by it."""
+    now = datetime.fromtimestamp(now_s, UTC)
+    day, month = _DAYS[now.weekday()], _MONTHS[now.month - 1]
+    return f"Date: {day}, {now:%d} {month} {now:%Y %H:%M:%S} GMT\r\n"
 
 
 def _line(contact: Contact, now_ms: int) -> str:

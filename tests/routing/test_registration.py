@@ -67,6 +67,7 @@ def test_a_phone_is_challenged_and_then_registered(routed: Routed, phone: Handse
     ok = phone.request("REGISTER", phone.contact(), line)
     assert ok.status == 200
     assert ok.get("contact") == "<sip:1001@192.0.2.77:5070>;expires=3600"
+    assert ok.get("date") == "Tue, 14 Nov 2023 22:13:20 GMT"
     registration = routed.store.registration("1001", routed.network.now)
     assert registration is not None and registration.account == "acme"
     (contact,) = registration.contacts
@@ -235,6 +236,28 @@ def test_credentials_are_good_once_and_their_nonce_with_a_higher_count_again(
     assert "stale=true" in replayed.get("www-authenticate")
     higher = phone.answer(challenge, "REGISTER", nc=2)
     assert phone.request("REGISTER", phone.contact(), higher).status == 200
+
+
+def test_credentials_without_a_count_are_good_once(phone: Handset) -> None:
+    challenge = phone.request("REGISTER", phone.contact())
+    chosen = choose_challenge(challenge.get_all("www-authenticate"))
+    assert chosen is not None
+    line = "Authorization: " + answer_challenge(
+        replace(chosen, qop=()), "REGISTER", f"sip:{US[0]}", "1001", "secret", cnonce=""
+    )
+    assert "qop" not in line
+    assert phone.request("REGISTER", phone.contact(), line).status == 200
+    again = phone.request("REGISTER", phone.contact(), line)
+    assert again.status == 401 and "stale=true" in again.get("www-authenticate")
+
+
+@pytest.mark.parametrize(("q", "told"), [
+    ("1", ""), ("1.0", ""), ("0.5", ";q=0.5"), ("0.123", ";q=0.123"), ("0", ";q=0"), ("0.", ";q=0"),
+    ("0.12345", ";q=0.123"), ("7", ""), ("-1", ""), ("0.x", ""), ("", ""), ("0.٣", ""),
+])
+def test_what_a_q_says(phone: Handset, q: str, told: str) -> None:
+    response = phone.register(f"Contact: <sip:1001@192.0.2.77>;q={q}")
+    assert response.get("contact") == f"<sip:1001@192.0.2.77>{told};expires=3600"
 
 
 def test_an_old_nonce_is_stale(routed: Routed, phone: Handset) -> None:
