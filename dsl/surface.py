@@ -185,7 +185,8 @@ class ValueType:
 class Setting:
     """A setting of a block, or a global one.
 
-    `aliases` are VOS3000's names of it. `default` is for the reference; routing merges defaults.
+    `aliases` are VOS3000's names of it. `default` is for the reference; routing merges defaults. It
+    is about the route of `event`, where that is given, and does nothing without one.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Setting:
     aliases: tuple[str, ...] = ()
     required: bool = False
     ready: bool = True
+    event: str = ""
     unless: str = ""
     """another setting that makes up for one that is required"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +10,7 @@ from dsl import ast
 from dsl.check.report import Report, link
 from dsl.check.settings import CheckedBlock, Given
 from dsl.literals import read_duration
-from dsl.surface import Surface
+from dsl.surface import EVENT, Surface
 
 _TIMERS = ("invite_timeout", "trying_timeout", "ringing_timeout", "max_duration")
 _PAIRS = (*pairwise(_TIMERS), ("session_expires", "max_duration"))
@@ -76,6 +77,22 @@ def _check_level(given: Given, values: dict[str, Any], report: Report) -> None:
 def _seconds(milliseconds: int) -> str:
     whole, rest = divmod(milliseconds, 1000)
     return f"{whole}s" if not rest else f"{milliseconds}ms"
+
+
+def check_events(
+    surface: Surface, blocks: list[CheckedBlock], routes: Container[tuple[str, str]], report: Report
+) -> None:
+    """Warn of settings that are about an event for which there is no route."""
+    for block in blocks:
+        schema = surface.blocks[block.node.kind]
+        for name, node in block.given.nodes.items():
+            event = schema.settings[name].event
+            if event and (EVENT, event) not in routes:
+                report.warn(
+                    "idle-setting",
+                    node.name_span,
+                    f"`{name}` does nothing: there is no event_route[{event}]",
+                )
 
 
 def check_references(

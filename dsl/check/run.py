@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dsl import ast
 from dsl.check.chains import check_chains
-from dsl.check.contents import check_references, check_timers, check_twins
+from dsl.check.contents import check_events, check_references, check_timers, check_twins
 from dsl.check.declarations import (
     Declarations,
     declare_blocks,
@@ -75,6 +75,7 @@ def check_unit(
     check_rewriting(blocks, report)
     check_codes(settings, report)
     check_chains(blocks, surface, report)
+    check_events(surface, blocks, declarations.routes, report)
     check_forwarding(blocks, report)
     check_references(surface, declarations.blocks, settings_checker.references, report)
     tables = read_tables(unit, blocks, surface, files, report)

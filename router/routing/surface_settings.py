@@ -312,7 +312,11 @@ ACCOUNT_SETTINGS = (
     ),
     Setting("overdraft", AMOUNT, "How far below zero the balance may go.", "0"),
     Setting(
-        "balance_low", AMOUNT, "Below this balance event_route[balance:low] runs, once.", "never"
+        "balance_low",
+        AMOUNT,
+        "Below this balance event_route[balance:low] runs, once.",
+        "never",
+        event="balance:low",
     ),
     Setting(
         "permit",
