@@ -10,7 +10,7 @@ ROUTES ?= routes.cfg
 PYTEST := $(VENV)/bin/python -m pytest
 SETUP := PYTHON="$(PYTHON)" .ci/setup
 
-.PHONY: help run test lint bench soak fuzz docs clean
+.PHONY: help run test lint bench soak dashboards fuzz docs clean
 
 help:  ## show this list
 	@echo "make TARGET, with one of:"
@@ -46,6 +46,9 @@ fuzz: $(VENV)/.test-ready  ## bill a million random calls by two formulas; FUZZ_
 
 docs: $(VENV)/.run-ready  ## write the pages that are made of the function table
 	@$(VENV)/bin/python -m router.cli.reference.pages docs
+
+dashboards: $(VENV)/.test-ready  ## write the dashboards of grafana/ that differ
+	@$(VENV)/bin/python -m grafana.generate
 
 clean:  ## remove everything that make and the tests have made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
