@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from router.cli.phones import State, open_live
+from router.core.guard import source_of
 from router.store.errors import StoreError
 
 app = App(name="blocks", help="Show and lift blocks of addresses that guessed passwords.")
@@ -66,7 +67,7 @@ def lift(address: str, /, *, state: State = Path("state")) -> int:
         The address, as trunkline blocks list shows it.
     """
     try:
-        wanted = str(ip_address(address))
+        wanted = source_of(str(ip_address(address.removesuffix("/64"))))
     except ValueError:
         print(f"trunkline: {address!r} is no IP address", file=sys.stderr)
         return 1

@@ -8,6 +8,8 @@ often: who floods us must not fill the ledger.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from router.core.end_reasons import EndReason
@@ -33,10 +35,27 @@ REFUSALS = frozenset((
 NONE_BLOCKED: Mapping[str, int] = {}
 
 
+@lru_cache(maxsize=4096)
+def source_of(address: str) -> str:
+    """What is counted and blocked for an address: itself, and of IPv6 the /64 that it lies in.
+
+    That is what one subscriber has at least: by address he could never be blocked.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed) >> 64 << 64, 64)))
+
+
 class Guard:
     """One worker's look at strangers.
 
-    `blocked` are the addresses that are blocked, each with the end of it, epoch ms: empty when
+    `blocked` are the sources that are blocked, each with the end of it, epoch ms: empty when
     there are none, so that this costs nothing.
     """
 
@@ -49,25 +68,26 @@ class Guard:
 
     def is_blocked(self, address: str, now_ms: int) -> bool:
         """Whether this address gets nothing but refusals now."""
-        return self.blocked.get(address, 0) > now_ms
+        return self.blocked.get(source_of(address), 0) > now_ms
 
     def block(self, address: str, until_ms: int) -> None:
         """Blocks an address at once; that the others hear of it is the store's matter."""
-        self.blocked = {**self.blocked, address: until_ms}
+        self.blocked = {**self.blocked, source_of(address): until_ms}
 
     def has_room(self, address: str, now_ms: int) -> bool:
         """Whether one more refused call of this address is to be recorded."""
         if now_ms >= self._until_ms:
             self._until_ms = now_ms + WINDOW_MS
             self._counts = {}
-        count = self._counts.get(address, 0)
+        count = self._counts.get(source_of(address), 0)
         return count < CALLS_OF_ADDRESS if count else len(self._counts) < ADDRESSES
 
     def records(self, address: str, now_ms: int) -> bool:
         """The same, counting it if so."""
         if not self.has_room(address, now_ms):
             return False
-        self._counts[address] = self._counts.get(address, 0) + 1
+        source = source_of(address)
+        self._counts[source] = self._counts.get(source, 0) + 1
         return True
 
 

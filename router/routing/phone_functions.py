@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from router.core.decision import REFUSED, by_digest, rewritten
 from router.core.end_reasons import EndReason
+from router.core.guard import source_of
 from router.core.verdicts import Challenge, End, Enroll, Respond
 from router.routing.authentication import (
     DENIED,
@@ -178,12 +179,13 @@ class PhoneFunctions:
         # Behind the address of a trunk there are more than the one that fails.
         if not limits.block_after or config.trunks.knows(source):
             return proof
+        source = source_of(source)
         key, within_ms, now_ms = f"auth {source}", limits.block_within_ms, self.now_ms
         if config.live.store.permit(key, limits.block_after - 1, within_ms, now_ms):
             return proof
         until_ms = now_ms + limits.block_time_ms
         engine.ask(BlockAddress(source, until_ms, f"{within_ms}/{key}"), None)
-        engine.guard.block(source, until_ms)
+        engine.guard.block(self.flow.host, until_ms)
         self.log("warning", f"{source} is blocked: {limits.block_after} wrong credentials")
         return proof._replace(outcome=DENIED)
 

@@ -93,6 +93,14 @@ def test_blocks_are_shown_and_lifted(
     assert "No address is blocked." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("address", ["2001:db8::7", "2001:db8::/64", "2001:DB8:0::1"])
+def test_of_ipv6_a_whole_network_is_lifted(
+    store: Callable[..., int], folder: Path, address: str
+) -> None:
+    store(lambda now_ms: BlockAddress("2001:db8::/64", now_ms + 60_000))
+    assert lift(address, state=folder) == 0
+
+
 @pytest.mark.parametrize(("address", "says"), [
     ("192.0.2.9", "192.0.2.9 is not blocked"), ("nobody", "'nobody' is no IP address"),
 ])
