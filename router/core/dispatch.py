@@ -318,7 +318,7 @@ class Dispatch:
             server.respond(500, "CSeq Out of Order", again)
             return
         leg.remote_cseq = request.cseq
-        verdict = look_inside(call, request, flow) if call.policy.inside is not None else None
+        verdict = look_inside(call, request, flow)
         if method == "BYE":
             server.respond(200)
             call.on_bye(leg, request)

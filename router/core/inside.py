@@ -26,8 +26,9 @@ NOT_ACCEPTABLE_HERE = 488
 
 def look_inside(call: Call, request: Request, flow: Flow) -> Verdict | None:
     """What dialog_route says of a request of the call; None: it passes. A fault costs it a 500."""
-    run = call.policy.inside
-    if run is None or call.state == ENDED:
+    # A gateway may speak to us still in the dialog of a call that has ended, and has no routes.
+    run = call.policy.inside if call.state != ENDED else None
+    if run is None:
         return None
     engine = call.engine
     found: list[Verdict | None] = [FAULT]

@@ -7,6 +7,7 @@ from routed import Routed
 from test_variables import dies
 
 from router.core.agent import Behaviour
+from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.sip.message import Response, parse_message
 
@@ -163,3 +164,23 @@ def test_an_early_request_is_seen_too() -> None:
 def test_a_call_is_not_held_up_where_there_is_none() -> None:
     world = Routed(BLOCKS)
     assert world.switch.inside is None
+
+
+def test_a_gateway_that_speaks_after_the_caller_has_cancelled_disturbs_nothing() -> None:
+    world = Routed(BLOCKS + "dialog_route { $call.last = $rm; }")
+    world.behaviours["g1"] = Behaviour(answer_after_ms=None)
+    world.caller.place("8613800", "1000", Flow("udp", *US, 0), hang_up_after_ms=None)
+    world.network.run_for(500)
+    (call,) = world.engine.calls.values()
+    assert call.attempt is not None and call.attempt.leg is not None
+    leg = call.attempt.leg
+    data = (
+        f"UPDATE sip:x@{US[0]} SIP/2.0\r\nVia: SIP/2.0/UDP {GATEWAY[0]}:5060;branch=z9hG4bKu\r\n"
+        f"From: {leg.remote}\r\nTo: {leg.local}\r\nCall-ID: {leg.call_id}\r\n"
+        "CSeq: 9 UPDATE\r\nContent-Length: 0\r\n\r\n"
+    )
+    call.reject(EndReason.Cancelled)
+    world.engine.receive(data.encode(), Flow("udp", *GATEWAY, 0), world.network.now)
+    world.network.run_for(60_000)
+    assert world.traces == []
+    assert (world.cdr.end_reason, world.cdr.variables["last"]) == ("Cancelled", "")
