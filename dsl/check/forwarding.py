@@ -8,12 +8,18 @@ from dsl.check.report import Report, link
 from dsl.check.settings import CheckedBlock
 
 ALWAYS = "forward_always"
+OTHERWISE = ("forward_busy", "forward_no_answer", "forward_offline")
 PHONE = "phone"
 
 
 def check_forwarding(blocks: list[CheckedBlock], report: Report) -> None:
-    """Report each circle of `forward_always` once, at its first phone."""
+    """Report what forwards to itself, and each circle of `forward_always` at its first phone."""
     phones = {phone.node.name: phone for phone in phones_of(blocks)}
+    for name, phone in phones.items():
+        for setting in OTHERWISE:
+            if phone.given.values.get(setting) == name:
+                span = phone.given.nodes[setting].span
+                report.add("forwarding-loop", span, f"phone `{name}` forwards to itself")
     told: set[str] = set()
     for name in phones:
         path = [name]

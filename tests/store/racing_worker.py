@@ -13,12 +13,23 @@ import sys
 import time
 
 from router.store.live import LmdbLive
-from router.store.ops import Admit, Candidate, Finish, Hold, Op, Rehunt
+from router.store.ops import Admit, Candidate, Finish, Hold, Leave, Op, Rehunt
 from router.store.records import CallRecord, Cdr
 
 HOLDS = (Hold("account:acme", 12), Hold("server:", 20))
 TIERS = ((Candidate("gateway:a", 4), Candidate("gateway:b", 6)), (Candidate("gateway:c", 5),))
 LIMITS = {"account:acme": 12, "server:": 20, "gateway:a": 4, "gateway:b": 6, "gateway:c": 5}
+
+
+RINGING = (1, 1, 2, 3)
+
+
+def leave(record: CallRecord, dice: random.Random) -> Leave:
+    """One of the gateways of a call that rings several leaves; another one stays, if there is."""
+    ringing = [key for key in (record.gateway, *record.holds) if key.startswith("gateway:")]
+    gone = dice.choice(ringing) if ringing else "gateway:a"
+    stay = [key for key in ringing if key != gone]
+    return Leave(record, (Candidate(gone, LIMITS[gone]),), stay[0] if stay else "")
 
 
 def main() -> None:
@@ -40,15 +51,18 @@ def main() -> None:
                 record = held.pop(dice.randrange(len(held)))
                 ops.append(Finish(record.id, Cdr(id=record.id)))
             elif held and dice.random() < 0.3:
-                ops.append(Rehunt(dice.choice(held), TIERS))
+                ops.append(Rehunt(dice.choice(held), TIERS, dice.choice(RINGING)))
+            elif held and dice.random() < 0.3:
+                ops.append(leave(dice.choice(held), dice))
             else:
                 number += 1
                 record = CallRecord(id=f"{seed:08x}-{slot}-{number:08x}", slot=slot)
-                ops.append(Admit(record, HOLDS, TIERS))
+                ops.append(Admit(record, HOLDS, TIERS, branches=dice.choice(RINGING)))
                 admitted.append(record)
         answers = live.commit(ops, 1)
         told["taken"] += sum(
-            answer is not None and answer.gateway is not None for answer in answers
+            1 + len(answer.others) for answer in answers
+            if answer is not None and answer.gateway is not None
         )
         told["refused"] += sum(answer is not None and answer.gateway is None for answer in answers)
         held += [record for record in admitted if record.gateway]

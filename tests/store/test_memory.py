@@ -22,6 +22,7 @@ from router.store.ops import (
     GatewayState,
     Hold,
     Keep,
+    Leave,
     Op,
     Opened,
     Rehunt,
@@ -73,10 +74,13 @@ LINES = {"gateway:g1": 1, "gateway:g2": 2, "gateway:g3": 4, "gateway:g4": -1, "g
 keys = st.lists(st.sampled_from(sorted(HOLDS)), max_size=3, unique=True)
 tiers = st.lists(st.lists(st.sampled_from(sorted(LINES)), max_size=3, unique=True), max_size=3)
 number = st.integers(0, 7)
+branches = st.sampled_from((1, 1, 2, 9))
+lines = st.sampled_from(sorted(LINES))
 actions = st.lists(
     st.one_of(
-        st.tuples(st.just("admit"), keys, tiers),
-        st.tuples(st.just("rehunt"), number, tiers),
+        st.tuples(st.just("admit"), keys, tiers, branches),
+        st.tuples(st.just("rehunt"), number, tiers, branches, keys),
+        st.tuples(st.just("leave"), number, lines, lines),
         st.tuples(st.just("keep")),
         st.tuples(st.just("forget"), number),
         st.tuples(st.just("save"), number),
@@ -93,11 +97,13 @@ def planned(wanted: list[tuple[object, ...]]) -> list[Op]:
     ops: list[Op] = []
     for kind, *about in wanted:
         if kind == "admit":
-            held, offered = about
+            held, offered, several = about
             record = sample_call(len(records))
             records.append(record)
             holds = tuple(Hold(key, HOLDS[key]) for key in held)  # type: ignore[attr-defined]
-            ops.append(Admit(record, holds, candidates(offered)))
+            ops.append(
+                Admit(record, holds, candidates(offered), branches=int(str(several)))
+            )
         elif kind == "keep":
             records.append(sample_call(len(records)))
             ops.append(Keep(records[-1]))
@@ -107,7 +113,11 @@ def planned(wanted: list[tuple[object, ...]]) -> list[Op]:
         elif records:
             record = records[int(str(about[0])) % len(records)]
             if kind == "rehunt":
-                ops.append(Rehunt(record, candidates(about[1])))
+                more = tuple(Hold(key, HOLDS[key]) for key in about[3])  # type: ignore[attr-defined]
+                ops.append(Rehunt(record, candidates(about[1]), int(str(about[2])), more))
+            elif kind == "leave":
+                gone, heir = str(about[1]), str(about[2])
+                ops.append(Leave(record, (Candidate(gone, LINES[gone]),), heir))
             elif kind == "save":
                 ops.append(Save(record))
             elif kind == "forget":
