@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from virtual_world import US, World, gateway
 
 from router.core.agent import Behaviour
@@ -235,3 +237,29 @@ def test_a_stream_that_cannot_be_opened_is_a_miss(make_world: Callable[..., Worl
     assert state(world).down
     world.routes.gateways = []
     engine.health.watch({})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([200, 404, 503, 0]), max_size=30))
+def test_up_and_down_follow_from_what_came_in_a_row(answers: list[int]) -> None:
+    world = World([pinged()])
+    world.engine.health.watch({})
+    phone = world.phone("g1")
+    up, told = True, 0
+    history = ""
+    for status in answers:
+        seen = len(phone.got("OPTIONS"))
+        while len(phone.got("OPTIONS")) == seen:
+            world.run(500)
+        if status:
+            phone.reply(phone.last("OPTIONS"), status)
+        world.run(5_200)
+        history += "-" if status in (0, 503) else "+"
+        # Told anew: what counts are the last few answers since it last changed.
+        if up and history.endswith("---"):
+            up, told, history = False, told + 1, ""
+        elif not up and history.endswith("++"):
+            up, told, history = True, told + 1, ""
+        found = world.store.gateway_state("gateway:g1")
+        assert (found is not None and found.down) is not up
+    assert len(world.routes.events) == told
