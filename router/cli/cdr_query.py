@@ -194,7 +194,8 @@ def find_cdr(state: Path, id: str) -> Cdr:
             found = _ending(lower, id, waiting, ledger)
         if found is None:
             raise WrongValue(
-                f'no CDR in state folder "{state}" has the id or Call-ID {id}, or an id ending so'
+                f'no CDR in state folder "{state}" has the id or Call-ID {id}, or an id ending so; '
+                "a call in progress has none yet, trunkline calls list shows those"
             )
         return found
     finally:

@@ -296,3 +296,33 @@ def feed(state: Path) -> None:
         live.commit([Finish(record.id, cdr(number))], NOON_MS)
         time.sleep(0.002)
     live.close()
+
+
+def test_on_a_full_disk_the_ledger_goes_on_and_the_file_catches_up(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    prepare_state(state)
+    (tmp_path / "a.csv").symlink_to("/dev/full")  # every write: no space left on device
+    plan = FilePlan(tmp_path, "a.csv")
+    end_calls(state, range(5))
+    assert run_for_a_while(state, plan) == 0
+    ledger = LmdbLedger(state / LEDGER_DIR, readonly=True)
+    assert (ledger.count(), ledger.feed_count()) == (5, 5)
+    ledger.close()
+    (tmp_path / "a.csv").unlink()
+    end_calls(state, range(5, 6))
+    assert run_for_a_while(state, plan) == 0
+    assert sorted(ids_in(tmp_path)) == [f"c{number}" for number in range(6)]
+
+
+def end_calls(state: Path, numbers: range) -> None:
+    """Ends calls; closed before the fork, as LMDB has to be."""
+    live = LmdbLive(state / LIVE_DIR, slot=0)
+    live.commit([Finish(cdr(number).id, cdr(number)) for number in numbers], NOON_MS)
+    live.close()
+
+
+def run_for_a_while(state: Path, plan: FilePlan) -> int:
+    child = run_child(state, plan)
+    time.sleep(0.3)
+    os.kill(child, signal.SIGTERM)
+    return os.waitpid(child, 0)[1]
