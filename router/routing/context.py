@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from router.routing.config import Config
 
 MAX_STEPS = 10_000
+_ONE = (Gateway, Phone)
 NEXT: Verdict = Next()
 DROP: Verdict = Drop()
 _NOT_IN_URI = str.maketrans({char: f"%{ord(char):02X}" for char in '<>" '})
@@ -262,7 +263,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
         if call is None:
             self.verdict = Respond(405)
             return
-        candidates: Sequence[Any] = (called,) if isinstance(called, Gateway | Phone) else called
+        candidates: Sequence[Any] = (called,) if isinstance(called, _ONE) else called
         if ring == "random":
             candidates = shuffled(candidates, call.a.call_id)
         if not isinstance(candidates, Candidates) and (phones := phones_in(candidates)):

@@ -82,7 +82,8 @@ class PhoneCalls(PhoneFunctions):
         else:
             holds = trunk.holds if trunk.id else self.config.holds
         for hop in self.hops:
-            held = {hold.key for hold in holds}
+            # Not a line of the phone: it forwards just because it has none, and need not ring.
+            held = {hop.phone.key, *(hold.key for hold in holds)}
             holds += tuple(hold for hold in hop.phone.holds if hold.key not in held)
         return holds
 

@@ -6,7 +6,10 @@ A phone is a SIPp that plays a gateway at the port from which it was registered 
 from __future__ import annotations
 
 import os
+import random
 import signal
+import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -303,3 +306,36 @@ def test_a_worker_that_dies_while_phones_ring_leaves_nothing(run_switch, sipp) -
     assert len(cdr["attempts"]) == 2
     switch.is_idle()
     assert switch.ask_live(lambda live: live.verify()) == []
+
+
+def test_workers_killed_while_phones_ring_leave_each_call_one_cdr(run_switch, sipp) -> None:
+    switch = run_switch(Routes(pairs=1, accounts=ACCOUNTS, policy=POLICY), workers=2)
+    phones = []
+    for scenario in ("gateway_rings", "gateway_rings", "gateway_answers"):
+        peer = Peer(free_port())
+        assert Handset(peer, switch.port, "1009").register().status == 200
+        peer.close()
+        phones.append(sipp(scenario, port=peer.port, calls=10_000, hold_ms=300, limit_s=60,
+                           messages=False))
+    calls = 80
+    caller = sipp(
+        "caller_hangs_up", ip=SMALL, target=switch.port, number="1009", call_id="chaos",
+        calls=calls, rate=10, hold_ms=400, limit_s=60, messages=False,
+    )
+    dice = random.Random(4)
+    for _ in range(7):
+        time.sleep(dice.uniform(0.7, 1.2))
+        os.kill(dice.choice(switch.worker_pids()), signal.SIGKILL)
+    caller.wait()
+    switch.is_idle(seconds=40)
+    cdrs = [cdr for cdr in switch.all_cdrs() if cdr["call_id"].startswith("chaos")]
+    assert len(cdrs) == len({cdr["call_id"] for cdr in cdrs}) == calls
+    reasons = Counter(cdr["end_reason"] for cdr in cdrs)
+    assert reasons["Normal"] >= calls // 2, reasons
+    for cdr in cdrs:
+        assert all(attempt["ended"] for attempt in cdr["attempts"]), cdr
+        if cdr["answered"]:
+            assert cdr["attempts"][cdr["attempt"] - 1]["answered"] == cdr["answered"]
+    assert switch.ask_live(lambda live: live.verify()) == []
+    for phone in phones:
+        phone.stop()
