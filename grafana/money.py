@@ -54,7 +54,8 @@ def build() -> Any:
         ], "short", "By the minute in which calls ended.", minimum=None),
         panels.lines("Blocked calls by reason", [
             Query("sum by (reason) (rate(trunkline_account_calls_total"
-                  f'{{reason=~"{BLOCKED}"}}[$__rate_interval]))', "{{reason}}"),
+                  f'{{reason=~"{BLOCKED}"}}[$__rate_interval])) '
+                  'or label_replace(vector(0), "reason", "none", "", "")', "{{reason}}"),
         ], "cps", "Why calls are refused before a gateway is asked.", stacked=True),
         panels.lines("Calls in progress by account", [
             Query(f"trunkline_account_active_calls{{{CHOSEN}}}", "{{account}}"),
