@@ -21,7 +21,7 @@ def advice(cdr: Cdr, reason: EndReason) -> list[str]:
     if reason is EndReason.Normal:
         return []
     guide = GUIDE[reason]
-    lines = [f"Drawer: {guide.drawer}", f"Look first at: {guide.look}", f"What to do: {guide.do}"]
+    lines = [f"Look first at: {guide.look}", f"What to do: {guide.do}"]
     command = command_for(cdr, reason)
     return lines if command == f"trunkline cdr show {cdr.id}" else [*lines, f"Command: {command}"]
 

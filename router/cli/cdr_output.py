@@ -14,6 +14,7 @@ from rich.cells import cell_len, set_cell_size
 from router.cli.advice import advice
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason, reason_named
+from router.core.reason_guide import GUIDE
 from router.store.cdr_lines import (
     AMOUNTS,
     INSTANTS,
@@ -156,6 +157,7 @@ def show_cdr(cdr: Cdr) -> None:
     reason = reason_named(cdr.end_reason)
     if reason is not None:
         console.print(f"\n{reason.name} ({reason.chinese}): {reason.diagnosis}", style="bold")
+        console.print(GUIDE[reason].chinese)
         for line in advice(cdr, reason):
             console.print(plain(line))
 

@@ -70,7 +70,7 @@ def _show(story: Story, cdr: Cdr) -> None:
         if lines:
             console.print(f"\n{title}", style="bold")
             for line in lines:
-                console.print(Padding(Text(plain(line)), (0, 0, 0, 2)), width=width)
+                console.print(Padding(Text(plain(line)), (0, 0, 0, 2), expand=False), width=width)
 
     console.print(Text(plain(f"{story.title}, {iso(cdr.started)}"), style="bold"))
     console.print(Text(plain(f"id {story.id}, Call-ID {story.call_id}"), style="dim"), width=width)

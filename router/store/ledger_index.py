@@ -20,6 +20,7 @@ Until then readers do without.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 
 import lmdb
@@ -103,7 +104,15 @@ def _ids_of_number(
 
 
 def _key(kind: bytes, what: str) -> bytes:
+    """The beginning of an entry; there are few accounts, gateways and reasons: hashed once."""
+    return _digest(kind, what) if kind == b"c" else _known(kind, what)
+
+
+def _digest(kind: bytes, what: str) -> bytes:
     return kind + blake2b(what.encode("utf-8", "backslashreplace"), digest_size=8).digest()
+
+
+_known = lru_cache(4_096)(_digest)
 
 
 def _number(number: str) -> bytes:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsl.load import load_program
 from router.cli.call_ladder import draw_call, events_of
@@ -268,6 +270,36 @@ def test_any_reason_is_told_from_the_barest_of_records(reason: str) -> None:
         story = tell(cdr)
         assert story.cause.endswith((".", reason))
         draw_call(cdr, 80)
+
+
+WORDS = st.text(max_size=12) | st.sampled_from(
+    ("a: b", "x: taken", "g: 503 after 5 ms", "refused: ", "route: x", "callee 1 > 2: y", "a:b: c",
+     "{0}", "{id}", "candidates: g 86/1", "\x1b[2J", "phone 1", "=1", "credit:a: used up, b")
+)
+TIMES = st.integers(0, 10_000)
+ATTEMPTS = st.builds(
+    Attempt, gateway=WORDS, callee_out=WORDS, started=TIMES, ringing=TIMES, answered=TIMES,
+    ended=TIMES, sip_code=st.integers(0, 699), reason=WORDS,
+)
+
+
+@given(
+    st.builds(
+        Cdr, id=WORDS, call_id=WORDS, account=WORDS, trunk=WORDS, source=WORDS, caller_in=WORDS,
+        callee_in=WORDS, gateway=WORDS, attempts=st.lists(ATTEMPTS, max_size=5), started=TIMES,
+        ringing=TIMES, answered=TIMES, ended=TIMES, sip_code=st.integers(0, 699),
+        end_reason=st.sampled_from([reason.name for reason in EndReason]),
+        end_side=st.sampled_from(("", "caller", "callee", "server")),
+        decision=st.lists(WORDS, max_size=6),
+    )
+)
+def test_whatever_stands_on_a_record_is_told(cdr: Cdr) -> None:
+    story = tell(cdr)
+    assert story.cause
+    assert story.command.startswith("trunkline ")
+    assert "\x1b" not in story.command
+    for width in (40, 80):
+        assert "\x1b" not in draw_call(cdr, width).plain
 
 
 def test_spans_are_said_as_people_say_them() -> None:
