@@ -104,11 +104,15 @@ def purses_of(payers: Iterable[Payer], reserved: Iterable[tuple[str, int]]) -> l
 
 
 class CreditTimer:
-    """Sees to it that an answered call is paid for, and ends it when it is not."""
+    """Sees to it that an answered call is paid for, and ends it when it is not.
+
+    Most calls are over before anything has to be renewed: purses are only made then, where it is
+    known beforehand for how long the first reserve pays at least.
+    """
 
     __slots__ = ("_paid_ms", "_purses", "_timer", "_tries", "_wants", "call", "server")
 
-    def __init__(self, call: Call, purses: list[Purse], paid_ms: int) -> None:
+    def __init__(self, call: Call, paid_ms: int, purses: Sequence[Purse] = ()) -> None:
         self.call: Call = call
         self.server: InviteServer | None = None
         self._purses = purses
@@ -149,6 +153,15 @@ class CreditTimer:
         self._timer = None
         self._tries = 0
         elapsed = self.call.engine.layer.now - self.call.cdr.answered
+        if not self._purses:
+            self._purses, self._paid_ms = limited_purses(self.call)
+            if not self._purses:
+                self.call.record.paid_until = 0
+                return
+            self.call.record.paid_until = self.paid_until
+            if self._paid_ms - elapsed > LEAD_MS:  # a cycle is longer than the reserve
+                self._arm()
+                return
         step_ms = max(payer.step_ms for purse in self._purses for payer in purse.payers)
         self._ask(max(self._paid_ms, elapsed) + max(step_ms, SHORTEST_STEP_MS))
 
@@ -245,18 +258,31 @@ def _held_with_gateway(call: Call) -> list[tuple[str, int]]:
     )
 
 
+def limited_purses(call: Call) -> tuple[list[Purse], int]:
+    """The purses whose credit limits the call, and for how long they all pay, in ms."""
+    reserved = (*call.record.reserved, *_held_with_gateway(call))
+    purses: list[Purse] = []
+    limits: list[int] = []
+    for purse in purses_of(call.policy.payers(call), reserved):
+        limit_ms = purse.longest_ms(purse.held)
+        if limit_ms is not None:
+            purses.append(purse)
+            limits.append(limit_ms)
+    return purses, min(limits, default=0)
+
+
 def begin_credit(call: Call) -> None:
     """Starts the clock of an answered call, if an account's credit limits it."""
-    record = call.record
+    record, dial = call.record, call.dial
     if not record.reserved and not record.gateway_reserved:
         return
-    purses = purses_of(call.policy.payers(call), (*record.reserved, *_held_with_gateway(call)))
-    limits = [purse.longest_ms(purse.held) for purse in purses]
-    limited = [limit for limit in limits if limit is not None]
-    if not limited:
-        record.paid_until = 0  # a successor's routes may have lifted a limit
+    if dial is not None and dial.paid_ms and not record.gateway_reserved:
+        timer = CreditTimer(call, dial.paid_ms)
     else:
-        if len(limited) < len(limits):
-            purses = [one for one, limit in zip(purses, limits, strict=True) if limit is not None]
-        timer = call.credit = CreditTimer(call, purses, min(limited))
-        timer.start()
+        purses, paid_ms = limited_purses(call)
+        if not purses:
+            record.paid_until = 0  # a successor's routes may have lifted a limit
+            return
+        timer = CreditTimer(call, paid_ms, purses)
+    call.credit = timer
+    timer.start()

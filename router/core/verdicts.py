@@ -168,12 +168,13 @@ class Dial:
     the gateway; `timers` are the call timers towards each; the route names are "" for none.
     `branches` is how many may ring at once; `diverts` says that the policy has a word to say when
     nobody answered (`Policy.diverted`). `session_s` is the session timer of the caller's leg
-    (RFC 4028), 0: none. `protected` are gateways that go last (`core/protect`), by key.
+    (RFC 4028), 0: none. `protected` are gateways that go last (`core/protect`), by key. What the
+    credits ask for pays at least for `paid_ms` of the call, 0: not known.
     """
 
     __slots__ = (
         "branches", "credits", "diverts", "holds", "max_attempts", "on_branch", "on_failure",
-        "on_reply", "protected", "session_s", "targets", "tiers", "timers",
+        "on_reply", "paid_ms", "protected", "session_s", "targets", "tiers", "timers",
     )
 
     def __init__(
@@ -191,8 +192,10 @@ class Dial:
         diverts: bool = False,
         session_s: int = 0,
         protected: Mapping[str, int] = NOBODY,
+        paid_ms: int = 0,
     ) -> None:
         self.protected = protected
+        self.paid_ms = paid_ms
         self.credits = credits
         self.branches = branches
         self.diverts = diverts

@@ -69,7 +69,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
 
     __slots__ = (
         "_rated", "_rates", "_steps", "attempt", "call", "config", "credits", "engine", "flow",
-        "hooks", "meter", "rate", "request", "response", "subject", "trunk", "variables",
+        "hooks", "meter", "paid_s", "rate", "request", "response", "subject", "trunk", "variables",
     )
 
     def __init__(
@@ -91,6 +91,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
         self.proof: Proof | None = None
         self.rate: Rate | None = None
         self.credits: tuple[Credit, ...] = ()
+        self.paid_s = 0  # for how long they pay at first, as far as that is known
         self.variables: dict[str, Any] = {}
         self.verdict: Verdict | None = None
         self.subject: Gateway | None = None  # the gateway that an event is about
@@ -314,6 +315,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             config.timers_for(caller), config.max_attempts, on_branch, on_reply, on_failure,
             credits, session_s=source.session_s, protected=config.protected,
             branches=MAX_BRANCHES if ring == "all" else 1,
+            paid_ms=0 if call.admitted or self.earlier_credits else self.paid_s * 1000,
         )
 
     def _willing(self, tiers: Tiers, call: Call) -> Tiers:
@@ -364,6 +366,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             cdr.rate = rate.rate_per_min
         cdr.charges = [*self.earlier, *priced.charges]
         self.credits = self.earlier_credits + priced.credits
+        self.paid_s = priced.paid_s
         return None
 
     def _screen(self, call: Call, inside: bool = False) -> End | None:

@@ -38,11 +38,15 @@ class Refusal(NamedTuple):
 
 
 class Priced(NamedTuple):
-    """What a call costs its account and those above it; `rate` is the account's own, if any."""
+    """What a call costs its account and those above it; `rate` is the account's own, if any.
+
+    What the credits ask for pays for the first `paid_s` seconds, 0: for ever.
+    """
 
     rate: Rate | None
     charges: list[Charge]
     credits: tuple[Credit, ...]
+    paid_s: int = 0
 
 
 def barred(account: Account, now_ms: int) -> Refusal | None:
@@ -66,6 +70,7 @@ def price_levels(
     own: Rate | None = None
     charges: list[Charge] = []
     credits: list[Credit] = []
+    paid_s = 0
     for level in account.chain:
         deck = level.deck
         rate = None
@@ -82,11 +87,14 @@ def price_levels(
             charges.append(_charge(level, rate, RETAIL if level is account else AGENT))
             if level.opening is not None and not _free(rate):
                 credits.append(credit_for(level, rate))
+                if rate.rate_per_min > 0:
+                    seconds = reserve_seconds(rate, level.reserve_s)
+                    paid_s = min(paid_s or seconds, seconds)
         if level.permit:
             judged = rate if rate is not None else own
             if judged is not None and judged.kind not in level.permit:
                 return Refusal(EndReason.CallNotPermitted, _why_not_permitted(level, judged))
-    return Priced(own, charges, tuple(credits))
+    return Priced(own, charges, tuple(credits), paid_s)
 
 
 def credit_for(account: Account, rate: Rate) -> Credit:

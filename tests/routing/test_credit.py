@@ -21,14 +21,14 @@ from router.store.records import Cdr, decode_call, encode_call
 US = Flow("udp", "10.0.0.1", 5060, 0)
 HEAD = "prefix,rate_per_min,connect_fee,first_s,cycle_s\n"
 FILES = {
-    "retail.csv": HEAD + "86,0.60,,1,1\n44,3.00,,60,60\n33,0,0.25,1,1\n1,0,0,1,1\n",
+    "retail.csv": HEAD + "86,0.60,,1,1\n44,3.00,,60,60\n33,0,0.25,1,1\n1,0,0,1,1\n55,0.60,,1,300\n",
     "wholesale.csv": HEAD + "86,0.30,0.05,6,6\n44,2.40,,1,1\n33,0,0.10,1,1\n1,0,0,1,1\n",
-    "vendor.csv": HEAD + "86,0.12,,1,1\n44,1.20,,1,1\n33,0,0.05,1,1\n1,0.06,0,1,1\n",
+    "vendor.csv": HEAD + "86,0.12,,1,1\n44,1.20,,1,1\n33,0,0.05,1,1\n1,0.06,0,1,1\n55,0.1,,1,1\n",
 }
 DECKS = "\n".join(f'deck {name[:-4]} {{ file = "{name}" }}' for name in FILES)
 ROUTE = "request_route { if (!identify()) end(IllegalCall); call(gateways($rU)); }"
 GATEWAY = (
-    "gateway g { address = 10.0.1.1:5071  prefixes = 86, 44, 33, 1  deck = vendor  %s }\n"
+    "gateway g { address = 10.0.1.1:5071  prefixes = 86, 44, 33, 1, 55  deck = vendor  %s }\n"
 )
 
 
@@ -89,6 +89,18 @@ def test_credit_is_renewed_while_the_call_lasts_and_given_back_at_its_end() -> N
     cdr = routed.cdr
     assert (cdr.end_reason, cdr.charge, cdr.billed_s) == ("Normal", 1_300_000, 130)
     assert routed.store.money("acme") == (98_700_000, 0)
+
+
+def test_a_cycle_that_is_longer_than_the_reserve_is_used_before_more_is_asked_for() -> None:
+    routed = world(acme("balance = 100"))
+    place(routed, "55", hang_up_after_ms=400_000)
+    first = 301 * 10_000  # a second and one cycle of 300
+    routed.network.run_for(290_000)
+    assert routed.store.money("acme") == (100_000_000, first)
+    routed.network.run_for(20_000)
+    assert routed.store.money("acme") == (100_000_000, first + 300 * 10_000)
+    routed.network.run_for(200_000)
+    assert (routed.cdr.billed_s, routed.cdr.charge) == (601, 6_010_000)
 
 
 def test_an_account_without_a_balance_renews_nothing() -> None:
