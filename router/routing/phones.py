@@ -19,6 +19,7 @@ NO_CONTACTS: tuple[PhoneTarget, ...] = ()
 BUSY = frozenset((486, 600, 603))
 """What a phone says that rings and is not taken up on purpose, or that talks already."""
 
+_ENDS_URI = str.maketrans({" ": "%20", "\t": "%09"})
 _REASONS: Mapping[int, EndReason] = {**BY_STATUS, 603: EndReason.UserBusy}
 
 
@@ -69,9 +70,12 @@ def target_of(phone: Phone, registration: Registration, goes_on: bool) -> PhoneT
 
 
 def place_of(contact: Contact) -> Place:
-    """The contact's URI, and the way that its REGISTER came."""
+    """The contact's URI, and the way that its REGISTER came.
+
+    A request URI has no headers (RFC 3261 §19.1.1), and nothing that would end it.
+    """
     return Place(
-        contact.uri,
+        contact.uri.partition("?")[0].translate(_ENDS_URI),
         Flow(
             contact.transport, contact.host, contact.port, contact.listener, contact.connection,
             contact.slot,

@@ -179,3 +179,15 @@ def test_what_a_phone_forwards_to_is_routed_again(world: World) -> None:
     cdr = world.cdr
     assert (cdr.callee_in, cdr.callee_out, cdr.gateway) == ("1001", "8613900", "g2")
     assert [attempt.gateway for attempt in cdr.attempts] == ["phone 1001", "g2"]
+
+
+def test_what_a_phone_registered_cannot_change_our_request_line(world: World) -> None:
+    calls_phone(world, contact(1, uri="sip:a b\tc@10.0.1.1?Replaces=x%40y&Subject=z"))
+    phone = world.phone("g1")
+    call = world.place()
+    world.run()
+    invite = phone.one("INVITE")
+    assert invite.uri == "sip:a%20b%09c@10.0.1.1"
+    phone.reply(invite, 486)
+    world.run()
+    assert call.status == 486

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router.routing.objects import DEFAULT_SWITCH_ON, Gateway
-from router.routing.selection import Candidates, PrefixTable, tiers_of, without
+from router.routing.selection import Candidates, PrefixTable, shuffled, tiers_of, without
 from router.store.ops import Candidate
 
 
@@ -142,3 +144,15 @@ def test_without_of_a_plain_list_is_a_plain_list() -> None:
     a, b = gateway("a", "1"), gateway("b", "1")
     assert without([b, a], a) == [b]
     assert without([b], a) == [b]
+
+
+def test_an_order_of_chance_is_the_same_for_the_same_call() -> None:
+    listed = [gateway(name) for name in "abcde"]
+    orders = {
+        call_id: [one.name for one in shuffled(listed, call_id)]
+        for call_id in map(str, range(300))
+    }
+    assert all(sorted(order) == list("abcde") for order in orders.values())
+    assert [one.name for one in shuffled(listed[::-1], "7")] == orders["7"]
+    firsts = Counter(order[0] for order in orders.values())
+    assert set(firsts) == set("abcde") and max(firsts.values()) < 100
