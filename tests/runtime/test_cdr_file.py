@@ -162,6 +162,17 @@ def test_a_full_disk_stops_the_file_only_and_it_catches_up(
     assert [level for level, _ in said.lines] == ["error", "info"], "told once, and when it is over"
 
 
+def test_a_damaged_cdr_holds_up_no_other(ledger: LmdbLedger, tmp_path: Path) -> None:
+    said = Said()
+    file = CdrFile(ledger, FilePlan(tmp_path, "a.csv"), said)
+    ledger.store([(b"0123456789ab00damaged", b"\x01no msgpack")])
+    store(ledger, 1)
+    assert file.write(NOON_MS) == 2
+    assert ids_in(tmp_path) == ["c1"]
+    assert said.lines == [("error", "a damaged CDR has no line in the file")]
+    assert file.write(NOON_MS) == 0
+
+
 def full_after(room: int, write: Callable[[int, bytes], int]) -> Callable[[int, bytes], int]:
     """An os.write on a disk that takes so many bytes more."""
     left = [room]
