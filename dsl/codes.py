@@ -50,6 +50,7 @@ SETTINGS = (
     "overlapping-networks",
     "identical-gateways",
     "timers-out-of-order",
+    "short-session",
     "bad-rates",
     "bad-list",
     "negative-price",

@@ -13,6 +13,8 @@ from dsl.literals import read_duration
 from dsl.surface import EVENT, Surface
 
 _TIMERS = ("invite_timeout", "trying_timeout", "ringing_timeout", "max_duration")
+LEAST_SESSION_MS = 90_000
+"""RFC 4028 §4: peers may refuse less, and then each call costs an INVITE more"""
 _PAIRS = (*pairwise(_TIMERS), ("session_expires", "max_duration"))
 
 
@@ -57,6 +59,14 @@ def _check_block(block: CheckedBlock, around: dict[str, Any], report: Report) ->
 
 
 def _check_level(given: Given, values: dict[str, Any], report: Report) -> None:
+    session = given.values.get("session_expires")
+    if isinstance(session, int) and 0 < session < LEAST_SESSION_MS:
+        report.warn(
+            "short-session",
+            given.nodes["session_expires"].span,
+            f"a session of {_seconds(session)} is shorter than most peers accept",
+            "RFC 4028 asks for 90s at least; `0s` turns session timers off",
+        )
     for shorter, longer in _PAIRS:
         short, long = values.get(shorter), values.get(longer)
         if not isinstance(short, int) or not isinstance(long, int) or short <= long:
