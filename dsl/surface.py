@@ -199,6 +199,8 @@ class Setting:
     event: str = ""
     unless: str = ""
     """another setting that makes up for one that is required"""
+    apart: bool = False
+    """whether each level's is asked by itself, and none takes the place of another's"""
 
 
 @dataclass(frozen=True, slots=True)

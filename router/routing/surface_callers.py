@@ -9,21 +9,18 @@ from dsl.surface import BlockSchema, Setting, ValueType, by_name
 _NUMBERS = ValueType("prefix", many=True, refers="list")
 
 CALLEES = (
-    Setting(
-        "callee_allow", _NUMBERS, "Prefixes, and lists, of callees that are allowed.", "all"
-    ),
-    Setting("callee_deny", _NUMBERS, "Prefixes, and lists, of callees that are refused.", "none"),
+    Setting("callee_allow", _NUMBERS, "Callees that are allowed.", "all", apart=True),
+    Setting("callee_deny", _NUMBERS, "Callees that are refused.", "none", apart=True),
 )
 CALLERS = (
-    Setting(
-        "caller_allow", _NUMBERS, "Prefixes, and lists, of callers that are allowed.", "all"
-    ),
+    Setting("caller_allow", _NUMBERS, "Callers that are allowed.", "all", apart=True),
     Setting(
         "caller_deny",
         _NUMBERS,
-        "Prefixes, and lists, of callers that are refused; the longest of all that match decides. "
-        "The server, the account and the trunk are asked each by itself.",
+        "Callers that are refused; the longest of all that match decides. The server, the account "
+        "and the trunk are asked each by itself.",
         "none",
+        apart=True,
     ),
 )
 LIST = BlockSchema(

@@ -214,7 +214,7 @@ def _settings(settings: Mapping[str, Setting], outer: Mapping[str, Setting]) -> 
 
 def _is_inherited(setting: Setting, outer: Mapping[str, Setting]) -> bool:
     """Whether the global setting of this name holds in its place; limits stand side by side."""
-    return setting.name in outer and setting.default != UNLIMITED
+    return setting.name in outer and setting.default != UNLIMITED and not setting.apart
 
 
 def _block(schema: BlockSchema, outer: Mapping[str, Setting]) -> str:

@@ -130,6 +130,8 @@ def value_type_text(kind: ValueType) -> str:
         return f"names of {kind.refers}s" if kind.many else f"name of {article(kind.refers)}"
     if kind.name == "count":
         return f"{', '.join(kind.choices)} or a whole number{_bounds(kind)}"
+    if kind.refers:
+        return f"prefixes and names of {kind.refers}s"
     if kind.many:
         return _PLURALS.get(kind.name, f"{_VALUE_NOUNS.get(kind.name, kind.name)}s")
     return f"{_VALUE_NOUNS.get(kind.name, kind.name)}{_bounds(kind)}"
