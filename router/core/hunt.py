@@ -13,7 +13,7 @@ from router.core import branch, fork
 from router.core.decision import NO_CPS, NO_LINE, STOPPED, TAKEN
 from router.core.end_reasons import EndReason, cause_of_status, reason_header
 from router.core.outcome import passed_on, refusal_reason, why_hunting_ends
-from router.core.protect import protected_last
+from router.core.protect import protected_last, still_protected
 from router.core.session_timer import refusal
 from router.core.states import ADMITTING, CALLING
 from router.core.takeover import snapshot_early
@@ -64,7 +64,14 @@ def _in_order(call: Call, dial: Dial) -> Tiers:
     """The candidates of a dial as they may be tried now."""
     if not dial.protected:
         return dial.tiers
-    return protected_last(dial.tiers, dial.protected, call.engine.layer.now - call.cdr.started)
+    waited_ms = call.engine.layer.now - call.cdr.started
+    if dial.branches > 1:
+        # What rings at the same time as the others has not waited for them.
+        held = still_protected(dial.protected, waited_ms)
+        others = untried(dial.tiers, held | call.tried)
+        if others:
+            return others
+    return protected_last(dial.tiers, dial.protected, waited_ms)
 
 
 def early_record(call: Call) -> CallRecord:

@@ -16,6 +16,11 @@ NEVER = -1
 NOBODY: Mapping[str, int] = {}
 
 
+def still_protected(protected: Mapping[str, int], waited_ms: int) -> set[str]:
+    """The keys of the gateways that may join only when all others have failed."""
+    return {key for key, delay in protected.items() if delay == NEVER or waited_ms < delay}
+
+
 def protected_last(
     tiers: Sequence[Sequence[Candidate]], protected: Mapping[str, int], waited_ms: int
 ) -> Tiers:
@@ -24,6 +29,6 @@ def protected_last(
     `protected` gives the delay of each protected gateway by key, ms or NEVER; `waited_ms` is how
     long the call has been hunting.
     """
-    held = {key for key, delay in protected.items() if delay == NEVER or waited_ms < delay}
+    held = still_protected(protected, waited_ms)
     kept = (tuple(one for one in tier if one.key in held) for tier in tiers)
     return (*untried(tiers, held), *(tier for tier in kept if tier))

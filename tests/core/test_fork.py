@@ -11,7 +11,8 @@ from virtual_world import T0, World, gateway
 from router.core.agent import SDP, Behaviour
 from router.core.call import Call
 from router.core.end_reasons import EndReason
-from router.core.verdicts import End, Next, Verdict
+from router.core.protect import NEVER
+from router.core.verdicts import Dial, End, Next, Verdict
 from router.store.ops import Hold, Leave
 
 RINGS_FOR_EVER = Behaviour(answer_after_ms=None)
@@ -237,6 +238,25 @@ def test_what_is_full_does_not_ring(make_world: Callable[..., World]) -> None:
     world.run(100)
     assert world.cdr.decision[0] == "g1: full"
     assert reasons(world) == [("g2", "UserBusy")]
+
+
+def test_a_protected_gateway_rings_when_all_others_have_failed(world: World) -> None:
+    routes = world.routes
+
+    def dial(call: Call) -> Dial:
+        made = routes.dial()
+        made.protected = {"gateway:g2": NEVER}
+        return made
+
+    routes.on_invite = dial
+    world.behaviours |= {
+        "g1": refuses(503), "g2": Behaviour(answer_after_ms=100), "g3": refuses(500, 200),
+    }
+    call = world.place(hang_up_after_ms=100)
+    world.run(1_000)
+    assert call.status == 200
+    assert [attempt.gateway for attempt in world.cdr.attempts] == ["g1", "g3", "g2"]
+    assert world.cdr.attempts[2].started >= world.cdr.attempts[1].ended
 
 
 # -- the caller, and death ------------------------------------------------------------------------
