@@ -246,7 +246,8 @@ class DecisionRun:
                 why = dropped[key]
             elif place:
                 assert dial is not None
-                why = _kept(place, dial.max_attempts, refused)
+                rings = place <= dial.branches and key not in dial.protected
+                why = _kept(place, dial.max_attempts, refused, rings)
             elif call is None or dial is None:
                 why = "not asked for: the call ended before"
             else:
@@ -322,12 +323,14 @@ class DecisionRun:
         return f"{none} {told} {does} {number or 'an empty number'}"
 
 
-def _kept(place: int, max_attempts: int, refused: bool) -> str:
-    if place > max_attempts:
+def _kept(place: int, max_attempts: int, refused: bool, rings: bool) -> str:
+    if place > max_attempts and not rings:
         return f"not tried: max_attempts = {max_attempts}"
     if refused:
         return "not looked at: the call was not admitted"
-    return "taken" if place == 1 else "next if those before it fail"
+    if place == 1:
+        return "taken"
+    return "rings at the same time" if rings else "next if those before it fail"
 
 
 def _authority(host: str, port: int) -> str:

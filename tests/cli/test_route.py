@@ -299,6 +299,9 @@ def test_phones_and_where_they_forward_are_told(
         assert words in out, words
     _, out, _ = ask(PHONES, callee="100")
     assert "The call would go to phone 1001 and phone 1003." in out
+    _, out, _ = ask(ROUTES.replace("on_branch = OUT", "ring = all"))
+    assert "1. mobile: taken;" in out and "2. backup: rings at the same time;" in out
+    assert "The call would go to gateway mobile and gateway backup." in out
     # In a state folder nobody is registered who has not done so.
     state = tmp_path / "state"
     live = LmdbLive(state / "live.lmdb")
