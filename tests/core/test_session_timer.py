@@ -805,3 +805,40 @@ def test_a_refresh_survives_loss() -> None:
     assert world.cdrs == []
     talk.hang_up()
     world.assert_nothing_is_left()
+
+
+ODD = [
+    "0", "1", "-5", "9999999999", "99999999999999", "abc", "", ";", "100;refresher", "100;;;=;",
+    "100;refresher=uac;refresher=uas", "٣٠٠", "1e3", "100 200", "100,200", '100;x="a;b',
+]
+
+
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize("name", ["Session-Expires", "Min-SE"])
+def test_odd_values_of_peers_cost_nothing_but_their_session(
+    world: World, name: str, value: str
+) -> None:
+    odd = f"{TIMER}{name}: {value}\r\n"
+    if name == "Min-SE":
+        odd += "Session-Expires: 200\r\n"
+    talk = Talk(world, caller=odd, answer=False)
+    if talk.callee.got("INVITE"):
+        talk.answer(odd.replace("Supported", "Require") + UPDATES)
+        for _ in range(40):
+            talk.run(10_000)
+            for phone in (talk.caller, talk.callee):
+                for request in phone.inbox:
+                    if isinstance(request, Request) and request.method != "ACK":
+                        body = SDP if request.method == "INVITE" else b""
+                        phone.reply(request, 200, odd, body, tag=talk.tag_of(phone))
+                phone.inbox.clear()
+        world.engine.end_all(world.network.now)
+        talk.run()
+        for phone in (talk.caller, talk.callee):
+            for bye in phone.got("BYE"):
+                phone.reply(bye, 200)
+    else:
+        talk.a.ack_failure(talk.caller.one(422))
+    talk.run()
+    assert world.errors() == []
+    assert len(world.network.wires) < 300, "no storm of refreshes"
