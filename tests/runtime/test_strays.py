@@ -130,3 +130,19 @@ def test_a_message_of_the_largest_size_passes(pair: tuple[socket.socket, socket.
 
     asyncio.run(scene())
     assert StrayCodec(0).unpack(receiver.recv(70_000)) == (RECEIVED, 1, flow, message)
+
+
+def test_a_connection_of_a_worker_that_there_is_no_more_sends_nothing() -> None:
+    """A registration may be older than this run, which may have had more workers."""
+    opened, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    async def scene() -> tuple[bool, bool]:
+        sender = StraySender(asyncio.get_running_loop(), [opened], 1, Tally())
+        return (
+            sender.send_by(b"x", Flow("tcp", "192.0.2.1", 5060, 0, 9, 1)),
+            sender.send_by(b"x", Flow("tcp", "192.0.2.1", 5060, 0, 9, 0)),
+        )
+
+    assert asyncio.run(scene()) == (False, True)
+    opened.close()
+    receiver.close()

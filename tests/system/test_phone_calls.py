@@ -339,3 +339,23 @@ def test_workers_killed_while_phones_ring_leave_each_call_one_cdr(run_switch, si
     assert switch.ask_live(lambda live: live.verify()) == []
     for phone in phones:
         phone.stop()
+
+
+def test_nobody_gets_a_call_by_the_stream_of_a_phone_of_before(run_switch, sipp, peer) -> None:
+    """The number of a connection begins again with its worker: another phone may have it by now."""
+    switch = run_switch(Routes(pairs=1, accounts=ACCOUNTS, policy=POLICY), workers=1)
+    phone = peer(tcp=switch.port)
+    handset = Handset(phone, switch.port, "1009")
+    assert handset.register("Contact: <sip:1009@192.0.2.77:5060;transport=tcp>").status == 200
+    (worker,) = switch.worker_pids()
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: switch.worker_pids() not in ([], [worker]), "there is a successor")
+    stranger = peer(tcp=switch.port)
+    other = Handset(stranger, switch.port, "1001")
+    assert other.register("Contact: <sip:1001@192.0.2.78:5060;transport=tcp>").status == 200
+    sipp(
+        "caller_is_refused", ip=SMALL, target=switch.port, number="1009", call_id="stale",
+        changes={'response="404"': 'response="504"'},
+    ).succeeds()
+    stranger.hears_nothing(0.2)
+    assert switch.cdr("stale")["end_reason"] == "ConnectionTimeout"
