@@ -36,6 +36,7 @@ from router.core.steering import call_id_like
 from router.core.takeover import close_orphan, dismiss
 from router.core.tally import Tally, gateway_label
 from router.core.transactions.layer import TransactionLayer
+from router.core.unwritten import Unwritten
 from router.core.waiting import Waiting
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, is_keepalive, parse_message
@@ -44,7 +45,6 @@ from router.store.ops import Answer, Finish, Keep, Leave, Op, Remember
 from router.store.records import CallRecord
 
 MAX_FLOWS = 20_000
-RETRY_COMMIT_MS = 1_000
 MAX_UNWRITTEN = 10_000
 """Operations that may wait for a store that does not take them before new requests are shed."""
 
@@ -94,7 +94,7 @@ class Engine:
         ]
         self._flows: dict[tuple[str, int], Flow] = {}
         self._taken: tuple[list[Op], list[Asker | None]] = ([], [])
-        self._unwritten: list[Op] = []
+        self._unwritten = Unwritten(self.layer)
         self.health = Health(self)
         self.gathered = Gathered(self) if policy.wants_quality else None
         self.accesses: dict[str, Access] = {}
@@ -190,6 +190,9 @@ class Engine:
             self._taken = (ops, self.askers)
             self.ops = []
             self.askers = []
+        elif self._unwritten.is_tried:
+            ops = self._unwritten.take()
+            self._taken = (ops, [None] * len(ops))
         return ops
 
     def on_committed(self, results: Sequence[Answer | None], now_ms: int) -> None:
@@ -218,14 +221,14 @@ class Engine:
         dispatch = self._dispatch
         ops, askers = self._taken
         self._taken = ([], [])
-        if not self._unwritten:
-            self.layer.wheel.at(now_ms + RETRY_COMMIT_MS, Engine._write_again, self)
+        if self._unwritten.failed(ops):
+            return
         for op, asker in zip(ops, askers, strict=True):
             if asker is None:
                 # A call that is kept by chance later than its end would be kept for ever, an old
                 # value must not replace a newer one, and a gateway that left may be back by then.
                 if not isinstance(op, Keep | Leave | Remember):
-                    self._unwritten.append(op)
+                    self.write_later(op)
             else:
                 dispatch.server = asker.server
                 dispatch.call = call_of(asker)
@@ -237,16 +240,11 @@ class Engine:
     @property
     def is_choked(self) -> bool:
         """Whether so much waits for the store that nothing new may be begun."""
-        return len(self._unwritten) >= MAX_UNWRITTEN
+        return self._unwritten.size >= MAX_UNWRITTEN
 
     def write_later(self, op: Op) -> None:
         """Asks again soon for what could not be committed and may not be lost."""
-        self._unwritten.append(op)
-
-    def _write_again(self) -> None:
-        for op in self._unwritten:
-            self.ask(op, None)
-        self._unwritten = []
+        self._unwritten.add(op)
 
     def take_sends(self) -> list[tuple[bytes, Flow]]:
         """The messages of the turn, in order; only after the commit."""

@@ -168,18 +168,25 @@ class Driver:
         try:
             results = self._store.commit(ops, now_ms)
         except StoreError as error:
-            self.commit_failures += 1
-            if now_ms >= self._quiet_until_ms:
-                self._quiet_until_ms = now_ms + REPEAT_FAULT_MS
-                self._log.line("error", "state not stored", operations=len(ops), reason=str(error))
-        except Exception:
+            self._complain(now_ms, operations=len(ops), reason=str(error))
+        except Exception as error:
             # Our fault, yet the calls of this turn must hear of it: they would wait for ever.
-            self.commit_failures += 1
-            self._log.line("error", "state not stored", trace=traceback.format_exc())
+            first = type(ops[0]).__name__  # of one alone, that which the store does not take
+            reason = f"{type(error).__name__}: {error}"
+            self._complain(
+                now_ms, operations=len(ops), reason=reason, first=first,
+                trace=traceback.format_exc(),
+            )
         else:
             self.engine.on_committed(results, now_ms)
             return
         self.engine.on_commit_failed(now_ms)
+
+    def _complain(self, now_ms: int, **fields: Any) -> None:
+        self.commit_failures += 1
+        if now_ms >= self._quiet_until_ms:
+            self._quiet_until_ms = now_ms + REPEAT_FAULT_MS
+            self._log.line("error", "state not stored", **fields)
 
     def _send_all(self, sends: list[tuple[bytes, Flow]]) -> list[Flow] | None:
         """Send the turn's messages; the flows that turned out unreachable, None when all went."""
