@@ -24,6 +24,7 @@ TIME_WIDTH: Final = 5
 AROUND_LABEL: Final = 6
 """A lifeline, the shortest bits of line and blanks beside the label, the arrow's head."""
 NARROWEST: Final = 10
+WIDEST: Final = 44
 _ASCII = str.maketrans("│─┼►◄…", "|-+><~")
 
 
@@ -85,6 +86,38 @@ def draw_ladder(
     if ascii_only:
         ladder.plain = ladder.plain.translate(_ASCII)
     return ladder
+
+
+class LiveLadder:
+    """A ladder that grows while messages come: the lifelines stand still, `width` columns in all.
+
+    `rows` gives the header first, then what is new each time it is asked.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], width: int, *, ascii_only: bool = False) -> None:
+        self._lanes = lanes
+        first = TIME_WIDTH + 1 + len(lanes[0].name) // 2
+        room = width - first - _aside(lanes) - len("00 INVITE")
+        gap = max(NARROWEST, min(WIDEST, room // max(1, len(lanes) - 1)))
+        self._columns = [first + at * gap for at in range(len(lanes))]
+        self._ascii_only = ascii_only
+        self._shown = -1
+
+    def rows(self, wires: Sequence[Wire]) -> list[Text]:
+        """The lines for what has come since the last time; `wires` is all so far."""
+        aside = self._columns[-1] + _aside(self._lanes)
+        arrows = _arrows(wires, self._lanes)
+        lines = []
+        if self._shown < 0 and arrows:
+            self._shown = 0
+            lines.append(_header(self._lanes, self._columns, aside, "CSeq"))
+        if self._shown >= 0:
+            lines += [_row(arrow, self._columns, aside) for arrow in arrows[self._shown :]]
+            self._shown = len(arrows)
+        if self._ascii_only:
+            for line in lines:
+                line.plain = line.plain.translate(_ASCII)
+        return lines
 
 
 def _parsed(wire: Wire) -> Request | Response | None:

@@ -45,6 +45,7 @@ COMMANDS: Final = (
     Command("load", "router.cli.load:app", "Load rates into a deck, while calls go on."),
     Command("accounts", "router.cli.accounts:app", "Show accounts and their money, top them up."),
     Command("ledger", "router.cli.ledger:app", "Show the accounts' book, prove that it is right."),
+    Command("call", "router.cli.call:call", "Place a test call through the running router."),
     Command("lsp", "router.cli.lsp.command:lsp", "Serve an editor; it starts this by itself."),
     Command("demo", "router.cli.demo:demo", "Place a dozen calls through a router of its own."),
 )

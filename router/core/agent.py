@@ -14,13 +14,14 @@ import msgspec
 
 from router.core.flow import Flow, Listener
 from router.core.leg import Leg
-from router.core.parameters import TimerDefaults
+from router.core.parameters import Login, TimerDefaults
 from router.core.tally import Tally
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction, TransactionLayer
 from router.core.transactions.server_invite import COMPLETED, InviteServer
 from router.core.transactions.server_request import RequestServer
 from router.core.wheel import Timer, cancel
+from router.sip.digest import answer_challenge, choose_challenge
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, parse_message
 from router.sip.render import render_request, reply_head
@@ -32,6 +33,10 @@ SDP = (
     b"m=audio 20000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n"
 )
 _SDP_TYPE = "Content-Type: application/sdp\r\n"
+_CHALLENGES = {
+    401: ("www-authenticate", "Authorization"),
+    407: ("proxy-authenticate", "Proxy-Authorization"),
+}
 
 
 class Behaviour(msgspec.Struct, frozen=True):
@@ -58,13 +63,14 @@ class AgentCall:
     """One call of an agent, as it saw it.
 
     `status` is the final status received or sent, 0 while there is none; `progress` the
-    provisional ones; times are epoch ms, 0 for never.
+    provisional ones; times are epoch ms, 0 for never. With a `login` the first challenge is
+    answered.
     """
 
     __slots__ = (
         "_bye_timer", "_cancel_timer", "_hang_up_after_ms", "agent", "answered_ms", "behaviour",
-        "client", "ended_by", "ended_ms", "headers", "leg", "number", "progress", "server",
-        "started_ms", "status",
+        "body", "client", "ended_by", "ended_ms", "extra", "headers", "leg", "login",
+        "max_forwards", "number", "progress", "server", "started_ms", "status",
     )
 
     def __init__(self, agent: Agent, number: str, hang_up_after_ms: int | None) -> None:
@@ -81,6 +87,11 @@ class AgentCall:
         self.status = 0
         self.progress: list[int] = []
         self.headers = ""
+        self.login: Login | None = None
+        self.extra = ""
+        """Header lines of our INVITE."""
+        self.body = b""
+        self.max_forwards = "70"
         self._hang_up_after_ms = hang_up_after_ms
         self._cancel_timer: Timer | None = None
         self._bye_timer: Timer | None = None
@@ -91,6 +102,13 @@ class AgentCall:
         """Gives up if nobody answered by then."""
         layer = self.agent.layer
         self._cancel_timer = layer.wheel.at(layer.now + after_ms, AgentCall._on_give_up, self)
+
+    def give_up(self) -> None:
+        """Ends the call at once, whether it was answered or not."""
+        if self.answered_ms:
+            self.hang_up()
+        else:
+            self._on_give_up()
 
     def _on_give_up(self) -> None:
         if self.client is not None and not self.status:
@@ -105,6 +123,8 @@ class AgentCall:
         if self.status:
             self.leg.resend_ack()
             return
+        if status in _CHALLENGES and self.login is not None and self._answer(response):
+            return
         self.status = status
         cancel(self._cancel_timer)
         if status >= 300:
@@ -114,6 +134,22 @@ class AgentCall:
         self.leg.learn(response)
         self.leg.send_ack(self.leg.invite_cseq)
         self._on_answered()
+
+    def _answer(self, response: Response) -> bool:
+        """Sends the INVITE again with credentials; whether the challenge can be answered."""
+        login, self.login = self.login, None  # once: a second challenge means they are wrong
+        name, header = _CHALLENGES[response.status]
+        challenge = choose_challenge(response.get_all(name))
+        client = self.client
+        if challenge is None or login is None or client is None:
+            return False
+        value = answer_challenge(
+            challenge, "INVITE", client.uri, login.username, login.password,
+            cnonce=self.agent.token(),
+        )
+        self.leg.cseq = self.leg.invite_cseq = self.leg.invite_cseq + 1
+        self.agent.invite(self, client.uri, f"{header}: {value}\r\n")
+        return True
 
     def on_timeout(self, client: ClientTransaction) -> None:
         """No final response at all."""
@@ -231,10 +267,11 @@ class Agent:
 
     def place(
         self, callee: str, caller: str, peer: Flow, *, hang_up_after_ms: int | None = None,
-        extra: str = "", body: bytes = SDP, max_forwards: str = "70",
+        extra: str = "", body: bytes = SDP, max_forwards: str = "70", login: Login | None = None,
     ) -> AgentCall:
         """Calls `callee` at `peer`; the call object tells how it went."""
         call = AgentCall(self, callee, hang_up_after_ms)
+        call.login = login
         tag = self.token()
         leg = Leg(self, call, f"{self.token()}@{self.listener.host}", tag)
         call.leg = leg
@@ -244,21 +281,32 @@ class Agent:
         leg.remote = f"<{uri}>"
         leg.target = uri
         leg.cseq = leg.invite_cseq = 1
-        branch = "z9hG4bK" + self.token()
-        head = (
-            f"{self.vias[0]}{branch};rport\r\nMax-Forwards: {max_forwards}\r\nFrom: {leg.local}\r\n"
-            f"Call-ID: {leg.call_id}\r\n"
-        )
-        kind = _SDP_TYPE if body else ""
-        data = render_request(
-            "INVITE", uri, head,
-            f"To: {leg.remote}\r\nCSeq: 1 INVITE\r\n{self.contacts[0]}{kind}{extra}", body,
-        )
-        call.client = InviteClient(
-            self.layer, call, branch, peer, uri, head, leg.remote, 1, data
-        )
+        call.extra = extra
+        call.body = body
+        call.max_forwards = max_forwards
+        self.invite(call, uri)
         self.placed.append(call)
         return call
+
+    def invite(self, call: AgentCall, uri: str, credentials: str = "") -> None:
+        """Sends the call's INVITE, with a header line of credentials or without."""
+        leg, body = call.leg, call.body
+        branch = "z9hG4bK" + self.token()
+        head = (
+            f"{self.vias[0]}{branch};rport\r\nMax-Forwards: {call.max_forwards}\r\n"
+            f"From: {leg.local}\r\nCall-ID: {leg.call_id}\r\n"
+        )
+        kind = _SDP_TYPE if body else ""
+        cseq = leg.invite_cseq
+        data = render_request(
+            "INVITE", uri, head,
+            f"To: {leg.remote}\r\nCSeq: {cseq} INVITE\r\n{self.contacts[0]}{kind}"
+            f"{call.extra}{credentials}",
+            body,
+        )
+        call.client = InviteClient(
+            self.layer, call, branch, leg.flow, uri, head, leg.remote, cseq, data
+        )
 
     # -- sans-IO ----------------------------------------------------------------------------------
 
