@@ -44,6 +44,8 @@ PRODUCED_BY = {
     "test_when_the_accounts_lines_are_taken_the_connection_limit_is_exceeded",
     "CallerNumberRestricted": REFUSED,
     "CalledNumberRestricted": REFUSED,
+    "Unregistered": "test_phones.py::"
+    "test_a_phone_that_has_to_be_registered_calls_only_while_it_is",
     "ForwardingLoop": "test_phone_calls.py::test_forwarding_in_a_circle_ends",
     "CodecMismatch": REFUSED,
     "GatewayRejected": REFUSED,
@@ -57,7 +59,6 @@ PRODUCED_BY = {
     "test_a_call_open_at_a_power_cut_is_closed_at_the_next_start",
 }
 WAITING = {
-    "Unregistered": "calls of phones that have to be registered before they may call",
     "MediaTimeout": "the relay of media",
 }
 

@@ -149,7 +149,7 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
     ),
     EndReason.Unregistered: Guide(
         "network", "话机未注册，不能呼叫。",
-        "the phone's registration: its expiry and its credentials",
+        "the phone's registration: its expiry and its credentials; `must_register` asks for one",
         "let the phone register again, correct its credentials",
         "trunkline phones list",
     ),

@@ -51,6 +51,7 @@ DEFAULT_MAX_HOPS = 5
 DEFAULT_SHUTDOWN_MS = 30_000
 DEFAULT_HOOK_TIMEOUT_MS = 2_000
 DEFAULT_PING_MS = 30_000
+_INHERITED = (*TIMER_SETTINGS, "number_length", "must_register")
 MIN_PING_MS = 1_000
 
 
@@ -81,6 +82,7 @@ class Config:
             t1_ms=settings.get("t1", 500), t2_ms=settings.get("t2", 4_000)
         )
         self.max_hops: int = settings.get("max_hops", DEFAULT_MAX_HOPS)
+        self.must_register: bool = settings.get("must_register", False)
         self.max_attempts: int = settings.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
         self.shutdown_ms: int = settings.get("shutdown_timeout", DEFAULT_SHUTDOWN_MS)
         self.hook_timeout_ms: int = settings.get("hook_timeout", DEFAULT_HOOK_TIMEOUT_MS)
@@ -307,7 +309,7 @@ def _identity(settings: Mapping[str, Any]) -> Identity:
 
 def _inside(outer: Mapping[str, Any], block: Block) -> dict[str, Any]:
     """The settings of a block in an account: what that says holds unless the block says it too."""
-    inherited = {key: outer[key] for key in (*TIMER_SETTINGS, "number_length") if key in outer}
+    inherited = {key: outer[key] for key in _INHERITED if key in outer}
     return {**inherited, **block.settings}
 
 
@@ -375,6 +377,7 @@ def _phone(
         outward=number_rules(
             settings.get("callee_out", ""), settings.get("caller_out", ""), "out", title
         ),
+        must_register=settings.get("must_register", config.must_register),
         forward_always=settings.get("forward_always", ""),
         forward_busy=settings.get("forward_busy", ""),
         forward_no_answer=settings.get("forward_no_answer", ""),

@@ -384,6 +384,9 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
         if phone is not NO_PHONE and not phone.may_come_from(self.flow.host):
             why = f"phone {phone} may not call from {self.flow.host}"
             return self._refused(call, EndReason.IpBlocked, why)
+        if phone.must_register and self._is_unregistered(call):
+            why = f"phone {phone} is not registered and may not call (must_register)"
+            return self._refused(call, EndReason.Unregistered, why)
         callee, caller = cdr.callee_in, cdr.caller_in
         limits: Trunk | Phone | Config = self.config
         if trunk is not NO_TRUNK:

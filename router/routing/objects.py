@@ -335,17 +335,19 @@ class Phone:
     """A phone that registers under its number, which is also its user name.
 
     `ips` are the networks it may come from, none: all. `inward` and `outward` are its rewrite
-    rules for calls from it and to it, None when there are none. `forward_…` is where its calls go
-    instead, "" for nowhere: always, when it is busy, when it does not answer within
-    `forward_after_ms`, when it is offline. `holds` are what a call from it has to find free,
-    `session_s` is the session timer of its leg when it calls, 0 for none.
+    rules for calls from it and to it, None when there are none. `must_register`: it may call only
+    while it is registered. `forward_…` is where its calls go instead, "" for nowhere: always, when
+    it is busy, when it does not answer within `forward_after_ms`, when it is offline. `holds` are
+    what a call from it has to find free, `session_s` is the session timer of its leg when it calls,
+    0 for none.
     """
 
     __slots__ = (
         "_live", "account", "callees", "callers", "forward_after_ms",
         "forward_always", "forward_busy",
         "forward_no_answer", "forward_offline", "holds", "id", "inward", "ips", "key", "lines",
-        "locked", "number", "number_length", "outward", "password", "session_s", "timers",
+        "locked", "must_register", "number", "number_length", "outward", "password", "session_s",
+        "timers",
     )
 
     def __init__(
@@ -357,9 +359,10 @@ class Phone:
         forward_offline: str = "", forward_after_ms: int = DEFAULT_FORWARD_AFTER_MS,
         outer: tuple[Hold, ...] = (), counted: bool = False, session_s: int = 0,
         callees: Screening | None = None, callers: Screening | None = None,
-        live: LiveView = NOTHING_LIVE,
+        live: LiveView = NOTHING_LIVE, must_register: bool = False,
     ) -> None:
         self._live = live
+        self.must_register = must_register
         self.callees = callees
         self.callers = callers
         self.session_s = session_s

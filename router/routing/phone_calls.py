@@ -73,6 +73,11 @@ class PhoneCalls(PhoneFunctions):
     def _registration(self, phone: Phone) -> Registration | None:
         return self.config.live.store.registration(phone.number, self.now_ms)
 
+    def _is_unregistered(self, call: Call) -> bool:
+        """Whether the phone that calls is not registered, at the time when its call begins."""
+        begins = not (call.admitted or self.hops)
+        return begins and self._registration(self.phone) is None
+
     @property
     def _holds(self) -> tuple[Hold, ...]:
         """What the call has to find free, of its caller and of the phones that passed it on."""

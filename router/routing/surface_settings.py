@@ -117,6 +117,12 @@ _LENGTH = Setting(
     ("SS_CALLERALLOWLENGTH",),
 )
 
+_MUST_REGISTER = Setting(
+    "must_register",
+    BOOL,
+    "Whether a phone may call only while it is registered: Unregistered.",
+    "false",
+)
 _REASONS = Setting(
     "reason_of",
     REASONS,
@@ -145,6 +151,7 @@ PHONES = (
     Setting("min_expires", DURATION, "The shortest registration; else 423.", "60s"),
     Setting("max_expires", DURATION, "The longest registration; longer ones are cut.", "1h"),
     Setting("max_contacts", POSITIVE, "How many contacts a phone may have.", "10"),
+    _MUST_REGISTER,
 )
 
 GLOBAL = (
@@ -299,6 +306,7 @@ ACCOUNT_SETTINGS = (
     _LENGTH,
     *CALLEES,
     *CALLERS,
+    _MUST_REGISTER,
     Setting(
         "agent",
         _reference("account"),
@@ -365,6 +373,7 @@ TRUNK_SETTINGS = (
 PHONE_SETTINGS = (
     Setting("password", STRING, "The password of its registration.", required=True),
     Setting("ips", NETWORKS, "The networks it may come from.", "all"),
+    _MUST_REGISTER,
     _LINES,
     *_NUMBERS,
     Setting("forward_always", STRING, "Where every call is forwarded."),

@@ -13,6 +13,7 @@ from harness.handset import Handset
 from harness.ports import LOOPBACK, wait_until
 from harness.routes import Routes
 from harness.switch import Switch
+from harness.wire import Call
 
 ACCOUNTS = """
 account acme {
@@ -20,6 +21,7 @@ account acme {
     phone 1002 { password = "secret"  ips = 10.0.0.0/8 }
     phone 1003 { password = "secret" }
     phone 1004 { password = "secret" }
+    phone 1005 { password = "secret"  must_register = true }
 }
 account locked { status = locked  phone 2001 { password = "secret" } }
 """
@@ -170,6 +172,45 @@ def test_a_phone_calls_through_to_a_gateway(switch: Switch, sipp) -> None:
     cdr = switch.cdr("phone-call")
     assert (cdr["end_reason"], cdr["account"], cdr["phone"]) == ("Normal", "acme", "1001")
     assert cdr["decision"][0] == "phone acme/1001: digest"
+    switch.is_idle()
+
+
+def test_a_phone_that_has_to_be_registered_calls_only_while_it_is(switch: Switch, peer) -> None:
+    pair = switch.routes.pair()
+    phone, gateway = peer(), peer(pair.first)
+    handset = Handset(phone, switch.port, "1005")
+
+    def call(name: str) -> Call:
+        call = Call(phone, switch.port, pair.number, call_id=name, caller="1005")
+        call.invite()
+        challenge = phone.expect(407)
+        call.ack(challenge)
+        call.invite(extra=[handset.credentials(challenge, method="INVITE")])
+        return call
+
+    refused = call("unregistered@x")
+    answer = phone.expect(403)
+    refused.ack(answer)
+    assert answer.get("Reason") == "Q.850;cause=21"
+    cdr = switch.cdr("unregistered@x")
+    assert (cdr["end_reason"], cdr["account"], cdr["phone"]) == ("Unregistered", "acme", "1005")
+    assert cdr["decision"][-1].endswith(
+        "phone 1005 is not registered and may not call (must_register)"
+    )
+    shown = switch.command("explain", "unregistered@x", "--state", str(switch.state)).stdout
+    assert "phone 1005 is not registered and may not call" in shown
+
+    assert handset.register().status == 200
+    allowed = call("registered@x")
+    gateway.reply(gateway.expect("INVITE"), 486, tag="g")
+    gateway.expect("ACK")
+    allowed.ack(phone.expect(486))
+    assert switch.cdr("registered@x")["end_reason"] == "UserBusy"
+
+    assert handset.register("Contact: *", "Expires: 0").status == 200
+    again = call("gone@x")
+    again.ack(phone.expect(403))
+    assert switch.cdr("gone@x")["end_reason"] == "Unregistered"
     switch.is_idle()
 
 
