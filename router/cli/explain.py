@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import Parameter
@@ -15,6 +14,9 @@ from router.cli.cdr_query import Json, State, WrongValue, find_cdr, last_cdr, ob
 from router.cli.story import Story, tell
 from router.store.cdr_lines import iso, plain
 from router.store.records import Cdr
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 WIDTH = 100
 
@@ -47,7 +49,9 @@ def explain(
         if as_json:
             print(json.dumps(_as_data(story, cdr), ensure_ascii=False))
         else:
-            _show(story, cdr)
+            from rich.console import Console
+
+            show_story(story, cdr, Console(highlight=False, markup=False))
 
     return obey(run)
 
@@ -58,12 +62,11 @@ def _as_data(story: Story, cdr: Cdr) -> dict[str, object]:
     return told
 
 
-def _show(story: Story, cdr: Cdr) -> None:
-    from rich.console import Console
+def show_story(story: Story, cdr: Cdr, console: Console) -> None:
+    """Print a story for people, with its ladder."""
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False)
     width = min(console.width, WIDTH)
 
     def paragraph(title: str, lines: list[str]) -> None:
@@ -81,7 +84,7 @@ def _show(story: Story, cdr: Cdr) -> None:
     paragraph("What happened", story.happened)
     paragraph("Attempts", story.attempts)
     console.print("\nLadder", style="bold")
-    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") not in ("utf8", "utf16")
-    console.print(draw_call(cdr, width, ascii_only=ascii_only), no_wrap=True, crop=False)
+    ladder = draw_call(cdr, width, ascii_only=console.options.ascii_only)
+    console.print(ladder, no_wrap=True, crop=False)
     paragraph("What to do", story.next)
     paragraph("Bill", story.bill)

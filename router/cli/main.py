@@ -33,6 +33,7 @@ COMMANDS: Final = (
     Command("route", "router.cli.route:route", "Decide a call without making it, and say why."),
     Command("reload", "router.cli.reload:reload", "Let the running router take routes.cfg anew."),
     Command("status", "router.cli.status:status", "Show workers, calls and gateways now."),
+    Command("top", "router.cli.top:top", "Watch calls, gateways and failures as they happen."),
     Command("explain", "router.cli.explain:explain", "Tell the story of one call, and what to do."),
     Command("calls", "router.cli.calls:app", "Show the calls in progress, and end one."),
     Command("gateways", "router.cli.gateways:app", "Show gateways, and change them."),

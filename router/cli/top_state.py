@@ -1,0 +1,220 @@
+"""What `trunkline top` shows at one moment: read from live state, outbox, ledger and metrics files.
+
+Everything is opened for reading, asks nothing of the router, and looks at a bounded number of calls
+however many there are. `Reader.read` may be called in a thread, by one caller at a time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from router.cli.cdr_query import read_cdrs
+from router.cli.gateway_health import span
+from router.cli.status import GATEWAY_KEY, Gateway, Status, read_status
+from router.runtime.metrics_catalogue import PREFIX
+from router.store.boot import LIVE_DIR
+from router.store.errors import StoreError
+from router.store.live import LmdbLive
+from router.store.quality import UNKNOWN, Quality
+from router.store.query import CdrQuery
+from router.store.records import CallRecord, Cdr
+
+FAILURES, ENDED, CALLS = "failures", "ended", "calls"
+VIEWS: Final = (FAILURES, ENDED, CALLS)
+MOST_LOOKED_AT: Final = 300
+"""CDRs and calls that are looked at each time, the newest."""
+HISTORY: Final = 300
+RATE_OVER_MS: Final = 10_000
+REASONS_OVER_MS: Final = 60_000
+ORDINARY: Final = frozenset(("Normal", "Cancelled"))
+METRICS_DIR: Final = "metrics"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One gateway, with how its last attempts went."""
+
+    gateway: Gateway
+    quality: Quality = UNKNOWN
+
+    @property
+    def share(self) -> float:
+        """Of its lines those in use, 0 where there is no limit."""
+        lines = self.gateway.lines
+        return self.gateway.lines_used / lines if lines else 0.0
+
+    @property
+    def asr(self) -> float | None:
+        """Answered attempts in percent."""
+        attempts = self.quality.attempts
+        return 100 * self.quality.answered / attempts if attempts else None
+
+
+class Snapshot(msgspec.Struct):
+    """Everything at one moment; `trouble` is what could not be read, in a line.
+
+    `per_s` holds the calls per second so far, newest last; None where that is not known yet.
+    """
+
+    at_ms: int
+    status: Status | None = None
+    trouble: str = ""
+    rows: list[Row] = []
+    cps: float | None = None
+    per_s: list[float] = []
+    reasons: list[tuple[str, int]] = []
+    """Ends within the last minute by reason, the most frequent first."""
+    ended: list[Cdr] = []
+    calls: list[CallRecord] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether a router runs."""
+        return self.status is not None and self.status.running
+
+    @property
+    def quality(self) -> Quality:
+        """How the last attempts of all gateways went."""
+        known = [row.quality for row in self.rows]
+        rang = [one for one in known if one.pdd_ms >= 0]
+        weight = sum(one.attempts for one in rang)
+        return Quality(
+            sum(one.attempts for one in known),
+            sum(one.answered for one in known),
+            sum(one.pdd_ms * one.attempts for one in rang) // weight if weight else -1,
+        )
+
+    @property
+    def headline(self) -> str:
+        """Whether it runs, since when, and who is up."""
+        status = self.status
+        if status is None:
+            return self.trouble or "reading …"
+        up = sum(worker.up for worker in status.workers)
+        if not status.running:
+            beats = [one.heartbeat_age_ms for one in status.workers]
+            ages = [age for age in beats if age is not None]
+            last = f", last heartbeat {span(min(ages))} ago" if ages else ""
+            return f"NOT RUNNING{last}: this is what it left"
+        since = f" for {span(self.at_ms - status.started_ms)}" if status.started_ms else ""
+        workers = f"workers {up} of {len(status.workers)}"
+        return f"running{since}, {workers} up" + (f"; {self.trouble}" if self.trouble else "")
+
+
+class _Moment(msgspec.Struct):
+    at_ms: int
+    started: float
+    reasons: Counter[str]
+
+
+class Reader:
+    """Reads snapshots of one state folder, and remembers enough to tell rates."""
+
+    def __init__(
+        self, state: Path, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self.state = state
+        self._now_ms = now_ms
+        self._history: deque[_Moment] = deque(maxlen=HISTORY)
+        self._per_s: deque[float] = deque(maxlen=HISTORY)
+        self._ended: tuple[tuple[str, float, int], list[Cdr]] | None = None
+
+    def read(self, view: str) -> Snapshot:
+        """What is so now; of ended calls, failures or calls in progress only what `view` asks."""
+        now_ms = self._now_ms()
+        found = Snapshot(now_ms)
+        try:
+            found.status = read_status(self.state, now_ms)
+            found.rows = self._rows(found.status.gateways)
+        except StoreError as error:
+            found.trouble = str(error)
+        self._tell_rates(found)
+        try:
+            if view == CALLS:
+                found.calls = self._calls()
+            else:
+                found.ended = self._newest(view, found)
+        except StoreError as error:
+            found.trouble = found.trouble or str(error)
+        return found
+
+    def calls_of(self, gateway: str, limit: int) -> list[Cdr]:
+        """The newest calls that were tried on a gateway; StoreError when there is no ledger."""
+        return list(read_cdrs(self.state, CdrQuery(gateway=gateway, limit=limit)))
+
+    def _rows(self, gateways: list[Gateway]) -> list[Row]:
+        live = LmdbLive(self.state / LIVE_DIR, readonly=True)
+        try:
+            return [Row(one, live.quality(GATEWAY_KEY + one.name)) for one in gateways]
+        finally:
+            live.close()
+
+    def _calls(self) -> list[CallRecord]:
+        live = LmdbLive(self.state / LIVE_DIR, readonly=True)
+        try:
+            return list(itertools.islice(live.calls(), MOST_LOOKED_AT))
+        finally:
+            live.close()
+
+    def _newest(self, view: str, found: Snapshot) -> list[Cdr]:
+        """The newest CDRs, read again only when a call has ended since."""
+        total = self._history[-1].reasons.total() if self._history else 0.0
+        backlog = found.status.cdr_backlog if found.status is not None else 0
+        mark = (view, total, backlog)
+        # Without a count of ends there is nothing to go by.
+        if self._ended is None or self._ended[0] != mark or not total:
+            newest = read_cdrs(self.state, CdrQuery(limit=MOST_LOOKED_AT))
+            kept = [one for one in newest if view == ENDED or one.end_reason not in ORDINARY]
+            self._ended = (mark, kept)
+        return self._ended[1]
+
+    # -- rates ------------------------------------------------------------------------------------
+
+    def _tell_rates(self, found: Snapshot) -> None:
+        reasons = ends_by_reason(self.state / METRICS_DIR)
+        if reasons is None or found.status is None:
+            return
+        started = reasons.total() + found.status.active_calls
+        history = self._history
+        if history and reasons.total() < history[-1].reasons.total():
+            history.clear()  # the counters are new: another state folder, or it was emptied
+            self._per_s.clear()
+        history.append(_Moment(found.at_ms, started, reasons))
+        before = _moment_before(history, found.at_ms - RATE_OVER_MS)
+        if before.at_ms < found.at_ms:
+            seconds = (found.at_ms - before.at_ms) / 1000
+            found.cps = max(0.0, started - before.started) / seconds
+            self._per_s.append(found.cps)
+        found.per_s = list(self._per_s)
+        past = _moment_before(history, found.at_ms - REASONS_OVER_MS)
+        found.reasons = [
+            (reason, int(count)) for reason, count in (reasons - past.reasons).most_common(6)
+        ]
+
+
+def _moment_before(history: Iterable[_Moment], at_ms: int) -> _Moment:
+    """The first moment that is not older than this."""
+    return next(one for one in history if one.at_ms >= at_ms)
+
+
+def ends_by_reason(directory: Path) -> Counter[str] | None:
+    """How many calls have ended so far, by reason, over all workers; None where nobody counts."""
+    name = f"{PREFIX}calls_total"
+    try:
+        files = [str(one) for one in directory.glob("counter_*.db") if one.stat().st_size]
+        families = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError):
+        return None
+    counts: Counter[str] = Counter()
+    for family in families:
+        for sample in family.samples:
+            if sample.name == name:
+                counts[sample.labels.get("reason", "")] += int(sample.value)
+    return counts if files else None
