@@ -55,8 +55,9 @@ def rate_of(charge: Charge) -> Rate:
 def settle(cdr: Cdr, paid_until: int = 0) -> None:
     """Writes what a call that is over costs each account into its CDR; nothing if unanswered.
 
-    The retail account's is repeated in `charge`, the vendor's in `cost`. Doing it twice changes
-    nothing. What credit did not pay for is not billed: `paid_until` is epoch ms, 0 for no limit.
+    What the call's account pays is repeated in `charge`, the vendor's in `cost`; what those pay
+    whose call a phone passed on stands in `charges` alone. Doing it twice changes nothing. What
+    credit did not pay for is not billed: `paid_until` is epoch ms, 0 for no limit.
     """
     if not cdr.answered:
         cdr.charges = []
@@ -71,7 +72,8 @@ def settle(cdr: Cdr, paid_until: int = 0) -> None:
         one.billed_s, one.amount = rate_call(
             rate_of(one), duration_ms, one.hold_precision_ms, one.fee_decimals
         )
-        if one.kind == RETAIL:
-            cdr.billed_s, cdr.charge = one.billed_s, one.amount
+        if one.kind == RETAIL and one.account == cdr.account:
+            cdr.billed_s = one.billed_s
+            cdr.charge += one.amount
         elif one.kind == VENDOR:
             cdr.cost = one.amount

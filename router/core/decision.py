@@ -68,6 +68,16 @@ def by_digest(kind: str, account: str, name: str) -> str:
     return f"{kind} {account}/{name}: digest"
 
 
+def owner_of_trunk(decision: Iterable[str], trunk: str) -> str:
+    """The account of the trunk that a call came from; "" where the decision does not tell."""
+    for entry in decision:
+        kind, _, rest = entry.partition(" ")
+        account, _, rest = rest.partition("/")
+        if kind == "trunk" and rest.startswith(f"{trunk}:"):
+            return account
+    return ""
+
+
 def rewritten(what: str, before: str, after: str, where: str) -> str:
     """The entry of a number that rewrite rules changed; `what` is callee or caller."""
     return f"{what} {before} > {after}: {where}"

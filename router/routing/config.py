@@ -192,7 +192,7 @@ class Config:
     def max_duration_ms(self, cdr: Cdr) -> int:
         """How long an answered call may last; also one of objects no longer configured."""
         gateway = self.gateways.get(cdr.gateway)
-        who = self.phones.get(cdr.phone) or self.trunks.named(cdr.account, cdr.trunk)
+        who = self.phones.get(cdr.phone) or self.trunks.of_call(cdr)
         levels = [level.timers for level in (gateway, who) if level is not None]
         return call_timers(*levels, self._timers).max_duration_ms
 

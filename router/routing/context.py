@@ -69,7 +69,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
 
     __slots__ = (
         "_rated", "_rates", "_steps", "attempt", "call", "config", "credits", "engine", "flow",
-        "hooks", "meter", "paid_s", "rate", "request", "response", "subject", "trunk", "variables",
+        "hooks", "meter", "paid_s", "request", "response", "subject", "trunk", "variables",
     )
 
     def __init__(
@@ -364,6 +364,8 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
         if rate is not None:
             cdr.rate_prefix = rate.prefix
             cdr.rate = rate.rate_per_min
+        elif cdr.rate_prefix:  # of a number that was tried before
+            cdr.rate_prefix, cdr.rate = "", 0
         cdr.charges = [*self.earlier, *priced.charges]
         self.credits = self.earlier_credits + priced.credits
         self.paid_s = priced.paid_s

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from router.core.decision import NOBODY, identified
+from router.core.decision import NOBODY, identified, owner_of_trunk
 from router.routing.caller_id import claimed
 from router.routing.objects import NO_TRUNK, Network, Trunk
 from router.sip.message import Request
+from router.store.records import Cdr
 
 MAX_REMEMBERED = 10_000
 
@@ -46,6 +47,14 @@ class TrunkTable:
     def named(self, account: str, name: str) -> Trunk:
         """The trunk of this name in an account, NO_TRUNK if there is none."""
         return self._by_name.get((account, name), NO_TRUNK)
+
+    def of_call(self, cdr: Cdr) -> Trunk:
+        """The trunk that a call came from, NO_TRUNK if none; a phone may have passed it on."""
+        if not cdr.trunk:
+            return NO_TRUNK
+        # The account of the CDR is that of the phone then; the decision tells whose the trunk is.
+        account = owner_of_trunk(cdr.decision, cdr.trunk) or cdr.account
+        return self.named(account, cdr.trunk)
 
     def find(self, source: str, caller: str) -> Trunk | None:
         """The trunk of a source address (as text) and a caller number, or None."""

@@ -31,6 +31,7 @@ from router.store.ops import Credit, Hold
 from router.store.records import Charge, Registration
 
 if TYPE_CHECKING:
+    from router.billing.rate import Rate
     from router.core.call import Call
 
 DIVERSION = frozenset(("diversion", "history-info"))
@@ -44,11 +45,12 @@ class PhoneCalls(PhoneFunctions):
     for none or several.
     """
 
-    __slots__ = ("earlier", "earlier_credits", "hops", "ringing")
+    __slots__ = ("earlier", "earlier_credits", "hops", "rate", "ringing")
 
     earlier: list[Charge]
     earlier_credits: tuple[Credit, ...]
     hops: list[Hop]
+    rate: Rate | None
     ringing: Phone | None
 
     if TYPE_CHECKING:
@@ -172,6 +174,8 @@ class PhoneCalls(PhoneFunctions):
             self.earlier = [*cdr.charges]
             self.earlier_credits = self.credits
             self.account = phone.account
+            self.rate = None
+            cdr.rate_prefix, cdr.rate = "", 0
             cdr.account = phone.account.name
             cdr.agent_path = phone.account.path
             decision.append(f"account {cdr.account} pays from here on")

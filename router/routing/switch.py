@@ -26,7 +26,7 @@ from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
 from router.routing.levels import payers, short_of_credit, vendor_charge
 from router.routing.live_view import SharedState
-from router.routing.objects import NO_ACCOUNT, Gateway
+from router.routing.objects import NO_ACCOUNT, NO_PHONE, Gateway
 from router.routing.route_runs import make_run
 from router.routing.variables import texts_of, values_of
 from router.sip.message import Request, Response
@@ -223,7 +223,8 @@ class Switch:
         flow = call.flow._replace(host=cdr.source)
         context = Context(config, self._meter, None, flow, call, call.engine)
         context.account = config.accounts.get(cdr.account, NO_ACCOUNT)
-        context.trunk = config.trunks.named(cdr.account, cdr.trunk)
+        context.trunk = config.trunks.of_call(cdr)
+        context.phone = config.phones.get(cdr.phone, NO_PHONE)
         context.variables, strange = values_of(cdr.variables, config.variables)
         for name in strange:
             text = f"$call.{name} is {config.variables[name]} now and was {cdr.variables[name]}"

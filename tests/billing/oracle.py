@@ -90,7 +90,7 @@ def check(dice: Random) -> None:
     case = (terms_, duration_ms)
     assert rate_call(rate, duration_ms, precision_ms, decimals) == expected, case
     _check_longest(terms_, expected[1] + dice.choice((0, 0, -1, 1, dice.randrange(10**6))), case)
-    cdr = Cdr(answered=1, duration_ms=duration_ms + dice.randrange(5_000))
+    cdr = Cdr(account="acme", answered=1, duration_ms=duration_ms + dice.randrange(5_000))
     cdr.charges = [terms("acme", "retail", rate, precision_ms, decimals)]
     # What credit did not pay for is not billed.
     settle(cdr, 1 + duration_ms)

@@ -15,6 +15,7 @@ def answered(duration_ms: int) -> Cdr:
     """A call with the terms of three accounts."""
     return Cdr(
         id="a",
+        account="acme",
         answered=1_000,
         duration_ms=duration_ms,
         charges=[

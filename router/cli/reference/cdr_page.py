@@ -58,7 +58,7 @@ CDR_FIELDS: Final[Mapping[str, Field]] = {
                       "0: nothing is billed"),
     "rate_prefix": Field("prefix", "The prefix of the account's rate.", "no rate was asked for"),
     "rate": Field("amount a minute", "The account's rate.", "0: no rate was asked for"),
-    "charge": Field("amount", "What the account pays.", "0: nothing is billed"),
+    "charge": Field("amount", "What `account` pays; others: `charges`.", "0: nothing is billed"),
     "cost": Field("amount", "What the vendor of the gateway gets.", "0: nothing is billed"),
     "end_reason": Field("word", "Why it ended: [end-reasons.md](end-reasons.md); GatewayRejected "
                         "has the code in brackets.", "never"),
