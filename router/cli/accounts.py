@@ -7,32 +7,29 @@ another function of `app`.
 from __future__ import annotations
 
 import json
-import secrets
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from cyclopts import App, Parameter
 
-from router.cli.account_facts import AccountFacts, Accounts, Config, State, read_accounts
-from router.cli.amounts import money, parse_amount
-from router.cli.cdr_query import Json, WrongValue
+from router.admin.account_facts import AccountFacts, Accounts, as_fields, read_accounts
+from router.admin.amounts import money
+from router.admin.paying import pay
+from router.admin.wrong_value import WrongValue
+from router.cli.account_facts import Config, State
+from router.cli.cdr_query import Json
 from router.cli.object_commands import attach
 from router.cli.operator import who
 from router.cli.tables import show_columns
-from router.runtime.payments import Payment, give_funds
-from router.store.cdr_lines import CONTROL, decimal, plain
+from router.store.cdr_lines import decimal, plain
 from router.store.errors import StoreError
-from router.store.funds import ADJUST, TOPUP, Funds, new_funds_id
-from router.store.objects import DONE, OBJECTS_DIR, AuditRow, LmdbObjects
+from router.store.funds import ADJUST, TOPUP
 
 app = App(name="accounts", help="Show accounts and their money, give them some, and change them.")
 attach(app, "account")
 
-MAX_NOTE = 200
 WAITS = 3
 """The exit code when the payment counts and is not durable yet."""
 
@@ -159,27 +156,13 @@ def _pay(
 
     def run() -> None:
         nonlocal waits
-        amount = parse_amount(text)
-        if amount == 0 or (kind == TOPUP and amount < 0):
-            raise WrongValue(
-                f"{text} adds nothing: give more than 0"
-                + (", or take money away with trunkline accounts adjust" if amount else "")
-            )
-        if kind == ADJUST and not note.strip():
-            raise WrongValue("a correction needs a reason: give one with --note")
-        if CONTROL.search(note) or len(note) > MAX_NOTE:
-            raise WrongValue(f"--note has control characters or is longer than {MAX_NOTE}")
-        accounts = _read(config, state)
-        accounts.named(name)
-        now_ms = time.time_ns() // 1_000_000
-        id = new_funds_id(now_ms, secrets.token_hex(8))
-        funds = Funds(id, name, amount, kind, note.strip(), who(), now_ms)
-        payment = _audited(accounts, funds)
+        funds, payment = pay(_read(config, state), name, text, kind, note, who())
+        amount = funds.amount
         waits = payment.row is None
         if as_json:
             answer = {
                 "account": name, "amount": decimal(amount), "balance": decimal(payment.balance),
-                "durable": not waits, "id": id,
+                "durable": not waits, "id": funds.id,
             }
             print(json.dumps(answer, ensure_ascii=False))
             return
@@ -194,22 +177,6 @@ def _pay(
     return obey(run) or (WAITS if waits else 0)
 
 
-def _audited(accounts: Accounts, funds: Funds) -> Payment:
-    """The payment, with a row in the audit before it is made."""
-    what = AuditRow(
-        funds.at_ms, funds.who, funds.kind, f"account {funds.account}", "",
-        f"{decimal(funds.amount)}, payment {funds.id}",
-    )
-    objects = LmdbObjects(accounts.state / OBJECTS_DIR)
-    try:
-        number = objects.begin(what)
-        payment = give_funds(accounts.state, funds, accounts.openings.get(funds.account))
-        objects.conclude(number, DONE, funds.note)
-    finally:
-        objects.close()
-    return payment
-
-
 def obey(run: Callable[[], None]) -> int:
     """The exit code of a command, with what went wrong as one line on standard error."""
     try:
@@ -218,14 +185,6 @@ def obey(run: Callable[[], None]) -> int:
         print(f"trunkline: {plain(str(error))}", file=sys.stderr)
         return 1
     return 0
-
-
-def as_fields(one: AccountFacts) -> dict[str, Any]:
-    """The account for a program: amounts are decimals, None is no limit or not known."""
-    fields = msgspec.structs.asdict(one)
-    fields.update({name: decimal(fields[name]) for name in ("balance", "overdraft", "reserved")})
-    fields["free"] = decimal(one.free) if one.limited else None
-    return fields
 
 
 def _read(config: Path, state: Path | None) -> Accounts:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import msgspec
 
+from router.admin.audit_rows import read_audit
+from router.admin.object_changes import read_known
+from router.admin.wrong_value import WrongValue
 from router.cli.account_facts import Config, State
-from router.cli.cdr_query import Json, WrongValue
-from router.cli.object_changes import read_known
+from router.cli.cdr_query import Json
 from router.cli.object_commands import obey
 from router.cli.tables import show_columns
-from router.store.objects import OBJECTS_DIR, AuditRow, LmdbObjects
+from router.store.objects import AuditRow
 
 
 def audit(
@@ -39,19 +41,7 @@ def audit(
     def run() -> None:
         if limit < 0:
             raise WrongValue(f"--limit {limit} is negative: give 0 for all")
-        folder = (state or read_known(config, state).state) / OBJECTS_DIR
-        rows: list[AuditRow] = []
-        if (folder / "data.mdb").exists():
-            objects = LmdbObjects(folder, readonly=True)
-            try:
-                for row in objects.audit():
-                    if what and row.what != what and row.what.partition(" ")[2] != what:
-                        continue
-                    rows.append(row)
-                    if len(rows) == limit:
-                        break
-            finally:
-                objects.close()
+        rows = read_audit(state or read_known(config, state).state, what, limit)
         if as_json:
             for row in rows:
                 print(json.dumps(msgspec.structs.asdict(row), ensure_ascii=False))

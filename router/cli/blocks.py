@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from router.cli.phones import State, open_live
-from router.core.guard import source_of
+from router.admin.blocked import lift_block, read_blocks
+from router.admin.wrong_value import WrongValue
+from router.cli.phones import State
 from router.store.errors import StoreError
 
 app = App(name="blocks", help="Show and lift blocks of addresses that guessed passwords.")
@@ -33,11 +33,7 @@ def list_blocks(
     """
     now_ms = time.time_ns() // 1_000_000
     try:
-        live = open_live(state)
-        try:
-            blocks = live.blocks(now_ms)
-        finally:
-            live.close()
+        blocks = read_blocks(state, now_ms)
     except StoreError as error:
         print(f"trunkline: {error}", file=sys.stderr)
         return 1
@@ -67,21 +63,9 @@ def lift(address: str, /, *, state: State = Path("state")) -> int:
         The address, as trunkline blocks list shows it.
     """
     try:
-        wanted = source_of(str(ip_address(address.removesuffix("/64"))))
-    except ValueError:
-        print(f"trunkline: {address!r} is no IP address", file=sys.stderr)
-        return 1
-    try:
-        live = open_live(state, readonly=False)
-        try:
-            lifted = live.lift_block(wanted, time.time_ns() // 1_000_000)
-        finally:
-            live.close()
-    except StoreError as error:
+        wanted = lift_block(state, address)
+    except (StoreError, WrongValue) as error:
         print(f"trunkline: {error}", file=sys.stderr)
-        return 1
-    if not lifted:
-        print(f"trunkline: {wanted} is not blocked: see trunkline blocks list", file=sys.stderr)
         return 1
     print(f"{wanted} is not blocked any more.")
     return 0

@@ -20,6 +20,11 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from dsl.literals import LiteralError, read_duration
+from router.admin.cdr_search import find_cdr, parse_reason
+from router.admin.object_changes import read_known
+from router.admin.status_facts import read_status
+from router.admin.story import tell
+from router.admin.wrong_value import WrongValue
 from router.cli.account_facts import Config, State
 from router.cli.call_as import (
     Caller,
@@ -29,11 +34,8 @@ from router.cli.call_as import (
     trunk_caller,
 )
 from router.cli.call_ladder import draw_call
-from router.cli.cdr_query import Json, WrongValue, find_cdr, parse_reason
+from router.cli.cdr_query import Json
 from router.cli.ladder import Lane, LiveLadder, wires_of
-from router.cli.object_changes import read_known
-from router.cli.status import read_status
-from router.cli.story import tell
 from router.core.agent import AgentCall
 from router.core.flow import Flow
 from router.runtime.agent_driver import AgentDriver

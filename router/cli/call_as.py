@@ -9,8 +9,8 @@ from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from router.cli.cdr_query import WrongValue
-from router.cli.object_changes import Known
+from router.admin.object_changes import Known
+from router.admin.wrong_value import WrongValue
 from router.core.flow import Flow
 from router.core.parameters import Login
 

@@ -9,17 +9,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from router.admin.cdr_search import find_cdr, parse_limit, read_cdrs
+from router.admin.wrong_value import WrongValue
 from router.cli.cdr_output import show_cdr, show_table, write_csv
-from router.cli.cdr_query import (
-    Filters,
-    Json,
-    State,
-    WrongValue,
-    find_cdr,
-    obey,
-    parse_limit,
-    read_cdrs,
-)
+from router.cli.cdr_query import Filters, Json, State, obey
 from router.store.cdr_lines import json_line
 
 app = App(name="cdr", help="Show and search call detail records.")

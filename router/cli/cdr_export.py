@@ -13,7 +13,9 @@ from typing import Annotated, Final, Literal, TextIO
 
 from cyclopts import Parameter
 
-from router.cli.cdr_query import Filters, State, WrongValue, obey, parse_limit, read_cdrs
+from router.admin.cdr_search import parse_limit, read_cdrs
+from router.admin.wrong_value import WrongValue
+from router.cli.cdr_query import Filters, State, obey
 from router.store.cdr_lines import csv_header, csv_line, json_line
 from router.store.records import Cdr
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
-from router.cli.advice import advice
+from router.admin.advice import advice
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason, reason_named
 from router.core.reason_guide import GUIDE

@@ -21,8 +21,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from router.admin.cdr_search import read_cdrs
 from router.cli.cdr_output import show_table
-from router.cli.cdr_query import read_cdrs
 from router.cli.demo_calls import FAILOVER, GATEWAYS, PREFIX, STRANGER, Play, behaviour_of
 from router.cli.demo_router import HOST, WORKERS, DemoRouter
 from router.cli.ladder import Lane, render_ladder, wires_of

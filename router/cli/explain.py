@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cyclopts import Parameter
 
-from router.cli.call_ladder import draw_call, events_of
-from router.cli.cdr_query import Json, State, WrongValue, find_cdr, last_cdr, obey
-from router.cli.story import Story, tell
+from router.admin.call_events import events_of
+from router.admin.cdr_search import find_cdr, last_cdr
+from router.admin.story import Story, tell
+from router.admin.wrong_value import WrongValue
+from router.cli.call_ladder import draw_call
+from router.cli.cdr_query import Json, State, obey
 from router.store.cdr_lines import iso, plain
 from router.store.records import Cdr
 

@@ -10,32 +10,17 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from dsl.check.settings import CheckedBlock
+from router.admin.gateway_health import health_words
+from router.admin.object_changes import Known, read_known
+from router.admin.object_facts import GatewayFacts, gateway_facts, serves
+from router.admin.object_state import LiveFacts, read_live, settings_lines, used_of
 from router.cli.account_facts import Config, State
 from router.cli.cdr_query import Json
-from router.cli.gateway_health import health_words, is_up
-from router.cli.object_changes import Known, read_known
-from router.cli.object_commands import attach, obey, place_of
-from router.cli.object_state import LiveFacts, read_live, settings_lines, used_of
+from router.cli.object_commands import attach, obey
 from router.cli.tables import show_columns
 
 app = App(name="gateways", help="Show gateways and how they are, and change them.")
 attach(app, "gateway")
-
-
-class GatewayFacts(msgspec.Struct):
-    """One gateway; `lines` None is no limit, `state` is up, down, aside or locked."""
-
-    name: str
-    address: str
-    prefixes: list[str]
-    priority: int
-    state: str
-    lines_used: int
-    lines: int | None
-    handed: int
-    defined: str
-    lock_note: str = ""
 
 
 @app.command(name="list")
@@ -51,9 +36,9 @@ def list_gateways(
     def run() -> None:
         known = read_known(config, state)
         live = read_live(known.state)
-        facts = [_facts(name, block, live) for name, block in known.all("gateway").items()]
+        facts = [gateway_facts(name, block, live) for name, block in known.all("gateway").items()]
         if prefix:
-            facts = [one for one in facts if _serves(one, prefix)]
+            facts = [one for one in facts if serves(one, prefix)]
         if as_json:
             for one in facts:
                 print(json.dumps(msgspec.to_builtins(one), ensure_ascii=False))
@@ -75,7 +60,7 @@ def show(
         known = read_known(config, state)
         block = known.find("gateway", name)
         live = read_live(known.state)
-        facts = _facts(name, block, live)
+        facts = gateway_facts(name, block, live)
         if as_json:
             fields: dict[str, Any] = msgspec.to_builtins(facts)
             fields["settings"] = dict(settings_lines(block))
@@ -96,33 +81,6 @@ def show(
     return obey(run)
 
 
-def _facts(name: str, block: CheckedBlock, live: LiveFacts) -> GatewayFacts:
-    values = block.given.values
-    key = f"gateway:{name}"
-    usage = live.usages.get(key)
-    lock = live.locks.get(key)
-    settings = dict(settings_lines(block))
-    return GatewayFacts(
-        name,
-        settings.get("address", ""),
-        [str(one) for one in values.get("prefixes", ())],
-        values.get("priority", 1),
-        _state(key, live),
-        usage.in_use if usage is not None else 0,
-        values.get("lines"),
-        usage.handed if usage is not None else 0,
-        place_of(block.node.kind_span),
-        lock.note if lock is not None else "",
-    )
-
-
-def _state(key: str, live: LiveFacts) -> str:
-    if key in live.locks:
-        return "locked"
-    health = live.health.get(key)
-    return "up" if is_up(health, time.time_ns() // 1_000_000) else "down"
-
-
 def _state_line(facts: GatewayFacts, known: Known, live: LiveFacts) -> str:
     key = f"gateway:{facts.name}"
     lock = live.locks.get(key)
@@ -134,12 +92,6 @@ def _state_line(facts: GatewayFacts, known: Known, live: LiveFacts) -> str:
 
 def _moment(at_ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_ms / 1000))
-
-
-def _serves(one: GatewayFacts, number: str) -> bool:
-    return any(
-        number.startswith(prefix) or prefix.startswith(number) for prefix in one.prefixes
-    )
 
 
 def _show(facts: list[GatewayFacts]) -> None:

@@ -12,11 +12,13 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from router.cli.account_facts import unknown
+from router.admin.account_facts import unknown
+from router.admin.amounts import money
+from router.admin.cdr_search import open_ledger, parse_limit
+from router.admin.wrong_value import WrongValue
 from router.cli.accounts import obey
-from router.cli.amounts import money
 from router.cli.cdr_output import clock
-from router.cli.cdr_query import Json, WrongValue, open_ledger, parse_limit
+from router.cli.cdr_query import Json
 from router.cli.tables import show_columns
 from router.store.boot import LIVE_DIR, live_is_current
 from router.store.cdr_lines import decimal, plain

@@ -7,41 +7,37 @@ progress keep the price that they were admitted at.
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from dsl.check.report import did_you_mean
 from dsl.sources import SourceError
-from router.billing.rates_file import Problem, read_lines, twice
-from router.cli.cdr_query import WrongValue
+from router.admin.rates_loading import (
+    MAX_PROBLEMS,
+    Loading,
+    Step,
+    deck_folder,
+    load_deck,
+    problems_of,
+    result_of,
+)
+from router.admin.wrong_value import WrongValue
 from router.cli.findings_text import show_findings
-from router.cli.loaded_rates import state_of
-from router.cli.rates import decks_of
-from router.cli.rates_changes import Changes, compare, show_changes
-from router.routing.stored_decks import row_of
+from router.cli.rates_changes import show_changes
 from router.runtime.routes_file import check_file
 from router.store.cdr_lines import plain
 from router.store.errors import StoreError
-from router.store.rates import RATES_DIR, RatesLoad
+from router.store.rates import RATES_DIR
 
 app = App(name="load", help="Load rates into a deck, while calls go on.")
-
-MAX_PROBLEMS: Final = 100
-"""how many faulty lines are printed; all are counted"""
-TELL_EVERY: Final = 5_000
-GZIP: Final = b"\x1f\x8b"
 
 
 @app.command
@@ -93,18 +89,8 @@ def _state_of_deck(config: Path, deck: str, state: Path | None, console: Console
     if outcome.errors:
         show_findings(outcome.findings, outcome.unit.texts, console)
         raise WrongValue(f"{config} has errors: nothing is loaded")
-    decks = decks_of(outcome)
-    if deck not in decks:
-        known = did_you_mean(deck, decks) or f"its decks are: {', '.join(decks) or 'none'}"
-        raise WrongValue(f"{config} has no deck `{deck}`; {known}")
-    if decks[deck]:
-        raise WrongValue(
-            f"deck {deck} is read from {decks[deck]}: change that file and run trunkline reload, "
-            f"or take `file` away from the deck in {config}"
-        )
-    if state is not None:
-        return state
-    return state_of(config, outcome.settings.values)
+    folder = deck_folder(config, outcome, deck)
+    return folder if state is None else state
 
 
 def _load(
@@ -112,86 +98,42 @@ def _load(
 ) -> int:
     began = time.monotonic()
     with file.open("rb") as raw, _progress(console) as progress:
-        load = RatesLoad(path, deck)
         try:
-            problems, faulty = _read(raw, file.stat().st_size, load, progress)
-            if faulty:
-                _tell_problems(file, problems, faulty, as_json)
-                _sweep(load, progress, "removing what was read")
-                return 1
-            changes = _compare(load, progress, rise)
-            if not dry_run:
-                load.switch(str(file), time.time_ns() // 1_000_000)
-            _sweep(load, progress, "removing what was read" if dry_run else "removing the old one")
+            loading = load_deck(
+                raw, str(file), deck, path, size=file.stat().st_size, dry_run=dry_run, rise=rise,
+                step=_steps(progress),
+            )
         except BaseException:
             progress.stop()
             raise
-        finally:
-            load.close()
+    if loading.changes is None:
+        _tell_problems(file, loading, as_json)
+        return 1
     took_s = time.monotonic() - began
     if as_json:
-        print(json.dumps(_result(deck, load, changes, dry_run, took_s), indent=2))
+        print(json.dumps(result_of(deck, loading, took_s, dry_run=dry_run), indent=2))
     else:
-        show_changes(changes, rise)
-        what = "Nothing was changed" if dry_run else f"Deck {deck} has {load.count:,} rates now"
-        print(f"{what} ({load.count:,} rates read, {took_s:.1f} s).")
+        show_changes(loading.changes, rise)
+        what = "Nothing was changed" if dry_run else f"Deck {deck} has {loading.rates:,} rates now"
+        print(f"{what} ({loading.rates:,} rates read, {took_s:.1f} s).")
     return 0
 
 
-def _read(
-    raw: BinaryIO, size: int, load: RatesLoad, progress: Progress
-) -> tuple[list[Problem], int]:
-    """Adds every rate of the file; the first faults, and how many lines are wrong."""
-    task = progress.add_task("reading", total=max(size, 1))
-    problems: list[Problem] = []
-    faulty = 0
-    try:
-        for count, (line, faults, rate) in enumerate(read_lines(_text(raw))):
-            if rate is not None and rate.enabled and not load.add(rate.prefix, row_of(rate)):
-                faults = (twice(line, rate),)
-            if faults:
-                faulty += 1
-                problems += faults[: max(0, MAX_PROBLEMS - len(problems))]
-            if count % TELL_EVERY == 0:
-                progress.update(task, completed=raw.tell())
-    except UnicodeDecodeError:
-        faulty += 1
-        problems.append(Problem(0, "is not UTF-8 text"))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        faulty += 1
-        problems.append(Problem(0, f"is not a whole gzip file: {error}"))
-    load.finish()
-    progress.update(task, completed=size)
-    return problems, faulty
+def _steps(progress: Progress) -> Step:
+    tasks: dict[str, TaskID] = {}
+
+    def step(what: str, done: int, total: int | None) -> None:
+        if what not in tasks:
+            tasks[what] = progress.add_task(what, total=total)
+        progress.update(tasks[what], completed=done)
+
+    return step
 
 
-def _text(raw: BinaryIO) -> io.TextIOWrapper:
-    magic = raw.read(len(GZIP))
-    raw.seek(0)
-    data: Any = gzip.GzipFile(fileobj=raw) if magic == GZIP else raw
-    return io.TextIOWrapper(data, encoding="utf-8-sig", newline="")
-
-
-def _compare(load: RatesLoad, progress: Progress, rise: float) -> Changes:
-    task = progress.add_task("comparing", total=load.count)
-
-    def step(count: int) -> None:
-        progress.update(task, completed=count)
-
-    return compare(load.changes(), rise, step)
-
-
-def _sweep(load: RatesLoad, progress: Progress, what: str) -> None:
-    task: TaskID | None = None
-    for removed in load.sweep():
-        if task is None:
-            task = progress.add_task(what, total=None)
-        progress.update(task, completed=removed)
-
-
-def _tell_problems(file: Path, problems: list[Problem], faulty: int, as_json: bool) -> None:
+def _tell_problems(file: Path, loading: Loading, as_json: bool) -> None:
+    problems, faulty = loading.problems, loading.faulty
     if as_json:
-        found = [{"line": one.line, "code": one.code, "message": one.message} for one in problems]
+        found = problems_of(loading)
         print(json.dumps({"loaded": False, "faulty_lines": faulty, "problems": found}, indent=2))
         return
     for one in problems:
@@ -201,18 +143,6 @@ def _tell_problems(file: Path, problems: list[Problem], faulty: int, as_json: bo
     more = "" if len(problems) < MAX_PROBLEMS else f", the first {MAX_PROBLEMS} faults are shown"
     are = "is" if faulty == 1 else "are"
     print(f"{lines} of {file} {are} wrong{more}: nothing was loaded.", file=sys.stderr)
-
-
-def _result(
-    deck: str, load: RatesLoad, changes: Changes, dry_run: bool, took_s: float
-) -> dict[str, Any]:
-    return {
-        "loaded": not dry_run,
-        "deck": deck,
-        "rates": load.count,
-        **changes.summary(),
-        "seconds": round(took_s, 3),
-    }
 
 
 @contextmanager

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from getpass import getpass
 from pathlib import Path
 
 from cyclopts import App
 
-from dsl.ast import Span
 from dsl.check.report import article
 from dsl.sources import SourceError
+from router.admin.object_changes import SECRET, read_known
+from router.admin.object_orders import order, order_lock
+from router.admin.wrong_value import WrongValue
 from router.cli.account_facts import Config, State
-from router.cli.cdr_query import WrongValue
-from router.cli.object_changes import SECRET, Known, change, read_known, read_settings
 from router.cli.operator import who
-from router.routing.surface import OBJECTS_FILE, SURFACE
+from router.routing.surface import SURFACE
 from router.runtime.added_blocks import INNER
-from router.store.cdr_lines import CONTROL, plain
+from router.store.cdr_lines import plain
 from router.store.errors import StoreError
-from router.store.objects import OBJECTS_DIR, AuditRow, LmdbObjects, Lock
 
-MAX_NOTE = 200
 FROM_INPUT = f"{SECRET}=-"
 
 
@@ -87,20 +84,7 @@ def _change(
 ) -> int:
     def run() -> None:
         known = read_known(config, state)
-        given = read_settings(kind, [_asked(word) for word in words])
-        full = _new_name(known, kind, name) if command == "add" else known.full_name(kind, name)
-        if command != "add":
-            _owned(known, kind, full)
-        if command == "set" and not given:
-            raise WrongValue("nothing to set: write SETTING=VALUE, such as lines=30")
-
-        def edit(old: dict[str, str] | None) -> dict[str, str] | None:
-            if command == "remove":
-                return None
-            settings = {**(old or {}), **given}
-            return {key: value for key, value in settings.items() if value}
-
-        for line in change(known, kind, full, command, edit):
+        for line in order(known, kind, name, command, [_asked(word) for word in words], who()):
             print(line)
 
     return obey(run)
@@ -132,60 +116,13 @@ def _asked(word: str) -> str:
     return f'{SECRET}="{escaped}"'
 
 
-def _new_name(known: Known, kind: str, name: str) -> str:
-    """The full name of what is to be added."""
-    if kind in INNER:
-        account, slash, own = name.partition("/")
-        if not slash or not own:
-            raise WrongValue(f"name the account as well: ACCOUNT/{name}")
-        known.find("account", account)
-    if name in known.all(kind):
-        block = known.find(kind, name)
-        raise WrongValue(f"there is {article(kind)} `{name}` already, {place_of(block.node.span)}")
-    return name
-
-
-def _owned(known: Known, kind: str, full: str) -> None:
-    """WrongValue where the object is defined by hand."""
-    block = known.find(kind, full)
-    if block.node.span.file != str(known.added_path):
-        raise WrongValue(
-            f"{kind} {full} is defined {place_of(block.node.kind_span)}: change it there and run "
-            "trunkline reload"
-        )
-
-
-def place_of(span: Span) -> str:
-    """Where something is defined, in words."""
-    where = f"in {span.file}:{span.line}"
-    return f"by command ({where})" if Path(span.file).name == OBJECTS_FILE else where
-
-
 def _lock(
     kind: str, name: str, config: Path, state: Path | None, note: str, *, lock: bool
 ) -> int:
     def run() -> None:
-        if CONTROL.search(note) or len(note) > MAX_NOTE:
-            raise WrongValue(f"--note has control characters or is longer than {MAX_NOTE}")
         known = read_known(config, state)
-        full = known.full_name(kind, name)
-        key = known.key_of(kind, name)
-        now_ms = time.time_ns() // 1_000_000
-        objects = LmdbObjects(known.state / OBJECTS_DIR)
-        try:
-            if lock:
-                row = AuditRow(now_ms, who(), "lock", f"{kind} {full}", "unlocked", "locked")
-                row.why = note.strip()
-                done = objects.lock(key, Lock(who(), now_ms, note.strip()), row)
-            else:
-                row = AuditRow(now_ms, who(), "unlock", f"{kind} {full}", "locked", "unlocked")
-                done = objects.unlock(key, row)
-        finally:
-            objects.close()
+        full = order_lock(known, kind, name, note, who(), lock=lock)
         word = "locked" if lock else "unlocked"
-        if not done:
-            already = "is locked already" if lock else "is not locked by a command"
-            raise WrongValue(f"{kind} {full} {already}")
         print(plain(f"{kind} {full} is {word}: a running router knows it within a second."))
 
     return obey(run)

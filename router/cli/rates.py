@@ -14,20 +14,21 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from dsl.check.report import did_you_mean
 from dsl.outcome import Outcome
 from dsl.sources import SourceError
+from router.admin.decks import deck_row, decks_of, open_decks
+from router.admin.loaded_rates import state_of
+from router.admin.wrong_value import NotThere
 from router.billing.amounts import amount
 from router.billing.deck import Deck
 from router.billing.rate import Rate
 from router.billing.rates_file import COLUMNS
 from router.cli.findings_text import show_findings
-from router.cli.loaded_rates import state_of
-from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck, rate_of
+from router.routing.stored_decks import AnyDeck, rate_of
 from router.runtime.clock import make_clock
 from router.runtime.routes_file import check_file
 from router.store.errors import StoreError
-from router.store.rates import DeckVersion, LmdbRates, loaded_rates
+from router.store.rates import LmdbRates
 
 app = App(name="rates", help="Show what the decks of routes.cfg say.")
 
@@ -69,7 +70,7 @@ def list_decks(
     def show(decks: dict[str, AnyDeck], outcome: Outcome, rates: LmdbRates | None) -> int:
         loaded = rates.decks() if rates is not None else {}
         files = decks_of(outcome)
-        rows = [_deck_row(name, files[name], one, loaded.get(name)) for name, one in decks.items()]
+        rows = [deck_row(name, files[name], one, loaded.get(name)) for name, one in decks.items()]
         if as_json:
             print(json.dumps(rows, indent=2, ensure_ascii=False))
         else:
@@ -114,47 +115,19 @@ def _with_decks(
             errors = Console(stderr=True, highlight=False, soft_wrap=True)
             show_findings(outcome.findings, outcome.unit.texts, errors)
             return 1
-        named = decks_of(outcome)
-        if deck and deck not in named:
-            known = did_you_mean(deck, named) or f"the decks are: {', '.join(named) or 'none'}"
-            print(f"there is no deck `{deck}`; {known}", file=sys.stderr)
-            return 1
-        if not named:
+        if not deck and not decks_of(outcome):
             print(f"{file} has no deck", file=sys.stderr)
             return 1
-        with loaded_rates(state or state_of(file, outcome.settings.values)) as rates:
-            view = RatesView()
-            view.store = rates
-            decks = {
-                name: outcome.tables[name] if path else StoredDeck(name, view)
-                for name, path in named.items()
-            }
+        folder = state or state_of(file, outcome.settings.values)
+        with open_decks(outcome, folder, deck) as (decks, rates):
             return show(decks, outcome, rates)
+    except NotThere as error:
+        print(error, file=sys.stderr)
     except SourceError as error:
         print(error, file=sys.stderr)
     except StoreError as error:
         print(f"trunkline: {error}", file=sys.stderr)
     return 1
-
-
-def decks_of(outcome: Outcome) -> dict[str, str]:
-    """The decks of a configuration and the files they are read from, "" for none."""
-    return {
-        block.node.name: block.given.values.get("file", "")
-        for block in outcome.blocks
-        if block.node.kind == "deck"
-    }
-
-
-def _deck_row(
-    name: str, file: str, deck: AnyDeck, loaded: DeckVersion | None
-) -> dict[str, Any]:
-    if isinstance(deck, Deck):
-        return {"deck": name, "rates": len(deck), "from": file, "loaded": None}
-    if loaded is None:
-        return {"deck": name, "rates": 0, "from": "", "loaded": None}
-    at = datetime.fromtimestamp(loaded.loaded_ms / 1000, UTC).isoformat(timespec="seconds")
-    return {"deck": name, "rates": loaded.rows, "from": loaded.source, "loaded": at}
 
 
 def _show_decks(rows: list[dict[str, Any]]) -> None:

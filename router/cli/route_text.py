@@ -11,8 +11,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from router.admin.route_lines import LineTrace, Visit
 from router.billing.charges import AGENT
-from router.cli.route_lines import LineTrace, Visit
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason
 from router.core.reason_guide import GUIDE

@@ -21,9 +21,9 @@ from dsl.findings import ConfigError, Finding, findings_json
 from dsl.program import Program
 from dsl.sources import SourceError
 from dsl.trials import Trial
+from router.admin.loaded_rates import state_of
 from router.cli.findings_text import show_findings
 from router.cli.ladder import Lane, render_ladder
-from router.cli.loaded_rates import state_of
 from router.routing.trial.results import Failure, TrialResult
 from router.routing.trial.run import run_trials
 from router.runtime.hook_loop import HookLoop

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from router.cli.cdr_query import State, WrongValue, obey
+from router.admin.wrong_value import WrongValue
+from router.cli.cdr_query import State, obey
 
 SHORTEST_S = 0.2
 LONGEST_S = 60.0

@@ -20,8 +20,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
+from router.admin.story import tell
 from router.cli.explain import show_story
-from router.cli.story import tell
 from router.cli.top_state import CALLS, VIEWS, Row, Snapshot
 from router.cli.top_text import (
     CALL_COLUMNS,

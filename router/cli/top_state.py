@@ -16,9 +16,9 @@ from typing import Final
 import msgspec
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from router.cli.cdr_query import read_cdrs
-from router.cli.gateway_health import span
-from router.cli.status import GATEWAY_KEY, Gateway, Status, read_status
+from router.admin.cdr_search import read_cdrs
+from router.admin.gateway_health import span
+from router.admin.status_facts import GATEWAY_KEY, Gateway, Status, read_status
 from router.runtime.metrics_catalogue import PREFIX
 from router.store.boot import LIVE_DIR
 from router.store.errors import StoreError

@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
-from router.cli.gateway_health import span
+from router.admin.gateway_health import span
 from router.cli.top_state import CALLS, ENDED, FAILURES, Row, Snapshot
 from router.core.end_reasons import reason_named
 from router.store.cdr_lines import plain

@@ -9,28 +9,16 @@ from typing import Any
 import msgspec
 from cyclopts import App
 
-from dsl.check.settings import CheckedBlock
+from router.admin.object_changes import read_known
+from router.admin.object_facts import trunk_facts
+from router.admin.object_state import read_live, settings_lines, used_of
 from router.cli.account_facts import Config, State
 from router.cli.cdr_query import Json
-from router.cli.object_changes import read_known
-from router.cli.object_commands import attach, obey, place_of
-from router.cli.object_state import LiveFacts, read_live, settings_lines, used_of
+from router.cli.object_commands import attach, obey
 from router.cli.tables import show_columns
 
 app = App(name="trunks", help="Show the trunks of accounts, and change them.")
 attach(app, "trunk")
-
-
-class TrunkFacts(msgspec.Struct):
-    """One trunk, ACCOUNT/NAME; `lines` None is no limit of its own."""
-
-    name: str
-    networks: list[str]
-    caller_prefix: str
-    state: str
-    lines_used: int
-    lines: int | None
-    defined: str
 
 
 @app.command(name="list")
@@ -55,7 +43,7 @@ def list_trunks(
             known.find("account", account)
         live = read_live(known.state)
         facts = [
-            _facts(name, block, live)
+            trunk_facts(name, block, live)
             for name, block in known.all("trunk").items()
             if not account or name.partition("/")[0] == account
         ]
@@ -88,7 +76,7 @@ def show(
     def run() -> None:
         known = read_known(config, state)
         block = known.find("trunk", name)
-        facts = _facts(known.full_name("trunk", name), block, read_live(known.state))
+        facts = trunk_facts(known.full_name("trunk", name), block, read_live(known.state))
         if as_json:
             fields: dict[str, Any] = msgspec.to_builtins(facts)
             fields["settings"] = dict(settings_lines(block))
@@ -106,18 +94,3 @@ def show(
             print(f"{title:<{width}}  {text}")
 
     return obey(run)
-
-
-def _facts(name: str, block: CheckedBlock, live: LiveFacts) -> TrunkFacts:
-    values = block.given.values
-    key = f"trunk:{name}"
-    usage = live.usages.get(key)
-    return TrunkFacts(
-        name,
-        [str(one) for one in values.get("ips", ())],
-        values.get("caller_prefix", ""),
-        "locked" if key in live.locks else "active",
-        usage.in_use if usage is not None else 0,
-        values.get("lines"),
-        place_of(block.node.kind_span),
-    )

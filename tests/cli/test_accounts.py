@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from router.admin.amounts import money, parse_amount
 from router.cli.accounts import adjust, list_accounts, show, topup
-from router.cli.amounts import money, parse_amount
 from router.cli.cdr import WrongValue
 from router.cli.ledger import balances, verify
 from router.cli.ledger import show as show_rows
@@ -164,7 +164,7 @@ def test_a_payment_that_no_ledger_takes_counts_and_says_so(
 ) -> None:
     give = payments.give_funds
     monkeypatch.setattr(
-        "router.cli.accounts.give_funds", lambda *given: give(*given, wait_s=0.1)
+        "router.admin.paying.give_funds", lambda *given: give(*given, wait_s=0.1)
     )
     with router_without_ledger(state):
         assert topup("acme", "1", config=config) == 3

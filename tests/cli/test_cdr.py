@@ -14,18 +14,13 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from router.cli import cdr_query as cdr_module
+from router.admin import cdr_search as cdr_module
+from router.admin.cdr_search import parse_instant, parse_limit, parse_reason, read_cdrs
+from router.admin.wrong_value import WrongValue
 from router.cli.cdr import list_cdrs as list_filtered
 from router.cli.cdr import show
 from router.cli.cdr_output import talk
-from router.cli.cdr_query import (
-    Filters,
-    WrongValue,
-    parse_instant,
-    parse_limit,
-    parse_reason,
-    read_cdrs,
-)
+from router.cli.cdr_query import Filters
 from router.core.end_reasons import EndReason
 from router.store.cdr_lines import decimal, plain
 from router.store.ledger import LmdbLedger

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from router.cli.call_counts import KEYS, count_calls
+from router.admin.call_counts import KEYS, count_calls
+from router.admin.cdr_figures import ordered, parse_by
+from router.admin.wrong_value import WrongValue
 from router.cli.cdr_export import export
-from router.cli.cdr_query import Filters, WrongValue
-from router.cli.cdr_stats import ordered, parse_by, stats
+from router.cli.cdr_query import Filters
+from router.cli.cdr_stats import stats
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 from router.store.ops import Finish
@@ -104,7 +106,7 @@ def test_the_prefix_is_that_of_the_number_after_rewriting() -> None:
 
 
 def test_groups_that_peers_invent_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("router.cli.call_counts.MAX_GROUPS", 2)
+    monkeypatch.setattr("router.admin.call_counts.MAX_GROUPS", 2)
     groups = count_calls([call(n, callee_in=str(n)) for n in range(9)], ("prefix",), 5)
     assert {key[0]: one.attempts for key, one in groups.items()} == {"0": 1, "1": 1, "(others)": 7}
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsl.load import load_program
-from router.cli.call_ladder import draw_call, events_of
+from router.admin.call_events import events_of
+from router.admin.story import cause, span, tell
+from router.cli.call_ladder import draw_call
 from router.cli.explain import explain
-from router.cli.story import cause, span, tell
 from router.core.end_reasons import EndReason
 from router.routing.surface import SURFACE
 from router.routing.trial.ground import Ground

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from router.admin.phones_online import read_phones
 from router.cli.blocks import lift, list_blocks
-from router.cli.phones import list_phones, read_phones
+from router.cli.phones import list_phones
 from router.store.boot import LIVE_DIR
 from router.store.live import LmdbLive
 from router.store.ops import Bind, BlockAddress, Op

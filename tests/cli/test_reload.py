@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from router.cli.reload import lines_of, reload
+from router.admin.reload_text import lines_of
+from router.cli.reload import reload
 from router.runtime.reload_control import NoRouter, Request
 from router.runtime.reload_report import (
     ADDED,

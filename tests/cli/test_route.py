@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from router.admin.route_lines import LineTrace
 from router.cli.route import route
-from router.cli.route_lines import LineTrace
 from router.store.live import LmdbLive
 from router.store.ops import Admit, Bind, Candidate, GatewayState
 from router.store.records import CallRecord, Contact

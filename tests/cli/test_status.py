@@ -12,7 +12,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from router.cli.status import read_status, show, status
+from router.admin.status_facts import read_status
+from router.cli.status import show, status
 from router.runtime.run_record import (
     RUN_RECORD,
     make_run_record,

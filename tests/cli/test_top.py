@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from router.cli.status import Gateway, Status, Worker
+from router.admin.status_facts import Gateway, Status, Worker
 from router.cli.top_app import Page, TopApp
 from router.cli.top_state import CALLS, FAILURES, Reader, Row, Snapshot
 from router.cli.top_text import bar, spark

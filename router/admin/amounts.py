@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from router.admin.wrong_value import WrongValue
 from router.billing.rate import MAX_DECIMALS, MILLIONTHS
-from router.cli.cdr_query import WrongValue
 
 MAX_PAYMENT = 1_000_000_000
 """The most that is paid at once: a slip of the finger, and not money, is larger."""

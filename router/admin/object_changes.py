@@ -21,10 +21,9 @@ from dsl.check.settings import CheckedBlock
 from dsl.findings import render_finding
 from dsl.load import check_routes
 from dsl.outcome import Outcome
-from router.cli.cdr_query import WrongValue
-from router.cli.loaded_rates import state_of
-from router.cli.operator import who
-from router.cli.reload import PATIENCE_S, lines_of
+from router.admin.loaded_rates import state_of
+from router.admin.reload_text import PATIENCE_S, lines_of
+from router.admin.wrong_value import Clash, NotThere, WrongValue
 from router.routing.surface import OBJECTS_FILE, SURFACE
 from router.runtime.added_blocks import INNER, AddedBlocks, Key, write_added, written_value
 from router.runtime.reload_control import NoRouter, Request, ask
@@ -68,7 +67,7 @@ class Known(NamedTuple):
             if not known:
                 some = ", ".join(list(blocks)[:20])
                 known = f"the {kind}s are {some}" if some else f"there are no {kind}s"
-            raise WrongValue(f"there is no {kind} `{name}`: {known}")
+            raise NotThere(f"there is no {kind} `{name}`: {known}")
         return found
 
     def all(self, kind: str) -> dict[str, CheckedBlock]:
@@ -121,7 +120,9 @@ def read_settings(kind: str, words: list[str]) -> dict[str, str]:
     return given
 
 
-def change(known: Known, kind: str, name: str, command: str, edit: Edit) -> list[str]:
+def change(
+    known: Known, kind: str, name: str, command: str, edit: Edit, who: str
+) -> list[str]:
     """Change one block of objects.cfg; what to tell. WrongValue, and nothing has changed."""
     known.state.mkdir(parents=True, exist_ok=True)
     with _alone(known.state):
@@ -144,7 +145,7 @@ def change(known: Known, kind: str, name: str, command: str, edit: Edit) -> list
         objects = LmdbObjects(known.state / OBJECTS_DIR)
         try:
             row = AuditRow(
-                time.time_ns() // 1_000_000, who(), command, f"{kind} {name}", _told(old),
+                time.time_ns() // 1_000_000, who, command, f"{kind} {name}", _told(old),
                 _told(new),
             )
             number = objects.begin(row)
@@ -188,7 +189,7 @@ def _nothing_else_waits(known: Known) -> bool:
         raise WrongValue("\n".join(lines_of(answer)))
     if answer.changes:
         names = ", ".join(one.name for one in answer.changes[:5])
-        raise WrongValue(
+        raise Clash(
             f"{answer.routes} has changes that the router has not loaded ({names}): run trunkline "
             "reload first, or take them back"
         )
@@ -234,7 +235,7 @@ def _alone(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WrongValue("another command is changing objects: try again") from None
+            raise Clash("another command is changing objects: try again") from None
         yield
     finally:
         os.close(descriptor)

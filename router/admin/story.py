@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from router.cli.advice import advice, command_for
+from router.admin.advice import advice, command_for
 from router.core.decision import (
     CUT_OFF,
     NOBODY,

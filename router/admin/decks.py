@@ -1,0 +1,55 @@
+"""The decks of a configuration, and where their rates come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dsl.check.report import did_you_mean
+from dsl.outcome import Outcome
+from router.admin.wrong_value import NotThere
+from router.billing.deck import Deck
+from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck
+from router.store.rates import DeckVersion, LmdbRates, loaded_rates
+
+
+def decks_of(outcome: Outcome) -> dict[str, str]:
+    """The decks of a configuration and the files they are read from, "" for none."""
+    return {
+        block.node.name: block.given.values.get("file", "")
+        for block in outcome.blocks
+        if block.node.kind == "deck"
+    }
+
+
+@contextmanager
+def open_decks(
+    outcome: Outcome, state: Path, deck: str = ""
+) -> Iterator[tuple[dict[str, AnyDeck], LmdbRates | None]]:
+    """All decks of a configuration by name, and the loaded rates; StoreError, or no such deck."""
+    named = decks_of(outcome)
+    if deck and deck not in named:
+        known = did_you_mean(deck, named) or f"the decks are: {', '.join(named) or 'none'}"
+        raise NotThere(f"there is no deck `{deck}`; {known}")
+    with loaded_rates(state) as rates:
+        view = RatesView()
+        view.store = rates
+        yield {
+            name: outcome.tables[name] if path else StoredDeck(name, view)
+            for name, path in named.items()
+        }, rates
+
+
+def deck_row(
+    name: str, file: str, deck: AnyDeck, loaded: DeckVersion | None
+) -> dict[str, Any]:
+    """Where a deck comes from and how many rates it has, as plain data."""
+    if isinstance(deck, Deck):
+        return {"deck": name, "rates": len(deck), "from": file, "loaded": None}
+    if loaded is None:
+        return {"deck": name, "rates": 0, "from": "", "loaded": None}
+    at = datetime.fromtimestamp(loaded.loaded_ms / 1000, UTC).isoformat(timespec="seconds")
+    return {"deck": name, "rates": loaded.rows, "from": loaded.source, "loaded": at}
