@@ -27,12 +27,18 @@ def read_calls(folder: Path) -> list[CallRecord]:
 
 
 def find_call(folder: Path, id: str) -> CallRecord:
-    """The only call whose id ends so; WrongValue when there is none, or several."""
+    """The only call whose id ends so, or with this Call-ID; WrongValue: none, or several."""
     if not id:
         raise WrongValue("which call? trunkline calls list shows the ids")
-    found = [record for record in read_calls(folder) if record.id.endswith(id)]
+    calls = read_calls(folder)
+    found = [record for record in calls if record.id.endswith(id)] or [
+        record for record in calls if id in (record.call_id, record.b_call_id)
+    ]
     if not found:
-        raise NotThere(f"no call in progress has an id that ends in {id}")
+        raise NotThere(
+            f"no call in progress has the Call-ID {id} or an id that ends so: see trunkline calls "
+            "list"
+        )
     if len(found) > 1:
         raise WrongValue(f"{len(found)} calls have an id that ends in {id}: give more of it")
     return found[0]

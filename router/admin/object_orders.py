@@ -23,6 +23,8 @@ def order(
     full = _new_name(known, kind, name) if command == "add" else known.full_name(kind, name)
     if command != "add":
         _owned(known, kind, full)
+    if command == "remove" and kind == "account":
+        _nobody_inside(known, full)
     if command == "set" and not given:
         raise WrongValue("nothing to set: write SETTING=VALUE, such as lines=30")
 
@@ -80,3 +82,17 @@ def _owned(known: Known, kind: str, full: str) -> None:
             f"{kind} {full} is defined {place_of(block.node.kind_span)}: change it there and run "
             "trunkline reload"
         )
+
+
+def _nobody_inside(known: Known, account: str) -> None:
+    """Clash where something is in the account: it would go on without its money and limits."""
+    inside = [
+        f"{kind} {name}"
+        for kind in INNER
+        for name in known.all(kind)
+        if name.startswith(f"{account}/")
+    ]
+    if inside:
+        more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""
+        them = "it" if len(inside) == 1 else "them"
+        raise Clash(f"account {account} has {', '.join(inside[:3])}{more}: remove {them} before")

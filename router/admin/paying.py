@@ -26,7 +26,9 @@ def pay(
     amount = parse_amount(text)
     if amount == 0 or (kind == TOPUP and amount < 0):
         raise WrongValue(
-            f"{text} adds nothing: give more than 0"
+            f"{text} changes nothing"
+            if kind == ADJUST
+            else f"{text} adds nothing: give more than 0"
             + (", or take money away with trunkline accounts adjust" if amount else "")
         )
     if kind == ADJUST and not note.strip():

@@ -201,7 +201,7 @@ WRONG: list[tuple[Callable[..., int], tuple[str, ...], dict[str, str], str]] = [
     (topup, ("acme", "1"), {"note": "x" * 201}, "--note has control characters or is longer"),
     (topup, ("acme", "1"), {"note": "a\nb"}, "--note has control characters or is longer"),
     (adjust, ("acme", "-1"), {}, "a correction needs a reason: give one with --note"),
-    (adjust, ("acme", "0"), {"note": "x"}, "0 adds nothing: give more than 0"),
+    (adjust, ("acme", "0"), {"note": "x"}, "0 changes nothing"),
     (show, ("Acme",), {}, "there is no account `Acme`: did you mean `acme`?"),
 ]
 

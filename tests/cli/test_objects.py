@@ -84,6 +84,26 @@ def test_trunks_and_accounts_are_added_also_to_those_of_the_file(trunkline: Told
     assert "trunk a, account new" in route
 
 
+def test_an_account_that_has_something_inside_is_not_removed(
+    trunkline: Told, folder: Path
+) -> None:
+    """Its trunks would go on without its deck, its balance and its limits: calls for nothing."""
+    trunkline("accounts", "add", "new", "lines=5", "balance=2.00")
+    trunkline("trunks", "add", "new/a", "ips=127.0.0.2")
+    trunkline("phones", "add", "new/2001", "password=secret")
+    before = (folder / "state/objects.cfg").read_text()
+    told = trunkline("accounts", "remove", "new", code=1)
+    assert told.strip() == (
+        "trunkline: account new has trunk new/a, phone new/2001: remove them before"
+    )
+    assert (folder / "state/objects.cfg").read_text() == before
+    trunkline("phones", "remove", "2001")
+    assert trunkline("accounts", "remove", "new", code=1).endswith("new/a: remove it before\n")
+    trunkline("trunks", "remove", "new/a")
+    trunkline("accounts", "remove", "new")
+    assert "new" not in (folder / "state/objects.cfg").read_text().split("\n", 2)[2]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
