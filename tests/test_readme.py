@@ -25,6 +25,15 @@ def test_every_command_has_one_line() -> None:
     assert all(len(text) > 20 for _, text in rows)
 
 
+def test_its_lines_fit_a_screen_and_no_table_says_a_thing_twice() -> None:
+    lines = README.splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith(("|", "**"))] == []
+    assert [line for line in lines if len(line) > 160] == []
+    rows = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
+    twice = {row for row in rows if rows.count(row) > 1}
+    assert twice <= {"command", "place"}
+
+
 def test_no_command_is_shown_that_is_not_there() -> None:
     shown = set(re.findall(r"\btrunkline ([a-z]+)\b", re.sub(r"\[[^\]]*\]\([^)]*\)", "", README)))
     assert shown - {command.name for command in COMMANDS} <= {"or"}
