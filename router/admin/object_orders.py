@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from dsl.check.report import article
+from router.admin.amounts import money
 from router.admin.object_changes import Known, change, read_settings
 from router.admin.object_facts import place_of
 from router.admin.wrong_value import Clash, WrongValue
 from router.runtime.added_blocks import INNER
+from router.store.boot import LEDGER_DIR
 from router.store.cdr_lines import CONTROL
+from router.store.ledger import LmdbLedger
 from router.store.objects import OBJECTS_DIR, AuditRow, LmdbObjects, Lock
 
 MAX_NOTE = 200
@@ -34,7 +38,25 @@ def order(
         settings = {**(old or {}), **given}
         return {key: value for key, value in settings.items() if value}
 
-    return change(known, kind, full, command, edit, who)
+    told = _balance_stands(known.state, full) if kind == "account" and "balance" in given else []
+    return change(known, kind, full, command, edit, who) + told
+
+
+def _balance_stands(state: Path, account: str) -> list[str]:
+    """What to tell of an account that the ledger knows: its opening balance is not given again."""
+    if not (state / LEDGER_DIR / "data.mdb").exists():
+        return []
+    ledger = LmdbLedger(state / LEDGER_DIR, readonly=True)
+    try:
+        balance = ledger.balances().get(account)
+    finally:
+        ledger.close()
+    if balance is None:
+        return []
+    return [
+        f"The ledger knows account {account}, and its balance stays {money(balance)}: change it "
+        "with trunkline accounts topup or adjust."
+    ]
 
 
 def order_lock(known: Known, kind: str, name: str, note: str, who: str, *, lock: bool) -> str:

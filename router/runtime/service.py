@@ -36,7 +36,7 @@ from router.runtime.reload_swap import Swapper
 from router.runtime.sockets import Sockets
 from router.runtime.tokens import TokenSource
 from router.runtime.worker import Birth, Equipment, run_worker
-from router.store.boot import LIVE_DIR
+from router.store.boot import LIVE_DIR, live_is_current
 from router.store.draining import open_accounts
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
@@ -156,6 +156,12 @@ def _worker_equipment(
             program, config = (first, started) if image is None else open_image(image, started)
         except SourceError as error:  # a Python file that ran when it was checked
             raise CannotBoot(str(error)) from error
+        if not live_is_current(config.state / LIVE_DIR):
+            # The preparation made it. A new one would be another than the other workers have.
+            raise CannotBoot(
+                f"state folder {config.state} was deleted while the router runs, and the calls in "
+                "progress with it: start Trunkline again"
+            )
         try:
             store = LmdbLive(config.state / LIVE_DIR, slot=birth.slot)
             rates = LmdbRates(config.state / RATES_DIR)

@@ -84,6 +84,18 @@ def test_trunks_and_accounts_are_added_also_to_those_of_the_file(trunkline: Told
     assert "trunk a, account new" in route
 
 
+def test_a_balance_that_the_ledger_knows_is_not_given_again_and_that_is_told(
+    trunkline: Told,
+) -> None:
+    assert "ledger" not in trunkline("accounts", "add", "new", "balance=2.00")
+    trunkline("accounts", "topup", "new", "1.00")
+    told = trunkline("accounts", "set", "new", "balance=50.00")
+    assert "its balance stays 3.00: change it with trunkline accounts topup" in told
+    assert "ledger" not in trunkline("accounts", "set", "new", "lines=3")
+    trunkline("accounts", "remove", "new")
+    assert "its balance stays 3.00" in trunkline("accounts", "add", "new", "balance=5.00")
+
+
 def test_an_account_that_has_something_inside_is_not_removed(
     trunkline: Told, folder: Path
 ) -> None:

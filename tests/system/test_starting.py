@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -141,3 +144,19 @@ def test_a_router_started_twice_on_its_state_continues_its_ledger(run_switch, pe
     a_call_works(switch, peer)
     assert len(switch.all_cdrs()) == 2
     assert len(children(switch.pid)) >= 2
+
+
+def test_a_state_folder_deleted_under_a_router_is_told_and_no_worker_begins_a_second_one(
+    run_switch,
+) -> None:
+    """A worker that is born again would make a live state of its own, beside that of the others."""
+    switch = run_switch(Routes(pairs=1), workers=2)
+    shutil.rmtree(switch.state)
+    os.kill(switch.worker_pids()[0], signal.SIGKILL)
+    assert switch.process is not None
+    assert switch.process.wait(20) == 1, switch.log()
+    log = switch.log()
+    assert f"state folder {switch.state} was deleted while the router runs" in log
+    assert "start Trunkline again" in log and "Traceback" not in log
+    assert not (switch.state / "live.lmdb").exists()
+    switch.start()
