@@ -164,13 +164,13 @@ class ValueType:
     """The type of a setting's value.
 
     `name` is one of: string, int, bool, decimal, amount (none below zero), duration, network,
-    address (of a peer), listener (with its transport), endpoint (of ours, TCP), codes, code_pair,
-    code_reason, prefix, rules, times, zone, uri, header, metric, lengths, date, word, reference,
-    count, file_by_time (a file name with %Y, %m, %d, %H, %M in it, .csv or .jsonl). A `word` is one
-    of `choices`, and so is the reason of a `code_reason`; a `reference` is the name of a block of
-    the kind `refers`, and where that is set a `prefix` may be one too; a `count` is an int or one
-    of `choices`; a `header` is the name of one, and none of `choices`. Where `many` is set the
-    value is a list, written with commas.
+    address (of a peer), listener (with its transport), endpoint (of ours, TCP), relay (of media),
+    codes, code_pair, code_reason, prefix, rules, times, zone, uri, header, metric, lengths, date,
+    word, reference, count, file_by_time (a file name with %Y, %m, %d, %H, %M in it, .csv or
+    .jsonl). A `word` is one of `choices`, and so is the reason of a `code_reason`; a `reference` is
+    the name of a block of the kind `refers`, and where that is set a `prefix` may be one too; a
+    `count` is an int or one of `choices`; a `header` is the name of one, and none of `choices`.
+    Where `many` is set the value is a list, written with commas.
     """
 
     name: str

@@ -36,6 +36,7 @@ PROGRAM = re.compile(r"^```routes\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 AROUND = """
+rtpengine = 192.0.2.8
 gateway backup { address = 192.0.2.1  prefixes = 86  group = cheap }
 gateway other  { address = 192.0.2.2  prefixes = 1 }
 group cheap    { lines = 10 }

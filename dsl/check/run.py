@@ -16,6 +16,7 @@ from dsl.check.forwarding import check_forwarding
 from dsl.check.gateways import check_gateways
 from dsl.check.kamailio import check_directives
 from dsl.check.kinds import check_kinds
+from dsl.check.media import check_media
 from dsl.check.networks import check_networks
 from dsl.check.python_files import Offers, check_imports_used, read_imports
 from dsl.check.report import Report
@@ -71,6 +72,7 @@ def check_unit(
     check_networks(accounts, report)
     check_usernames(accounts, report)
     check_gateways(blocks, report)
+    check_media(settings, blocks, report)
     check_timers(surface, settings, blocks, report)
     check_rewriting(blocks, report)
     check_codes(settings, report)

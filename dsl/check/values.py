@@ -16,6 +16,8 @@ from dsl.surface import ValueType
 from dsl.weekly import parse_week, zone_named
 
 SIP_PORT = 5060
+RELAY_PORT = 2223
+"""Where the examples of rtpengine's documentation have its ng protocol."""
 MAX_AMOUNT = 1_000_000_000
 AMOUNT_DECIMALS = 6
 """Amounts are counted in millionths."""
@@ -355,6 +357,11 @@ def _endpoint(text: str, quoted: bool, kind: ValueType) -> Address:
     return Address("tcp", address, port)
 
 
+def _relay(text: str, quoted: bool, kind: ValueType) -> Address:
+    host, port = _split_port(text, RELAY_PORT)
+    return Address("udp", _ip_host(host, text), port)
+
+
 def _reference(text: str, quoted: bool, kind: ValueType) -> str:
     return text
 
@@ -368,6 +375,7 @@ _NOUNS = {
     "word": "word",
     "listener": "address",
     "endpoint": "address",
+    "relay": "address",
     "reference": "name",
 }
 
@@ -393,6 +401,7 @@ _READERS: dict[str, Callable[[str, bool, ValueType], Any]] = {
     "address": _address,
     "listener": _listener,
     "endpoint": _endpoint,
+    "relay": _relay,
     "codes": _codes,
     "lengths": _lengths,
     "date": _date,

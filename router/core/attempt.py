@@ -20,11 +20,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.access import CHALLENGES, access_to
-from router.core.decision import SESSION
+from router.core.decision import RELAYED, SESSION
 from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.identity import FROM_ONLY, assertion, sender, withheld
 from router.core.leg import Leg
+from router.core.media.session import Wish
+from router.core.media.steps import begin, holds_response, refusal_lines
 from router.core.parameters import CallTimers
 from router.core.passing import passed_to_gateway
 from router.core.session_headers import MAX_LONGER, min_se_s, sdp_of
@@ -67,7 +69,7 @@ class Attempt:
         "_deadline", "_due", "_longer", "_phase", "_timer", "_tries", "added", "call", "callee",
         "caller", "client", "display", "domain",
         "engine", "failure", "leg", "media", "min_s", "rang", "record", "removed", "reply_added",
-        "reply_removed", "session_s", "status", "status_reason", "target", "timers",
+        "reply_removed", "session_s", "status", "status_reason", "target", "timers", "wish",
     )
 
     def __init__(self, call: Call, target: Target, timers: CallTimers) -> None:
@@ -77,6 +79,7 @@ class Attempt:
         self.timers = timers
         self.client: InviteClient | None = None
         self.leg: Leg | None = None
+        self.wish: Wish | None = None  # what is asked of a media relay
         self.callee = call.callee
         self.caller = call.caller
         self.display = call.display
@@ -100,7 +103,7 @@ class Attempt:
         self._timer: Timer | None = None
 
     def send(self) -> None:
-        """Builds the INVITE and starts the transaction."""
+        """Builds the leg and sends the INVITE, at once or when a media relay has answered."""
         call = self.call
         assert call is not None
         engine = call.engine
@@ -140,14 +143,21 @@ class Attempt:
         record.callee_out = self.callee
         record.caller_out = self.caller
         record.started = now
-        self._deadline = now + self.timers.invite_ms
+        if self.wish is None:
+            self.begin(call, leg)
+        else:
+            begin(self, call, leg, self.wish)
+
+    def begin(self, call: Call, leg: Leg) -> None:
+        """Sends the INVITE and starts the transaction."""
+        self._deadline = self.engine.layer.now + self.timers.invite_ms
         self._arm()
-        self._transmit(call, leg, token, uri, leg.remote)
+        self._transmit(call, leg, leg.local_tag, leg.target, leg.remote)
 
     def _transmit(self, call: Call, leg: Leg, token: str, uri: str, to: str) -> None:
         engine = self.engine
         branch = "z9hG4bK" + token
-        body = call.body
+        body = call.body if leg.media is None else leg.media.offered or call.body
         lines = engine.contacts[leg.flow.listener]
         if self.session_s:
             lines += f"Supported: timer\r\nSession-Expires: {self.session_s}\r\n"
@@ -221,6 +231,13 @@ class Attempt:
 
     def on_response(self, client: ClientTransaction, response: Response) -> None:
         """A provisional or the final response of the gateway."""
+        leg = self.leg
+        media = leg.media if leg is not None else None
+        if media is None or not holds_response(media, self, client, response):
+            self.take(client, response)
+
+    def take(self, client: ClientTransaction, response: Response) -> None:
+        """Does what a response of the gateway leads to."""
         status = response.status
         call = self.call
         if status < 200:
@@ -346,6 +363,27 @@ class Attempt:
         self.detach()
         call.on_attempt_failed(self, None)
 
+    def refuse_answer(self, response: Response) -> None:
+        """The gateway answered, and its answer cannot be used: ACK and BYE."""
+        leg = self.leg
+        self.leg = None
+        if leg is None:
+            return
+        leg.learn(response)
+        leg.send_ack(leg.invite_cseq)
+        leg.hang_up(refusal_lines())
+
+    def on_no_relay(self, why: str) -> None:
+        """No media relay takes the call, which says nothing of the gateway; the next is tried."""
+        call = self.call
+        if call is None:
+            return
+        self.failure = EndReason.NoAvailableRouter
+        self.record.reason = self.failure.name
+        call.cdr.decision.append(RELAYED + why)
+        self.detach()
+        call.on_attempt_failed(self, None)
+
     def _fail(self, call: Call, response: Response) -> None:
         self.record.sip_code = response.status
         self.record.ended = call.engine.layer.now
@@ -369,6 +407,7 @@ class Attempt:
             self.record.ended = call.engine.layer.now
         client = self.client
         if client is None:
+            self._drop_leg()  # the INVITE has not gone out: a media relay is being asked
             return
         self._note_outcome()
         leg = self.leg
@@ -385,7 +424,8 @@ class Attempt:
 
     def silent(self) -> bool:
         """Whether the gateway gave no sign of life at all."""
-        return self._phase == SENT and self.status == 0 and not self._tries
+        waited = self.client is not None and not self._tries
+        return self._phase == SENT and self.status == 0 and waited
 
     def _note_outcome(self) -> None:
         gathered = self.engine.gathered

@@ -24,6 +24,8 @@ def prepare(call: Call, target: Target, key: str) -> Wait | None:
     call.record.caller = call.caller
     attempt = Attempt(call, target, dial.timers[key])
     call.attempt = attempt
+    if dial.media:
+        attempt.wish = dial.media.get(key)
     if target.outward is not None:
         target.outward.rewrite(attempt, call)
     return call.policy.branch(call, attempt) if dial.on_branch else None

@@ -251,6 +251,8 @@ class Call:
             response.status, response.reason, engine.contacts[a.flow.listener] + extra,
             response.body,
         )
+        if leg.media is not None:
+            leg.media.watch()
         record = self.record
         record.answered = True
         record.b_call_id = leg.call_id
@@ -278,6 +280,8 @@ class Call:
         self.state = ANSWERED
         cdr = record.cdr
         self.watch(cdr.answered + self.policy.max_duration_ms(cdr))
+        if self.b is not None and self.b.media is not None:
+            self.b.media.watch()
         self.store_dialog()
 
     def watch(self, limit_ms: int) -> None:

@@ -19,6 +19,7 @@ before the call where that is possible. In the order in which they come:
     account other pays from here on                whose phone forwarded
     phone 1001: cancelled, ahead was backup        it rang when another one gave the final answer
     hunting ends: no candidate is left             why no other gateway was tried
+    media: through 192.0.2.8:2223                  the relay that its media go through; or why not
     session: the callee sent no refresh in 600 s   what became of a leg's session timer
     ended: its longest duration, 7200 s, was over  why we ended an answered call
     route: end(UserBusy) at routes.cfg:14          the statement of a route that ended the call
@@ -41,6 +42,7 @@ AHEAD = "cancelled, ahead was "
 STOPPED = "hunting ends: "
 REFUSED = "refused: "
 SESSION = "session: "
+RELAYED = "media: "
 CUT_OFF = "ended: "
 ROUTE = "route: "
 NOBODY = "no trunk: "
@@ -209,6 +211,7 @@ def _route_sentence(rest: str) -> str:
 _DROPPED = {FULL: "every line of it was in use", DOWN: "it was down"}
 _BEGINNINGS: dict[str, Callable[[str], str]] = {
     NOBODY: lambda rest: f"No trunk was found: {rest}.",
+    RELAYED: lambda rest: f"Media relay: {rest}.",
     REFUSED: lambda rest: f"The call was refused: {rest}.",
     STOPPED: lambda rest: f"No other gateway was tried: {rest}.",
     CANDIDATES: _candidates_sentence,

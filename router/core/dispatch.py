@@ -18,6 +18,7 @@ from router.core.end_reasons import (
 from router.core.flow import Flow
 from router.core.inside import answer_inside, look_inside
 from router.core.leg import Leg
+from router.core.media.steps import hold_ack, media_of
 from router.core.registrar import Registering
 from router.core.relay import REFRESHING, Relay
 from router.core.session_headers import sdp_of
@@ -189,13 +190,11 @@ class Dispatch:
         peer = leg.peer
         leg.acknowledge_server()
         if peer is not None and peer.pending_ack:
-            content = request.get("content-type") if request.body else ""
-            if leg.timer is not None or peer.timer is not None:
-                leg.sdp = sdp_of(request) or leg.sdp
-                self.call.store_dialog()
-            peer.send_ack(
-                peer.pending_ack, f"Content-Type: {content}\r\n" if content else "", request.body
-            )
+            media = media_of(leg)
+            if media is not None and sdp_of(request):
+                hold_ack(media, leg, request, _pass_ack)
+            else:
+                _pass_ack(leg, request)
         return True
 
     def _on_cancel(self, request: Request, flow: Flow, base: str, key: str) -> None:
@@ -340,6 +339,20 @@ class Dispatch:
                 server.user = relay
                 server.respond(100)
             relay.forward(request)
+
+
+def _pass_ack(leg: Leg, request: Request) -> None:
+    """Passes on the ACK that the other side's answer has been waiting for."""
+    peer = leg.peer
+    if peer is None or not peer.pending_ack:
+        return
+    content = request.get("content-type") if request.body else ""
+    if leg.timer is not None or peer.timer is not None:
+        leg.sdp = sdp_of(request) or leg.sdp
+        leg.call.store_dialog()
+    peer.send_ack(
+        peer.pending_ack, f"Content-Type: {content}\r\n" if content else "", request.body
+    )
 
 
 def _answer(

@@ -28,6 +28,7 @@ from router.core.flow import Flow, Listener
 from router.core.guard import Guard
 from router.core.health import Health
 from router.core.leg import Leg
+from router.core.media.relays import Relays
 from router.core.outcomes import Gathered
 from router.core.parameters import TimerDefaults
 from router.core.policy import Policy
@@ -35,7 +36,9 @@ from router.core.states import ROUTING
 from router.core.steering import call_id_like
 from router.core.takeover import close_orphan, dismiss
 from router.core.tally import Tally, gateway_label
-from router.core.transactions.layer import TransactionLayer
+from router.core.transactions.layer import Expecting, TransactionLayer
+from router.core.transactions.server_invite import InviteServer
+from router.core.transactions.server_request import RequestServer
 from router.core.unwritten import Unwritten
 from router.core.waiting import Waiting
 from router.sip.errors import SipError
@@ -95,6 +98,7 @@ class Engine:
         self._flows: dict[tuple[str, int], Flow] = {}
         self._taken: tuple[list[Op], list[Asker | None]] = ([], [])
         self._unwritten = Unwritten(self.layer)
+        self.relays = Relays(self, policy.relays)
         self.health = Health(self)
         self.gathered = Gathered(self) if policy.wants_quality else None
         self.accesses: dict[str, Access] = {}
@@ -143,19 +147,12 @@ class Engine:
 
     def on_transport_error(self, flow: Flow, now_ms: int) -> None:
         """A stream could not be opened, or broke: whoever waits there hears of it."""
-        layer = self.layer
-        layer.now = now_ms
-        dispatch = self._dispatch
+        self.layer.now = now_ms
         host, port, transport = flow.host, flow.port, flow.transport
-        for client in list(layer.clients.values()):
+        for client in list(self.layer.clients.values()):
             at = client.flow
             if at.port == port and at.host == host and at.transport == transport:
-                dispatch.server = None
-                dispatch.call = call_of(client)
-                try:
-                    client.on_transport_error()
-                except Exception:
-                    self._on_fault("a transport error failed")
+                self._tell_unreachable(client)
 
     def on_refused(self, host: str, port: int, now_ms: int) -> None:
         """ICMP says that nobody listens there: INVITEs without any answer need not wait.
@@ -163,16 +160,13 @@ class Engine:
         RFC 3261 §18.4. Only what has heard nothing at all ends by it, so a forged ICMP message can
         cost a call in its first moments one gateway, and never a call that goes on.
         """
-        layer = self.layer
-        layer.now = now_ms
-        dispatch = self._dispatch
-        for client in list(layer.calling.pop((host, port), {}).values()):
-            dispatch.server = None
-            dispatch.call = call_of(client)
-            try:
-                client.on_transport_error()
-            except Exception:
-                self._on_fault("a transport error failed")
+        self.layer.now = now_ms
+        for client in list(self.layer.calling.pop((host, port), {}).values()):
+            self._tell_unreachable(client)
+
+    def _tell_unreachable(self, client: Expecting) -> None:
+        failed = "a transport error failed"
+        self.run_for(call_of(client), None, failed, client.on_transport_error)
 
     def next_timer_ms(self) -> int | None:
         """When `on_timers` has something to do, or None."""
@@ -265,15 +259,23 @@ class Engine:
         self.layer.now = now_ms
         if waiting.over:
             return
+        call = waiting.call
+        server = waiting.server if call is None else call.server
+        self.run_for(call, server, "a request failed", waiting.resume, error)
+
+    def run_for(
+        self, call: Call | None, server: InviteServer | RequestServer | None, event: str,
+        run: Callable[..., None], *arguments: Any,
+    ) -> None:
+        """Runs what belongs to a call or a request; a fault in it is theirs. Never raises."""
         dispatch = self._dispatch
-        call = dispatch.call = waiting.call
-        dispatch.server = waiting.server if call is None else call.server
+        dispatch.call, dispatch.server = call, server
         try:
-            waiting.resume(error)
+            run(*arguments)
         except SipError as fault:
             self._refuse(fault, None, self.no_flow)
         except Exception:
-            self._on_fault("a request failed")
+            self._on_fault(event)
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -313,6 +315,7 @@ class Engine:
         self.layer.now = now_ms
         self.layer.use(timers)
         self.policy = policy
+        self.relays.use(policy.relays)
         self.gathered = (self.gathered or Gathered(self)) if policy.wants_quality else None
         self.events.begin()
 

@@ -13,6 +13,7 @@ import msgspec
 
 from router.core.access import Access, Challenged
 from router.core.flow import Flow
+from router.core.media.session import Media, MediaSnapshot
 from router.core.session_timer import SessionTimer, TimerSnapshot
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.client_request import RequestClient
@@ -56,6 +57,7 @@ class LegSnapshot(msgspec.Struct, array_like=True):
     timer: TimerSnapshot | None = None
     sdp: bytes = b""
     pinned: bool = False
+    media: MediaSnapshot | None = None
 
 
 class Leg:
@@ -64,7 +66,7 @@ class Leg:
     `local` and `remote` are the From and To values of our requests, tags included; `invite_cseq`
     is the CSeq of the INVITE that made the dialog, `cseq` the last number we used, `remote_cseq`
     the peer's last. `timer` is the session timer, `sdp` the peer's last session description where
-    a timer of the call needs it.
+    a timer of the call needs it; `media` is the session at a media relay, of a gateway's leg.
     """
 
     __slots__ = (
@@ -81,6 +83,7 @@ class Leg:
         "invite_cseq",
         "local",
         "local_tag",
+        "media",
         "peer",
         "pending_ack",
         "pinned",
@@ -122,6 +125,7 @@ class Leg:
         self.bye_extra: str | None = None  # the header lines of a BYE that has to wait
         self.timer: SessionTimer | None = None
         self.sdp = b""
+        self.media: Media | None = None
         engine.legs[local_tag] = self
 
     # -- the dialog's state ---------------------------------------------------------------------
@@ -292,6 +296,10 @@ class Leg:
         if timer is not None:
             self.timer = None
             timer.stop()
+        media = self.media
+        if media is not None:
+            self.media = None
+            media.end()
 
     def forget(self) -> None:
         """The dialog is over: nothing of it is known any more."""
@@ -350,7 +358,7 @@ class Leg:
             self.call_id, self.local_tag, self.remote_tag, self.local, self.remote, self.cseq,
             self.invite_cseq, self.target, self.routes, self.flow,
             self.timer.snapshot() if self.timer is not None else None, self.sdp,
-            self.pinned,
+            self.pinned, self.media.snapshot() if self.media is not None else None,
         )
 
     @classmethod

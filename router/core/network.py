@@ -7,7 +7,7 @@ tests; nothing here is part of the running router.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple, Protocol
@@ -40,6 +40,11 @@ def instantly(data: bytes) -> list[int]:
     return [1]
 
 
+AskRelay = Callable[[bytes], bytes | None]
+"""What a media relay answers to a datagram; None: nothing."""
+NO_RELAYS: Mapping[tuple[str, int], AskRelay] = {}
+
+
 RunWait = Callable[[Engine, Waiting, int], None]
 """Runs a route that waits for a function of Python's, and tells the engine of its end."""
 
@@ -64,7 +69,8 @@ class Network:
 
     An empty list loses it. `wires` keeps what was sent when `record` is set. `join(flow)` may give
     an agent for an address at which there was none before. `run_wait(engine, waiting, now_ms)`
-    runs the routes that wait for a function of Python's.
+    runs the routes that wait for a function of Python's. `relays` are the media relays by address;
+    what they say is in time at once.
     """
 
     def __init__(
@@ -72,7 +78,9 @@ class Network:
         fate: Callable[[bytes], list[int]] = instantly, record: bool = False,
         join: Callable[[Flow], Agent | None] = lambda flow: None,
         run_wait: RunWait = run_at_once,
+        relays: Mapping[tuple[str, int], AskRelay] = NO_RELAYS,
     ) -> None:
+        self.relays = relays
         self.engine = engine
         self.store = store
         self.now = now_ms
@@ -161,6 +169,14 @@ class Network:
         engine = self.engine
         while ops := engine.take_ops():
             engine.on_committed(self.store.commit(ops, self.now), self.now)
+        while engine.relays.sends:
+            for data, place in engine.relays.take_sends():
+                ask = self.relays.get(place)
+                answer = ask(data) if ask is not None else None
+                if answer is not None:
+                    engine.relays.receive(answer, place, self.now)
+            while ops := engine.take_ops():
+                engine.on_committed(self.store.commit(ops, self.now), self.now)
         for data, flow in engine.take_sends():
             listener = engine.listeners[max(flow.listener, 0)]
             self._send((listener.host, listener.port), flow, data)

@@ -94,6 +94,9 @@ class Policy(Protocol):
     def target(self, key: str) -> Target | None:
         """The gateway of a candidate's key, or None when it is no longer configured."""
 
+    relays: Sequence[tuple[str, int]]
+    """the media relays, by host and port"""
+
     wants_quality: bool
     """whether any route asks for gateways by quality"""
 

@@ -192,13 +192,13 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
     EndReason.CodecMismatch: Guide(
         "media", "双方没有共同的编解码。",
         "the codecs that the caller offers and the gateway takes",
-        "allow a codec that both have",
+        "allow a codec that both have, or `media = transcode` for that gateway",
         _SHOW,
     ),
     EndReason.MediaTimeout: Guide(
         "media", "媒体中继没有收到媒体流。",
         "NAT and the RTP ports on the way to both sides",
-        "open the ports, or relay media for that gateway",
+        "open the ports; look whether rtpengine can be reached from both sides",
         _SHOW,
     ),
     EndReason.GatewayRejected: Guide(

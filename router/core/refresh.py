@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.end_reasons import EndReason
+from router.core.media.session import ANSWER, OFFER
+from router.core.media.steps import hold_refresh, media_of
 from router.core.session_headers import MAX_LONGER, SDP_TYPE, sdp_of
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.client_request import RequestClient
@@ -107,13 +109,22 @@ class Refresh:
         if timer is not None and timer.refresh is self:
             timer.refresh = None
         if status < 300:
-            self._is_accepted(call, response)
+            media = media_of(self.leg)
+            if media is not None and sdp_of(response):
+                kind = ANSWER if self._offer else OFFER
+                hold_refresh(media, self.leg, response, kind, lambda: self._accept(response))
+            else:
+                self._is_accepted(call, response)
         elif status in (408, 481):
             call.hang_up(EndReason.SessionTimeout)
         elif status == 491:
             self._once_more(call, self._glare_ms(call))
         elif timer is not None:
             self._is_refused(call, response, invite)
+
+    def _accept(self, response: Response) -> None:
+        if self.call is not None and self.leg.call is self.call:
+            self._is_accepted(self.call, response)
 
     def _is_accepted(self, call: Call, response: Response) -> None:
         leg = self.leg

@@ -13,6 +13,7 @@ from router.core.end_reasons import EndReason, failure_header
 from router.core.headers import NOT_PASSED
 from router.core.identity import withheld_inside
 from router.core.leg import Leg
+from router.core.media.steps import hold_request, hold_response, media_of
 from router.core.session_headers import MAX_LONGER, sdp_of, without_timer
 from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
@@ -37,8 +38,8 @@ class Relay:
     """One request being relayed from `source` to `sink`."""
 
     __slots__ = (
-        "_answered", "_extra", "_longer", "_request", "call", "client", "offered", "server", "sink",
-        "source",
+        "_answered", "_extra", "_longer", "_request", "call", "client", "is_taken_back",
+        "offered", "server", "sink", "source",
     )
 
     def __init__(
@@ -50,13 +51,24 @@ class Relay:
         self.server = server
         self.client: InviteClient | None = None
         self.offered = False
+        self.is_taken_back = False  # while a media relay was asked
         self._answered = False
         self._extra = ""
         self._longer = 0
         self._request: Request | None = None
 
     def forward(self, request: Request) -> None:
-        """Sends the request on."""
+        """Sends the request on, at once or when a media relay has rewritten its SDP."""
+        media = media_of(self.source)
+        if media is not None and sdp_of(request):
+            if request.method == "INVITE":
+                self.call.relay = self
+            hold_request(media, self, request)
+        else:
+            self.pass_on(request)
+
+    def pass_on(self, request: Request) -> None:
+        """Sends the request on as it is."""
         method = request.method
         engine = self.call.engine
         extra = self._passed(request, self.sink, NOT_PASSED)
@@ -96,11 +108,22 @@ class Relay:
     # -- the other side's answers ----------------------------------------------------------
 
     def on_response(self, client: ClientTransaction, response: Response) -> None:
+        """Takes an answer, at once or when a media relay has rewritten its SDP."""
+        if response.status == 100:
+            return
+        media = media_of(self.sink)
+        if media is not None and not self._answered and self.sink.call is not None:
+            request = self._request
+            if hold_response(media, self, client, response, request is not None and bool(
+                sdp_of(request)
+            )):
+                return
+        self.take(client, response)
+
+    def take(self, client: ClientTransaction, response: Response) -> None:
         """Passes an answer back; for a re-INVITE also sees to its ACK."""
         status = response.status
         sink = self.sink
-        if status == 100:
-            return
         if status < 200:
             self._answer(response)
             return
@@ -189,6 +212,13 @@ class Relay:
         if self.client is not None:
             self.client.cancel()
 
+    def refuse(self, status: int) -> None:
+        """It goes nowhere: the asking side gets this status."""
+        if self.call.relay is self:
+            self.call.relay = None
+        self.is_taken_back = True
+        self.server.respond(status, "", failure_header(self.server, status))
+
     def _lost(self, client: ClientTransaction) -> None:
         call = self.call
         if call.relay is self:
@@ -210,6 +240,8 @@ class Relay:
         """The asking side takes its re-INVITE back; the other side's 487 will answer it."""
         if self.client is not None:
             self.client.cancel()
+        elif media_of(self.source) is not None:
+            self.refuse(487)
 
     def on_no_ack(self, server: InviteServer) -> None:
         """The 2xx to a re-INVITE was never acknowledged (RFC 3261 §14.2)."""

@@ -293,6 +293,7 @@ def agree(call: Call, attempt: Attempt, response: Response) -> str:
         a.sdp = leg.sdp = b""
     else:
         # What a re-INVITE of ours would have to say again.
-        a.sdp = a.sdp or sdp_of(request)
+        offered = leg.media.offered if leg.media is not None else b""
+        a.sdp = a.sdp or offered or sdp_of(request)
         leg.sdp = sdp_of(response) or leg.sdp
     return lines

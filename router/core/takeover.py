@@ -17,6 +17,7 @@ from router.core.access import MOST_CHALLENGES, access_to
 from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
+from router.core.media.session import restored
 from router.core.session_headers import MAX_LONGER
 from router.core.steering import call_id_like
 from router.core.tally import PHONE
@@ -141,6 +142,8 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
     target = engine.policy.target(record.gateway)
     if target is not None:
         b.access = access_to(engine, target)
+    if second.media is not None:
+        b.media = restored(engine, b, second.media)
     call.a, call.b = a, b
     call.flow = a.flow
 

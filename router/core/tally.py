@@ -103,6 +103,7 @@ class Tally:
         "pdd",
         "pings",
         "registers",
+        "relays",
         "requests",
         "responses",
         "retransmissions",
@@ -140,6 +141,8 @@ class Tally:
         """why → requests whose credentials were wrong"""
         self.registers: dict[int, int] = defaultdict(int)
         """status → REGISTERs of phones answered by save()"""
+        self.relays: dict[tuple[str, str], int] = defaultdict(int)
+        """(media relay, "answered", "missed" or "refused") → questions to it"""
         self.blocked = 0
         """requests of blocked addresses"""
         self.unrecorded: dict[str, int] = defaultdict(int)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from router.core.end_reasons import EndReason
 from router.core.flow import Flow
 from router.core.identity import Identity
+from router.core.media.session import Wish
 from router.core.parameters import CallTimers, Login
 from router.core.protect import NOBODY
 from router.store.ops import Candidate, Credit, Hold
@@ -161,6 +162,9 @@ class Next:
     __slots__ = ()
 
 
+NOTHING_RELAYED: Mapping[str, Wish] = {}
+
+
 class Dial:
     """Admit the call and hunt through the candidates.
 
@@ -169,12 +173,13 @@ class Dial:
     `branches` is how many may ring at once; `diverts` says that the policy has a word to say when
     nobody answered (`Policy.diverted`). `session_s` is the session timer of the caller's leg
     (RFC 4028), 0: none. `protected` are gateways that go last (`core/protect`), by key. What the
-    credits ask for pays at least for `paid_ms` of the call, 0: not known.
+    credits ask for pays at least for `paid_ms` of the call, 0: not known. `media` are the targets
+    whose media go through a relay, by key.
     """
 
     __slots__ = (
-        "branches", "credits", "diverts", "holds", "max_attempts", "on_branch", "on_failure",
-        "on_reply", "paid_ms", "protected", "session_s", "targets", "tiers", "timers",
+        "branches", "credits", "diverts", "holds", "max_attempts", "media", "on_branch",
+        "on_failure", "on_reply", "paid_ms", "protected", "session_s", "targets", "tiers", "timers",
     )
 
     def __init__(
@@ -193,7 +198,9 @@ class Dial:
         session_s: int = 0,
         protected: Mapping[str, int] = NOBODY,
         paid_ms: int = 0,
+        media: Mapping[str, Wish] = NOTHING_RELAYED,
     ) -> None:
+        self.media = media
         self.protected = protected
         self.paid_ms = paid_ms
         self.credits = credits

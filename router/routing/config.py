@@ -21,6 +21,7 @@ from router.routing.caller_id import FROM, HEADERS
 from router.routing.hours import hours_of
 from router.routing.identify import TrunkTable
 from router.routing.live_view import LiveView
+from router.routing.media import MediaRules
 from router.routing.objects import (
     DEFAULT_FORWARD_AFTER_MS,
     DEFAULT_SWITCH_ON,
@@ -91,6 +92,7 @@ class Config:
         self._timers = _timers_in(settings)
         self.session_s = self.session_s_of({})
         self.tables = program.tables
+        self.media = MediaRules(program)
         self.callees = screening("callee", settings, program.tables, EVERYWHERE)
         self.callers = screening("caller", settings, program.tables, EVERYWHERE)
         self.live = LiveView()
@@ -156,6 +158,11 @@ class Config:
         self.prefixes = PrefixTable(self.gateways.values())
         self.trunks = TrunkTable(trunks)
         self._timers_by_trunk: dict[Trunk | Phone, Mapping[str, CallTimers]] = {}
+
+    def try_only(self) -> None:
+        """From here on calls are only tried: what would leave the machine is not asked for."""
+        self.is_test = True
+        self.media.try_only()
 
     def timers_for(self, trunk: Trunk | Phone) -> Mapping[str, CallTimers]:
         """The call timers of a trunk, or of a phone, towards each gateway, by the gateway's key.

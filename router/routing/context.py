@@ -315,6 +315,7 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             config.timers_for(caller), config.max_attempts, on_branch, on_reply, on_failure,
             credits, session_s=source.session_s, protected=config.protected,
             branches=MAX_BRANCHES if ring == "all" else 1,
+            media=config.media.to_gateways(caller.key),
             paid_ms=0 if call.admitted or self.earlier_credits else self.paid_s * 1000,
         )
 

@@ -96,7 +96,7 @@ class DecisionRun:
         self._live = live
         self._wait_for = wait_for
         self._config: Config = build_config(program)
-        self._config.is_test = True
+        self._config.try_only()
         self._config.rates.store = rates
         self._prefixes = _AskedPrefixes(self._config.gateways.values())
         self._config.prefixes = self._prefixes

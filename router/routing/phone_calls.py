@@ -142,6 +142,7 @@ class PhoneCalls(PhoneFunctions):
             self._new_credits(call) if call.admitted else self.credits,
             session_s=self.config.session_s if source.id == "" else source.session_s,
             branches=MAX_BRANCHES if ring == "all" else 1, diverts=alone is not None,
+            media=self.config.media.to_phones(source.key, targets),
         )
 
     # -- forwarding -------------------------------------------------------------------------------

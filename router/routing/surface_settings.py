@@ -13,6 +13,7 @@ from router.routing.surface_callers import (
     LIST,
 )
 from router.routing.surface_functions import GATEWAY
+from router.routing.surface_media import GATEWAY_MEDIA, GLOBAL_MEDIA, MEDIA
 
 STRING = ValueType("string")
 BOOL = ValueType("bool")
@@ -47,14 +48,6 @@ def _word(*choices: str, many: bool = False) -> ValueType:
 
 def _reference(kind: str, many: bool = False) -> ValueType:
     return ValueType("reference", many=many, refers=kind)
-
-
-def _later(*settings: Setting) -> tuple[Setting, ...]:
-    """The same settings, marked as not carried out yet."""
-    return tuple(
-        Setting(one.name, one.type, one.doc, one.default, one.aliases, one.required, ready=False)
-        for one in settings
-    )
 
 
 TIMERS = (
@@ -198,6 +191,7 @@ GLOBAL = (
     *PHONES,
     *CALLEES,
     *CALLERS,
+    *GLOBAL_MEDIA,
     Setting("lines", LINES, "Lines of the whole server.", "unlimited"),
     Setting("cps", POSITIVE, "Calls per second of the whole server.", "unlimited"),
 )
@@ -289,9 +283,7 @@ GATEWAY_SETTINGS = (
         "calls come in as those of a trunk with its address.",
         "false",
     ),
-    *_later(
-        Setting("media", _word("pass", "relay", "transcode"), "What happens to media.", "pass"),
-    ),
+    *GATEWAY_MEDIA,
 )
 
 ACCOUNT_SETTINGS = (
@@ -338,6 +330,7 @@ ACCOUNT_SETTINGS = (
         "For how long a call sets credit aside at a time; its first period at least.",
         "1",
     ),
+    MEDIA,
 )
 
 TRUNK_SETTINGS = (
@@ -368,6 +361,7 @@ TRUNK_SETTINGS = (
         "The groups of gateways it may use.",
         "all gateways",
     ),
+    MEDIA,
 )
 
 PHONE_SETTINGS = (
@@ -382,6 +376,7 @@ PHONE_SETTINGS = (
     Setting("forward_offline", STRING, "Where calls are forwarded when it is offline."),
     Setting("forward_after", DURATION, "How long it rings before that.", "20s"),
     *_NUMBERS_OUT,
+    MEDIA,
 )
 
 BLOCKS = {

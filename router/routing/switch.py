@@ -70,6 +70,7 @@ class Switch:
         self._end_route = self._routes.get(("end_route", ""))
         self.periods = program.periods
         self.wants_quality = config.wants_quality
+        self.relays = config.media.relays
         self.inside: LookInside | None = None
         if ("dialog_route", "") in self._routes:
             self.inside = self._inside

@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from router.core.flow import Flow
+from router.core.media.relays import Place
 from router.core.steering import BUCKETS, HASHED_BYTES
 from router.core.tally import Tally
 from router.core.waiting import Waiting
 from router.runtime.hook_tasks import HookTasks
 from router.runtime.logs import BoundedLog
+from router.runtime.relay_port import RelayPort
 from router.runtime.sockets import SlotSockets
 from router.runtime.strays import BROKEN, RECEIVED, REFUSED, StrayCodec, StraySender, find_call_id
 from router.runtime.streams import StreamLimits, Streams
@@ -31,12 +33,23 @@ REPEAT_FAULT_MS = 5_000
 """A store that refuses what it is given is complained of this often, and not every turn."""
 
 
+class DrivenRelays(Protocol):
+    """The media relays as the driver sees them; `router.core.media.relays.Relays`."""
+
+    sends: list[tuple[bytes, Place]]
+
+    def take_sends(self) -> list[tuple[bytes, Place]]: ...
+    def receive(self, data: bytes, place: Place, now_ms: int) -> None: ...
+
+
 class DrivenEngine(Protocol):
     """What the driver asks of an engine; `router.core.engine.Engine` is the real one."""
 
     logs: list[tuple[str, str, dict[str, Any]]]
     new_waits: list[Waiting]
 
+    @property
+    def relays(self) -> DrivenRelays: ...
     @property
     def active_calls(self) -> int: ...
     @property
@@ -109,6 +122,7 @@ class Driver:
         ]
         self._udp_by_listener = {port.listener: port for port in self._udp}
         self.hooks = HookTasks(loop, engine, now, self.ask_turn)
+        self._relays = RelayPort(loop, self._on_relay)
         self.commit_failures = 0
         self._quiet_until_ms = 0
 
@@ -130,6 +144,7 @@ class Driver:
         self._loop.remove_reader(self._stray_in)
         self.streams.stop()
         self.hooks.stop()
+        self._relays.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -156,6 +171,8 @@ class Driver:
                 break
             for flow in unreachable:
                 engine.on_transport_error(flow, now_ms)
+        if engine.relays.sends:
+            self._relays.send(engine.relays.take_sends())
         if engine.new_waits:
             self.hooks.begin(engine.take_waits())
         due_ms = engine.next_timer_ms()
@@ -289,6 +306,11 @@ class Driver:
         for slot in range(self._slots):
             if slot != self._slot:
                 self.strays.tell_refused(slot, Flow("udp", host, port))
+
+    def _on_relay(self, data: bytes, place: Place) -> None:
+        """A media relay has answered."""
+        self.engine.relays.receive(data, place, self._now())
+        self.ask_turn()
 
     def _on_stream_broken(self, flow: Flow) -> None:
         self.engine.on_transport_error(flow, self._now())

@@ -325,6 +325,7 @@ class MetricsFlusher:
             lambda key: (gateway(key[0]) if key[0] else NO_GATEWAY, reason(key[1])),
         )
         self._pings = _Counter(counters, "gateway_pings", lambda key: (gateway(key[0]), key[1]))
+        self._relays = _Counter(counters, "media_requests", lambda key: key)
         self._requests = _Counter(counters, "sip_requests", lambda key: (_method(key[0]), key[1]))
         self._responses = _Counter(
             counters, "sip_responses", lambda key: (_method(key[0]), _code(key[1]), key[2])
@@ -382,6 +383,7 @@ class MetricsFlusher:
         self._costs.carry(tally.costs)
         self._calls.carry(tally.calls)
         self._pings.carry(tally.pings)
+        self._relays.carry(tally.relays)
         self._requests.carry(tally.requests)
         self._responses.carry(tally.responses)
         self._pdd.carry(tally.pdd)

@@ -96,6 +96,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "overloaded: three in a row take it down.",
     ),
     Metric(
+        "media_requests",
+        "counter",
+        ("relay", "result"),
+        "Questions to rtpengine, answered, missed or refused. If one is missed it is down: calls "
+        "go to the others, or fail when there is none.",
+    ),
+    Metric(
         "account_balance",
         "gauge",
         ("account",),

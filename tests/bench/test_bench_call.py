@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -81,6 +81,7 @@ class Fixed:
     """A policy without any routes: what the core costs alone."""
 
     wants_quality = False
+    relays: Sequence[tuple[str, int]] = ()
 
     def __init__(self) -> None:
         gateway = Gateway(

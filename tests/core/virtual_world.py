@@ -19,6 +19,7 @@ from router.core.engine import Engine
 from router.core.flow import Flow, Listener
 from router.core.fork import MAX_BRANCHES
 from router.core.leg import Leg
+from router.core.media.session import Wish
 from router.core.network import Network, instantly
 from router.core.parameters import CallTimers, TimerDefaults
 from router.core.relay import Relay
@@ -95,6 +96,7 @@ class Routes:
         self.ring_all = False
         self.credits: tuple[Credit, ...] = ()
         self.low_balances: Mapping[str, int] = {}
+        self.media: Mapping[str, Wish] = {}
 
     def dial(self, gateways: Sequence[Gateway] | None = None) -> Dial:
         chosen = self.gateways if gateways is None else gateways
@@ -107,7 +109,7 @@ class Routes:
             "f" if self.on_failure else "",
             credits=self.credits,
             branches=MAX_BRANCHES if self.ring_all else 1, diverts=self.on_diverted is not None,
-            session_s=self.session_s,
+            session_s=self.session_s, media=self.media,
         )
 
     def invite(self, call: Call) -> Verdict | Wait:
@@ -173,6 +175,7 @@ class Routes:
             self.on_ended(call)
 
     wants_quality = False
+    relays: Sequence[tuple[str, int]] = ()
 
     @property
     def all_targets(self) -> list[Gateway]:

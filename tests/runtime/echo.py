@@ -27,6 +27,19 @@ def fields(answer: bytes) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in head)
 
 
+class NoRelays:
+    """There are no media relays."""
+
+    def __init__(self) -> None:
+        self.sends: list[tuple[bytes, tuple[str, int]]] = []
+
+    def take_sends(self) -> list[tuple[bytes, tuple[str, int]]]:
+        return []
+
+    def receive(self, data: bytes, place: tuple[str, int], now_ms: int) -> None:
+        raise AssertionError("nobody was asked")
+
+
 class EchoEngine:
     """Answers 200 with who it is. The method is a command:
 
@@ -50,6 +63,7 @@ class EchoEngine:
         self.timers: list[tuple[int, bytes, Flow]] = []
         self.watcher: Flow | None = None
         self.new_waits: list[Any] = []
+        self.relays = NoRelays()
 
     def answer(self, code: int, data: bytes, flow: Flow, **more: object) -> None:
         call_id = data.split(b"Call-ID: ")[-1].split(b"i: ")[-1].split(b"\r\n")[0].decode()

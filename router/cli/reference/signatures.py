@@ -28,6 +28,7 @@ _VALUE_NOUNS = {
     "address": "address of a peer",
     "listener": "transport and address",
     "endpoint": "address and port",
+    "relay": "address and port",
     "codes": "status or range of them",
     "prefix": "prefix",
     "rules": "rewrite rules",

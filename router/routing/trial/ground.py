@@ -29,7 +29,7 @@ class Ground:
         self.program = program
         self.run_wait = run_wait
         self.config = build_config(program)
-        self.config.is_test = True
+        self.config.try_only()
         self.config.rates.store = rates
         self.listeners = [
             Listener(transport, _LOOPBACKS.get(host, host), port)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from harness.ports import LOOPBACK
 from harness.routes import Routes
+from harness.rtpengine import Rtpengine
 from harness.sipp import Sipp
 from harness.switch import Switch
 from harness.wire import Peer, StreamPeer
@@ -118,3 +119,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             item.add_report_section("call", f"log of {switch.folder.name}", switch.log())
         for run in _played:
             item.add_report_section("call", f"sipp {run.folder.name}", run.evidence(3000))
+
+
+@pytest.fixture
+def rtpengine(tmp_path: Path) -> Iterator[Callable[..., Rtpengine]]:
+    """Starts media relays; those still running at the end of the test are ended."""
+    own: list[Rtpengine] = []
+
+    def run(**options) -> Rtpengine:
+        own.append(Rtpengine(tmp_path / f"rtpengine{len(own)}", **options))
+        return own[-1]
+
+    try:
+        yield run
+    finally:
+        for one in own:
+            one.stop()

@@ -1,0 +1,228 @@
+"""Media through a real rtpengine: RTP from both sides, conversion, silence, failures."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from harness.ports import LOOPBACK, free_ports, wait_until
+from harness.routes import Routes
+from harness.rtpengine import RELAY_HOST, Rtpengine, RtpPeer, media_at
+from harness.wire import OFFER, Call, dialog_request
+
+PCMU, PCMA = 0, 8
+
+
+@pytest.fixture
+def rtp() -> Iterator[Callable[..., RtpPeer]]:
+    """Ports for RTP of a test."""
+    own: list[RtpPeer] = []
+
+    def open_port(payload: int = PCMA) -> RtpPeer:
+        own.append(RtpPeer(payload))
+        return own[-1]
+
+    yield open_port
+    for one in own:
+        one.close()
+
+
+def routes(*relays: int, media: str = "relay", timeout: str = "60s", **more: str) -> Routes:
+    """Pairs of gateways; the first one's media are relayed."""
+    named = ", ".join(f"{LOOPBACK}:{relay}" for relay in relays)
+    settings = {"rtpengine": named, "media_timeout": timeout}
+    return Routes(settings=settings, first={"media": media, **more})
+
+
+class Talk:
+    """An answered call with RTP in both directions."""
+
+    def __init__(self, switch, peer, rtp, callee_payload: int = PCMA) -> None:
+        pair = switch.routes.pair()
+        self.caller, self.gateway = peer(), peer(pair.first)
+        self.near, self.far = rtp(), rtp(callee_payload)
+        self.call = Call(self.caller, switch.port, pair.number)
+        self.call.invite(body=self.near.sdp)
+        self.invite = self.gateway.expect("INVITE")
+        self.gateway.reply(self.invite, 200, tag="g", body=self.far.sdp)
+        self.ok = self.caller.expect("200 INVITE")
+        self.call.ack(self.ok)
+        self.gateway.expect("ACK")
+        self.near.talk(media_at(self.ok.body))
+        self.far.talk(media_at(self.invite.body))
+        self.flows()
+
+    def flows(self) -> None:
+        """RTP arrives on both sides, from the relay and from nobody else."""
+        near, far = len(self.near.heard), len(self.far.heard)
+        wait_until(
+            lambda: len(self.near.heard) > near + 10 and len(self.far.heard) > far + 10,
+            "RTP arrives on both sides",
+        )
+        assert self.near.sources == self.far.sources == {RELAY_HOST}
+
+    def hang_up(self) -> None:
+        """The caller hangs up."""
+        self.call.bye()
+        self.gateway.reply(self.gateway.expect("BYE"), 200, tag="g")
+        self.caller.expect("200 BYE")
+
+
+def test_media_of_both_sides_go_through_the_relay(run_switch, peer, rtpengine, rtp) -> None:
+    relay: Rtpengine = rtpengine()
+    switch = run_switch(routes(relay.ng))
+    talk = Talk(switch, peer, rtp)
+    assert media_at(talk.invite.body)[0] == media_at(talk.ok.body)[0] == RELAY_HOST
+    assert f"m=audio {talk.near.port} " not in str(talk.invite)
+    talk.hang_up()
+    cdr = switch.cdr(talk.call.call_id)
+    assert cdr["end_reason"] == "Normal"
+    assert f"media: through {LOOPBACK}:{relay.ng}" in cdr["decision"]
+    assert cdr["codec"] == "PCMA"
+    switch.metric_reaches(
+        3, "media_requests_total", relay=f"{LOOPBACK}:{relay.ng}", result="answered"
+    )
+    switch.is_idle()
+
+
+def test_a_gateway_that_asks_for_no_relay_gets_the_sdp_untouched(
+    run_switch, peer, rtpengine
+) -> None:
+    switch = run_switch(routes(rtpengine().ng, media="pass"))
+    pair = switch.routes.pair()
+    caller, gateway = peer(), peer(pair.first)
+    call = Call(caller, switch.port, pair.number)
+    call.invite()
+    invite = gateway.expect("INVITE")
+    assert invite.body == OFFER.encode()
+    gateway.reply(invite, 486, tag="g")
+    call.ack(caller.expect("486 INVITE"))
+    gateway.expect("ACK")
+    assert switch.cdr(call.call_id)["end_reason"] == "UserBusy"
+
+
+def test_transcode_lets_peers_without_a_common_codec_talk(
+    run_switch, peer, rtpengine, rtp
+) -> None:
+    switch = run_switch(routes(rtpengine().ng, media="transcode", codecs="PCMU"))
+    talk = Talk(switch, peer, rtp, callee_payload=PCMU)
+    assert b"PCMU/8000" in talk.invite.body, "what the caller cannot speak is offered for it"
+    assert b"PCMA/8000" in talk.ok.body and b"PCMU" not in talk.ok.body
+    assert {packet[1] & 0x7F for packet in talk.near.heard} == {PCMA}
+    assert {packet[1] & 0x7F for packet in talk.far.heard} == {PCMU}
+    talk.hang_up()
+    assert switch.cdr(talk.call.call_id)["end_reason"] == "Normal"
+
+
+def test_without_conversion_peers_without_a_common_codec_are_a_mismatch(
+    run_switch, peer, rtpengine
+) -> None:
+    switch = run_switch(routes(rtpengine().ng))
+    pair = switch.routes.pair()
+    caller, gateway = peer(), peer(pair.first)
+    call = Call(caller, switch.port, pair.number)
+    call.invite()
+    gateway.reply(gateway.expect("INVITE"), 488, "Not Acceptable Here", tag="g")
+    gateway.expect("ACK")
+    assert caller.expect("488 INVITE").status == 488
+    assert switch.cdr(call.call_id)["end_reason"] == "CodecMismatch"
+
+
+def test_a_call_whose_media_stop_ends_as_media_timeout(run_switch, peer, rtpengine, rtp) -> None:
+    switch = run_switch(routes(rtpengine().ng, timeout="4s"))
+    talk = Talk(switch, peer, rtp)
+    talk.near.fall_silent()
+    talk.caller.hears_nothing(5)  # the other side still speaks
+    talk.far.fall_silent()
+    talk.gateway.reply(talk.gateway.expect("BYE", timeout=12), 200, tag="g")
+    talk.caller.reply(talk.caller.expect("BYE"), 200)
+    cdr = switch.cdr(talk.call.call_id)
+    assert (cdr["end_reason"], cdr["end_side"]) == ("MediaTimeout", "server")
+    assert cdr["q850"] == 102
+    assert any("no media from either side" in entry for entry in cdr["decision"])
+    switch.is_idle()
+
+
+def test_a_call_goes_on_through_the_relay_when_its_worker_was_killed(
+    run_switch, peer, rtpengine, rtp
+) -> None:
+    switch = run_switch(routes(rtpengine().ng, timeout="4s"))
+    talk = Talk(switch, peer, rtp)
+    os.kill(switch.worker_pids()[0], signal.SIGKILL)
+    talk.flows()
+    # The successor knows the session: a re-INVITE of the caller goes through the same relay.
+    talk.call.invite(body=talk.near.sdp)
+    again = talk.gateway.expect("INVITE", timeout=8)
+    assert media_at(again.body) == media_at(talk.invite.body)
+    talk.gateway.reply(again, 200, tag="g", body=talk.far.sdp)
+    ok = talk.caller.expect("200 INVITE")
+    assert media_at(ok.body) == media_at(talk.ok.body)
+    talk.call.ack(ok)
+    talk.gateway.expect("ACK")
+    talk.flows()
+    # And it watches over the media, as its predecessor did.
+    talk.near.fall_silent()
+    talk.far.fall_silent()
+    talk.gateway.reply(talk.gateway.expect("BYE", timeout=12), 200, tag="g")
+    talk.caller.reply(talk.caller.expect("BYE"), 200)
+    assert switch.cdr(talk.call.call_id)["end_reason"] == "MediaTimeout"
+    switch.is_idle()
+
+
+def test_the_next_relay_is_asked_when_one_is_dead(run_switch, peer, rtpengine, rtp) -> None:
+    relay = rtpengine()
+    dead = free_ports(2)
+    switch = run_switch(routes(dead[0], relay.ng, dead[1]))
+    for _ in range(3):
+        talk = Talk(switch, peer, rtp)
+        talk.hang_up()
+        cdr = switch.cdr(talk.call.call_id)
+        assert f"media: through {LOOPBACK}:{relay.ng}" in cdr["decision"]
+
+
+def test_without_any_relay_the_next_gateway_takes_the_call(run_switch, peer) -> None:
+    switch = run_switch(routes(*free_ports(1)))
+    pair = switch.routes.pair()
+    caller, gateway, second = peer(), peer(pair.first), peer(pair.second)
+    call = Call(caller, switch.port, pair.number)
+    call.invite()
+    invite = second.expect("INVITE")
+    assert invite.body == OFFER.encode()
+    second.reply(invite, 200, tag="g", body=OFFER)
+    call.ack(caller.expect("200 INVITE"))
+    second.expect("ACK")
+    gateway.hears_nothing(0.2)
+    call.bye()
+    second.reply(second.expect("BYE"), 200, tag="g")
+    caller.expect("200 BYE")
+    cdr = switch.cdr(call.call_id)
+    assert "media: no relay answers" in cdr["decision"]
+    assert [one["reason"] for one in cdr["attempts"]] == ["NoAvailableRouter", "Normal"]
+    assert "media relay does not answer" in switch.log()
+    switch.is_idle()
+
+
+def test_the_callee_may_make_the_offer(run_switch, peer, rtpengine, rtp) -> None:
+    switch = run_switch(routes(rtpengine().ng))
+    pair = switch.routes.pair()
+    caller, gateway = peer(), peer(pair.first)
+    near, far = rtp(), rtp()
+    call = Call(caller, switch.port, pair.number)
+    call.invite(body="")
+    invite = gateway.expect("INVITE")
+    assert invite.body == b""
+    gateway.reply(invite, 200, tag="g", body=far.sdp)
+    ok = caller.expect("200 INVITE")
+    assert media_at(ok.body)[0] == RELAY_HOST
+    call.ack(ok, body=near.sdp)
+    ack = gateway.expect("ACK")
+    assert media_at(ack.body)[0] == RELAY_HOST
+    near.talk(media_at(ok.body))
+    far.talk(media_at(ack.body))
+    wait_until(lambda: len(near.heard) > 10 and len(far.heard) > 10, "RTP on both sides")
+    dialog_request(gateway, invite, "BYE", tag="g")
+    gateway.expect("200 BYE")
+    caller.reply(caller.expect("BYE"), 200)
+    assert switch.cdr(call.call_id)["end_reason"] == "Normal"
