@@ -24,7 +24,6 @@ SETTINGS = (
     "unknown-block",
     "misplaced-block",
     "missing-setting",
-    "idle-setting",
     "missing-name",
     "bad-name",
     "bad-value",

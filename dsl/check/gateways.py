@@ -1,4 +1,4 @@
-"""Settings of a gateway or a group that mean nothing without another, or beyond another."""
+"""Settings of gateways, groups and phones that mean nothing without another, or beyond another."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ _NEEDS = {
     "group": (
         _Needs("reserved_lines", "lines", False, "of lines without a limit none can be kept"),
     ),
+    "phone": (
+        _Needs("forward_after", "forward_no_answer", False, "after that time nothing happens"),
+    ),
 }
 
 
 def check_gateways(blocks: list[CheckedBlock], report: Report) -> None:
-    """Report what gateways and groups say that cannot work, warn of what does nothing."""
-    for block in blocks:
+    """Report what cannot work of gateways and groups, warn of what does nothing, of phones too."""
+    for block in [*blocks, *(child for outer in blocks for child in outer.children)]:
         for needs in _NEEDS.get(block.node.kind, ()):
             _check_needs(block, needs, report)
         if block.node.kind == "gateway":

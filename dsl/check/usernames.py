@@ -1,4 +1,4 @@
-"""User names: what a phone or a trunk proves itself under stands for one of them only."""
+"""User names and passwords: what a phone or a trunk proves itself with is its own, and secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dsl.check.settings import CheckedBlock
 
 
 def check_usernames(accounts: list[CheckedBlock], report: Report) -> None:
-    """Report a user name that a trunk shares with a phone or with another trunk."""
+    """Report a user name that a trunk shares with a phone or another trunk; an empty password."""
+    for account in accounts:
+        for child in account.children:
+            _check_password(child, report)
     first_of: dict[str, tuple[str, ast.Span]] = {}
     named = [one for account in accounts for one in _named(account)]
     # Phones first: their numbers are what they are.
@@ -22,6 +25,20 @@ def check_usernames(accounts: list[CheckedBlock], report: Report) -> None:
                 "give this trunk another `username`",
                 chain=(link(first_span, first),),
             )
+
+
+def _check_password(child: CheckedBlock, report: Report) -> None:
+    node = child.given.nodes.get("password")
+    if node is None or len(node.values) != 1:
+        return
+    value = node.values[0]
+    if value.form == "string" and not value.text:
+        report.add(
+            "bad-value",
+            value.span,
+            f"an empty password proves nothing: anybody is this {child.node.kind}",
+            'give it one; env("NAME") keeps it out of the file',
+        )
 
 
 def _named(account: CheckedBlock) -> list[tuple[str, str, str, ast.Span]]:

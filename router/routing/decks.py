@@ -57,9 +57,14 @@ _IDLE = {
         ("overdraft", "balance", "without a balance there is no limit of credit"),
         ("balance_low", "balance", "without a balance there is no limit of credit"),
         ("balance", "deck", "without a deck calls cost the account nothing"),
+        ("reserve_minutes", "balance", "without a balance nothing is set aside"),
         ("permit", "deck", "the kind of a call is that of its rate"),
     ),
-    "gateway": (("clearing", "deck", "without a deck calls cost nothing here"),),
+    "gateway": (
+        ("clearing", "deck", "without a deck calls cost nothing here"),
+        ("max_rate", "deck", "without a deck there is no rate to compare"),
+        ("min_margin", "deck", "without a deck there is no rate to compare"),
+    ),
 }
 """settings that do nothing where another one is missing"""
 
