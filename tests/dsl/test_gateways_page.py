@@ -25,7 +25,7 @@ def test_what_status_says_stands_in_the_code() -> None:
         (ROOT / "router" / name).read_text()
         for name in (
             "core/access.py", "core/health.py", "core/pings.py", "core/upstream.py",
-            "cli/gateway_health.py",
+            "admin/gateway_health.py",
         )
     )
     for line in said:
