@@ -30,9 +30,9 @@ class Interval(NamedTuple):
 
 def session_expires(message: Message) -> Interval | None:
     """The Session-Expires of a message; None when there is none, or none that can be read."""
-    value = message.get("session-expires")
-    if not value:
+    if not message.has("session-expires"):
         return None
+    value = message.get("session-expires")
     number, *parameters = value.split(";")
     seconds = parse_digits(number.strip(), _MAX_S)
     if not seconds:
@@ -53,7 +53,9 @@ def min_se_s(message: Message) -> int:
 
 def supports_timer(message: Message) -> bool:
     """Whether the sender lists the option tag `timer` in Supported or Require."""
-    return _names_timer(message, "supported") or _names_timer(message, "require")
+    return message.has_either("supported", "require") and (
+        _names_timer(message, "supported") or _names_timer(message, "require")
+    )
 
 
 def allows_update(message: Message) -> bool:
@@ -63,7 +65,7 @@ def allows_update(message: Message) -> bool:
 
 def without_timer(message: Message, drop: frozenset[str]) -> str:
     """The header lines that pass to the other leg: those not in `drop`, without the tag `timer`."""
-    if not supports_timer(message):
+    if not message.has_either("supported", "require") or not supports_timer(message):
         return message.passthrough(drop)
     lines = []
     for line, key in zip(message.lines, message.keys, strict=True):

@@ -91,6 +91,11 @@ class Message:
         """Whether there is such a header."""
         return key in self._first
 
+    def has_either(self, key: str, other: str) -> bool:
+        """Whether there is one of two headers."""
+        first = self._first
+        return key in first or other in first
+
     def values(self, key: str) -> list[str]:
         """The values of all such headers, split at commas outside quotes and brackets."""
         if key not in self._first:
