@@ -24,6 +24,7 @@ from router.store.boot import LIVE_DIR, live_is_current
 from router.store.cdr_lines import CONTROL
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
+from router.store.objects import OBJECTS_DIR, LmdbObjects
 
 
 def decide(
@@ -71,6 +72,18 @@ def live_now(state: Path | None) -> Iterator[LiveNow]:
         )
     live = LmdbLive(state / LIVE_DIR, readonly=True)
     try:
-        yield LiveNow(live.usages(""), live.gateway_states(), live.monies(), live)
+        yield LiveNow(
+            live.usages(""), live.gateway_states(), live.monies(), live, _locks_in(state)
+        )
     finally:
         live.close()
+
+
+def _locks_in(state: Path) -> frozenset[str]:
+    if not (state / OBJECTS_DIR / "data.mdb").exists():
+        return frozenset()
+    objects = LmdbObjects(state / OBJECTS_DIR, readonly=True)
+    try:
+        return frozenset(objects.locks())
+    finally:
+        objects.close()

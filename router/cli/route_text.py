@@ -210,4 +210,5 @@ def _result(decided: Decided) -> Iterator[str]:
         return
     yield f"The call would end {name} ({reason.chinese}); the caller would get {status}."
     yield reason.diagnosis
-    yield f"Look first at {GUIDE[reason].look}."
+    look = GUIDE[reason].look
+    yield f"Look first at {look}" + ("" if look.endswith("?") else ".")

@@ -105,6 +105,8 @@ class LiveNow(msgspec.Struct, frozen=True):
     """what accounts have; None: what they have in the beginning"""
     shared: SharedState | None = None
     """where values and rates are read; they are not changed"""
+    locks: frozenset[str] = frozenset()
+    """what operators have locked by command"""
 
     def down_until(self, key: str) -> int:
         """Until when a gateway is no candidate, epoch ms."""

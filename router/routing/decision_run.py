@@ -30,6 +30,7 @@ from router.routing.decision_phones import (
     forwards_of,
     phones_of,
 )
+from router.routing.locks import apply_locks, locked_by_status
 from router.routing.objects import Gateway
 from router.routing.selection import Candidates, PrefixTable
 from router.routing.stored_decks import StoredRates
@@ -98,13 +99,15 @@ class DecisionRun:
         self._config: Config = build_config(program)
         self._config.try_only()
         self._config.rates.store = rates
+        if live.locks:
+            apply_locks(self._config, locked_by_status(self._config), live.locks)
         self._prefixes = _AskedPrefixes(self._config.gateways.values())
         self._config.prefixes = self._prefixes
         self._logs: list[tuple[str, str]] = []
         self._store = MemoryLive(live.usages, live.states, live.monies or {})
-        if live.monies is None:
-            at_first = openings(self._config.accounts.values(), question.now_ms)
-            self._store.commit(at_first, question.now_ms)
+        known = live.monies or {}
+        new = [one for one in self._config.accounts.values() if one.name not in known]
+        self._store.commit(openings(new, question.now_ms), question.now_ms)
         self._monies = self._store.monies()
         tally = Tally()
         self._switch = _WatchedSwitch(

@@ -12,6 +12,7 @@ import pytest
 from router.admin.route_lines import LineTrace
 from router.cli.route import route
 from router.store.live import LmdbLive
+from router.store.objects import AuditRow, LmdbObjects, Lock
 from router.store.ops import Admit, Bind, Candidate, GatewayState
 from router.store.records import CallRecord, Contact
 
@@ -173,6 +174,44 @@ def test_with_a_state_folder_lines_and_health_are_those_of_now(
     store.close()
     _, out, _ = ask(state=state)
     assert "NoAvailableRouter" in out
+
+
+def test_with_a_state_folder_what_operators_have_locked_is_locked(
+    ask: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    LmdbLive(state / "live.lmdb", slot=0).close()
+
+    def lock(*keys: str) -> None:
+        objects = LmdbObjects(state / "objects.lmdb")
+        for key in keys:
+            assert objects.lock(key, Lock("me", 1, ""), AuditRow(1, "me", "lock", key, "", ""))
+        objects.close()
+
+    lock("gateway:mobile", "gateway:backup")
+    _, out, _ = ask(state=state)
+    text = " ".join(out.split())
+    assert "Gateway mobile was passed over: it is locked." in text
+    assert "within rate and margin?" in text and "NoAvailableRouter" in text
+    lock("account:acme")
+    _, out, _ = ask(state=state)
+    assert "The call would end AccountLocked" in out
+    _, out, _ = ask()
+    assert "The call would go to gateway mobile." in out
+
+
+def test_an_account_that_the_state_folder_does_not_know_yet_has_its_opening_balance(
+    ask: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "deck.csv").write_text("prefix,rate_per_min\n86,0.10\n")
+    state = tmp_path / "state"
+    LmdbLive(state / "live.lmdb", slot=0).close()
+    text = 'deck d { file = "deck.csv" }\n' + ROUTES.replace(
+        "account acme {", "account acme { deck = d  balance = 3.00 "
+    )
+    _, out, _ = ask(text, state=state)
+    assert "The call would go to gateway mobile." in out
+    assert "has a balance of 3, 0 reserved" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def end_reason_entry(name: str) -> str:
         return ""
     status = f"SIP {reason.status}" if reason.status else "no failure status"
     head = f"{code(name)}\n{reason.chinese}: {status}, Q.850 {reason.q850}."
-    look = f"Look first at {GUIDE[reason].look}."
+    look = f"Look first at {GUIDE[reason].look}".rstrip("?") + "."
     return f"{head}\n\n{reason.diagnosis} {look}"
 
 
