@@ -1,5 +1,4 @@
-"""Which test makes a real call end for each reason, in tests/system: against routers, over sockets.
-"""
+"""Which test makes a real call end for each reason, in tests/system: on routers, over sockets."""
 
 from __future__ import annotations
 
