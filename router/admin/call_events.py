@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
+
+from router.admin.story import Story
 from router.store.records import Attempt, Cdr
 
 
@@ -61,3 +64,10 @@ def _hang_up_events(cdr: Cdr) -> list[Event]:
     if cdr.end_side == "callee":
         return [Event(cdr.ended, gateway, "trunkline", "BYE"), to_caller]
     return [to_caller, to_gateway]
+
+
+def story_data(story: Story, cdr: Cdr) -> dict[str, Any]:
+    """The story and what happened when, as plain data."""
+    told: dict[str, Any] = msgspec.structs.asdict(story)
+    told["ladder"] = [event._asdict() for event in events_of(cdr)]
+    return told

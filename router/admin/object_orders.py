@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from router.store.ledger import LmdbLedger
 from router.store.objects import OBJECTS_DIR, AuditRow, LmdbObjects, Lock
 
 MAX_NOTE = 200
+# A word of routes.cfg: nothing that would end it, or the block it stands in.
+_NAME = re.compile(r"""[^\s"'#,;{}()=/\x00-\x1f\x7f]{1,128}""")
 
 
 def order(
@@ -85,6 +88,8 @@ def order_lock(known: Known, kind: str, name: str, note: str, who: str, *, lock:
 
 def _new_name(known: Known, kind: str, name: str) -> str:
     """The full name of what is to be added."""
+    if not all(map(_NAME.fullmatch, name.split("/"))):
+        raise WrongValue(f'"{name}" is no name: use letters, digits, "_", "-" and "."')
     if kind in INNER:
         account, slash, own = name.partition("/")
         if not slash or not own:

@@ -23,6 +23,16 @@ def pay(
 
     An `id` that was paid already is not paid again, and answered with that payment.
     """
+    amount = check_payment(text, kind, note)
+    accounts.named(name)
+    now_ms = time.time_ns() // 1_000_000
+    id = id or new_funds_id(now_ms, secrets.token_hex(8))
+    funds = Funds(id, name, amount, kind, note.strip(), who, now_ms)
+    return funds, _audited(accounts, funds)
+
+
+def check_payment(text: str, kind: str, note: str) -> int:
+    """The amount in millionths; WrongValue when it, or the note, makes no sense."""
     amount = parse_amount(text)
     if amount == 0 or (kind == TOPUP and amount < 0):
         raise WrongValue(
@@ -35,11 +45,7 @@ def pay(
         raise WrongValue("a correction needs a reason: give one with --note")
     if CONTROL.search(note) or len(note) > MAX_NOTE:
         raise WrongValue(f"--note has control characters or is longer than {MAX_NOTE}")
-    accounts.named(name)
-    now_ms = time.time_ns() // 1_000_000
-    id = id or new_funds_id(now_ms, secrets.token_hex(8))
-    funds = Funds(id, name, amount, kind, note.strip(), who, now_ms)
-    return funds, _audited(accounts, funds)
+    return amount
 
 
 def _audited(accounts: Accounts, funds: Funds) -> Payment:

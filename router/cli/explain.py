@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 from cyclopts import Parameter
 
-from router.admin.call_events import events_of
+from router.admin.call_events import story_data
 from router.admin.cdr_search import find_cdr, last_cdr
 from router.admin.story import Story, tell
 from router.admin.wrong_value import WrongValue
@@ -50,19 +49,13 @@ def explain(
         cdr = last_cdr(state) if last else find_cdr(state, id)
         story = tell(cdr)
         if as_json:
-            print(json.dumps(_as_data(story, cdr), ensure_ascii=False))
+            print(json.dumps(story_data(story, cdr), ensure_ascii=False))
         else:
             from rich.console import Console
 
             show_story(story, cdr, Console(highlight=False, markup=False))
 
     return obey(run)
-
-
-def _as_data(story: Story, cdr: Cdr) -> dict[str, object]:
-    told: dict[str, object] = msgspec.structs.asdict(story)
-    told["ladder"] = [event._asdict() for event in events_of(cdr)]
-    return told
 
 
 def show_story(story: Story, cdr: Cdr, console: Console) -> None:

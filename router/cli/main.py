@@ -47,6 +47,7 @@ COMMANDS: Final = (
     Command("accounts", "router.cli.accounts:app", "Show accounts and their money, top them up."),
     Command("ledger", "router.cli.ledger:app", "Show the accounts' book, prove that it is right."),
     Command("call", "router.cli.call:call", "Place a test call through the running router."),
+    Command("tokens", "router.cli.tokens:app", "Make and remove tokens of the HTTP API."),
     Command("lsp", "router.cli.lsp.command:lsp", "Serve an editor; it starts this by itself."),
     Command("demo", "router.cli.demo:demo", "Place a dozen calls through a router of its own."),
 )

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from socket import socket as Socket
 from typing import Annotated, Literal
@@ -27,7 +28,7 @@ from router.core.flow import Listener
 from router.core.steering import BUCKETS
 from router.routing.config import Config, build_config
 from router.routing.surface import OBJECTS_FILE
-from router.runtime.child import FINISH, Life, set_process_name
+from router.runtime.child import FINISH, CannotBoot, Life, set_process_name
 from router.runtime.logs import configure_logs, structlog_emitter
 from router.runtime.posts import Limits, Post
 from router.runtime.reload import Reloader
@@ -125,12 +126,15 @@ def _prepare(
     slots = config.workers or min(available_cores(), BUCKETS)
     if not 1 <= slots <= BUCKETS:
         raise CannotRun(f"workers: {slots} is not a number from 1 to {BUCKETS} (0: one per core)")
+    if config.api is not None and find_spec("litestar") is None:
+        raise CannotRun("the API needs more of Python: pip install trunkline[admin]")
     allow_many_descriptors()
     try:
         sockets = open_sockets(config.listeners, slots)
         metrics_socket = (
             open_tcp_listener(*config.metrics, "metrics") if config.metrics is not None else None
         )
+        api_socket = open_tcp_listener(*config.api, "api") if config.api is not None else None
         check_writable(config.state)
     except (ListenError, StoreError) as error:
         raise CannotRun(str(error)) from error
@@ -145,6 +149,9 @@ def _prepare(
     if metrics_socket is not None:
         config.metrics = metrics_socket.getsockname()[:2]
         posts.append(_metrics_post(config, slots, metrics_socket))
+    if api_socket is not None:
+        config.api = api_socket.getsockname()[:2]
+        posts.append(_api_post(routes, config, api_socket))
     record = make_run_record(
         pid=os.getpid(),
         started_ms=_epoch_ms(),
@@ -266,6 +273,27 @@ def _metrics_post(config: Config, slots: int, opened: Socket) -> Post:
     return Post("metrics", "tl-metrics", serve, METRICS_STAGE, beats=False)
 
 
+def _api_post(routes: Path, config: Config, opened: Socket) -> Post:
+    def serve(life: Life) -> int:
+        # Loaded here: no other process needs it, and nobody who has no API.
+        from router.admin.api_process import run_api
+
+        emit = structlog_emitter(process="api")
+
+        def log(level: str, event: str, /, **fields: object) -> None:
+            emit(level, event, fields)
+
+        try:
+            return run_api(
+                socket=opened, config=routes.absolute(), state=config.state.absolute(), log=log,
+                on_stop=life.on_order,
+            )
+        except StoreError as error:
+            raise CannotBoot(str(error)) from error
+
+    return Post("api", "tl-api", serve, METRICS_STAGE, beats=False)
+
+
 def _gateways(config: Config) -> list[tuple[str, int]]:
     return [(gateway.name, gateway.lines) for gateway in config.gateways.values()]
 
@@ -327,6 +355,7 @@ def _start_lines(routes: Path, config: Config, sockets: Sockets, metrics: str) -
         f"  listens  {listeners}",
         f"  workers  {slots}{steering}",
         f"  state    {config.state.resolve()}",
+        *([f"  api      http://{_shown(*config.api)}"] if config.api is not None else []),
         f"  metrics  {f'http://{metrics}/metrics' if metrics else 'off'}",
         "  Stop it with Ctrl-C or SIGTERM: running calls may go on for "
         f"{config.shutdown_ms / 1_000:g} s; the same again ends them at once.",

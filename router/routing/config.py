@@ -59,7 +59,7 @@ MIN_PING_MS = 1_000
 class Config:
     """The configuration of a Program.
 
-    `workers` 0 means one for each core; `metrics` is (host, port) or None.
+    `workers` 0 means one for each core; `metrics` and `api` are (host, port) or None.
     """
 
     def __init__(self, program: Program) -> None:
@@ -78,6 +78,10 @@ class Config:
         metrics = settings.get("metrics")
         self.metrics: tuple[str, int] | None = (
             (str(metrics.host), int(metrics.port)) if metrics is not None else None
+        )
+        api = settings.get("api")
+        self.api: tuple[str, int] | None = (
+            (str(api.host), int(api.port)) if api is not None else None
         )
         self.timers = TimerDefaults(
             t1_ms=settings.get("t1", 500), t2_ms=settings.get("t2", 4_000)

@@ -163,6 +163,11 @@ GLOBAL = (
     Setting("state", STRING, "The folder of the LMDB files, from this file's folder.", "state"),
     Setting("metrics", ValueType("endpoint"), "Where /metrics is served."),
     Setting(
+        "api",
+        ValueType("endpoint"),
+        "Where the HTTP API is served, such as 127.0.0.1:9465; it needs trunkline[admin].",
+    ),
+    Setting(
         "cdr_file",
         ValueType("file_by_time"),
         'The file that every CDR is written to, .csv or .jsonl: "cdrs/%Y%m%d-%H.csv".',

@@ -50,7 +50,7 @@ def give_funds(
             f"state folder {state} has no live state of this boot of the machine, and another "
             "process writes its ledger: try again"
         )
-    row = _row_of(state, funds)
+    row = row_of(state, funds.id)
     live = LmdbLive(state / LIVE_DIR)
     try:
         if row is not None:
@@ -64,7 +64,7 @@ def give_funds(
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         time.sleep(LOOK_S)
-        row = _row_of(state, funds)
+        row = row_of(state, funds.id)
         if row is not None:
             return Payment(row, balance)
         try:
@@ -95,9 +95,12 @@ def _by_ourselves(state: Path, ops: Sequence[Funds]) -> Payment:
         ledger.close()
 
 
-def _row_of(state: Path, funds: Funds) -> Row | None:
+def row_of(state: Path, id: str) -> Row | None:
+    """The row that funds of this id became, None if the ledger has none; StoreError."""
+    if not (state / LEDGER_DIR / "data.mdb").exists():
+        return None
     ledger = LmdbLedger(state / LEDGER_DIR, readonly=True)
     try:
-        return ledger.funded(funds.id)
+        return ledger.funded(id)
     finally:
         ledger.close()

@@ -11,7 +11,7 @@ from router.routing.config import Config, build_config
 from router.routing.surface import SURFACE
 from router.runtime.reload_changes import Portrait
 
-RESTART_SETTINGS = ("listen", "workers", "state", "metrics", "cdr_file", "cdr_file_mb")
+RESTART_SETTINGS = ("listen", "workers", "state", "metrics", "api", "cdr_file", "cdr_file_mb")
 """What is bound to sockets, processes and files that exist already."""
 
 
@@ -37,6 +37,7 @@ def open_image(raw: bytes, started: Config) -> tuple[Program, Config]:
     config.workers = started.workers
     config.state = started.state
     config.metrics = started.metrics
+    config.api = started.api
     return program, config
 
 

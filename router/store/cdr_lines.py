@@ -26,9 +26,14 @@ _FORMULA: Final = re.compile(r"[=@|]|[+-](?![0-9.]*$)")
 
 def json_line(cdr: Cdr) -> str:
     """The CDR as one line of JSON; times epoch ms, amounts decimals in quotes."""
+    return json.dumps(cdr_data(cdr), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def cdr_data(cdr: Cdr) -> dict[str, Any]:
+    """The CDR for programs, as plain data; times epoch ms, amounts decimals in quotes."""
     fields = cdr_fields(cdr)
     fields.update((name, decimal(fields[name])) for name in AMOUNTS)
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return fields
 
 
 def csv_header() -> str:

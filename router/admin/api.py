@@ -1,0 +1,62 @@
+"""The HTTP API as an application: its operations, its gate, its schema."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from router.admin.api_calls import call_routes, cdr_routes
+from router.admin.api_desk import Desk
+from router.admin.api_gate import MAX_WRONG, Gate, GateMiddleware
+from router.admin.api_money import money_routes
+from router.admin.api_objects import object_routes
+from router.admin.api_problems import Log, handlers
+from router.admin.api_router import rate_routes, router_routes
+from router.store.api_access import ACCESS_DIR, LmdbAccess
+
+MAX_BODY: Final = 64 * 1024
+DESCRIPTION: Final = (
+    "Everything that the commands of Trunkline do. Amounts are decimals in quotes, times epoch "
+    "milliseconds. Lists are read page by page: `next` of one is `cursor` of the one after it."
+)
+
+
+def make_api(config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG) -> Litestar:
+    """The application for a configuration and a state folder; StoreError when it cannot be."""
+    access = LmdbAccess(state / ACCESS_DIR)
+    desk = Desk(config, state, access)
+    return Litestar(
+        [
+            *router_routes(desk),
+            *object_routes(desk),
+            *money_routes(desk),
+            *call_routes(desk),
+            *cdr_routes(desk),
+            *rate_routes(desk),
+        ],
+        middleware=[DefineMiddleware(GateMiddleware, exclude="^/schema")],
+        exception_handlers=handlers(log),
+        request_max_body_size=MAX_BODY,
+        state=State({"gate": Gate(access, most_wrong=most_wrong)}),
+        on_shutdown=[desk.close],
+        logging_config=None,
+        openapi_config=OpenAPIConfig(
+            title="Trunkline",
+            version=version("trunkline"),
+            description=DESCRIPTION,
+            path="/schema",
+            render_plugins=[JsonRenderPlugin()],
+            components=Components(
+                security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}
+            ),
+            security=[{"token": []}],
+        ),
+    )

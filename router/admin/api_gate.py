@@ -1,0 +1,117 @@
+"""Who may use the HTTP API: tokens, their roles, and a limit for those who guess.
+
+No token, no access, but for the schema. Tokens are read again after a second, so that one which
+is removed is refused soon. Who is wrong too often, by address, gets 429 without a look.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+
+from router.admin.api_problems import Refusal
+from router.admin.api_tokens import ROLES, find_token
+from router.store.api_access import LmdbAccess, Token
+
+LOOK_S: Final = 1.0
+WINDOW_S: Final = 60.0
+MAX_WRONG: Final = 10
+MAX_SOURCES: Final = 10_000
+MAX_SECRET: Final = 200
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="trunkline"'}
+
+
+class Caller(NamedTuple):
+    """Who asks."""
+
+    name: str
+    roles: tuple[str, ...]
+
+    @property
+    def who(self) -> str:
+        """As the audit calls them."""
+        return f"token:{self.name}"
+
+
+class Gate:
+    """Knows the tokens, and who has been wrong; `clock` in seconds."""
+
+    def __init__(
+        self, access: LmdbAccess, *, most_wrong: int = MAX_WRONG,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._access = access
+        self._most_wrong = most_wrong
+        self._clock = clock
+        self._tokens: dict[str, Token] = {}
+        self._read_at = -LOOK_S
+        self._wrong: dict[str, tuple[int, float]] = {}
+        """How often each address was wrong, since when."""
+
+    def admit(self, header: str, source: str) -> Caller:
+        """Who it is by the Authorization header; Refusal 401 or 429 when nobody."""
+        scheme, _, secret = header.partition(" ")
+        if scheme.lower() == "bearer" and 0 < len(secret := secret.strip()) <= MAX_SECRET:
+            found = find_token(self._known(), secret)
+            if found is not None:
+                return Caller(found[0], found[1].roles)
+        elif not header:
+            # Asking without a token is no guess.
+            raise Refusal(401, "There is no token in the request.", headers=CHALLENGE)
+        self._note_wrong(source)
+        raise Refusal(401, "The token is not one of those there are.", headers=CHALLENGE)
+
+    def _note_wrong(self, source: str) -> None:
+        now = self._clock()
+        count, since = self._wrong.get(source, (0, now))
+        if now - since >= WINDOW_S:
+            count, since = 0, now
+        if count >= self._most_wrong:
+            wait_s = math.ceil(since + WINDOW_S - now)
+            raise Refusal(
+                429, f"Too many wrong tokens came from {source}.",
+                headers={"Retry-After": str(wait_s)},
+            )
+        if source not in self._wrong and len(self._wrong) >= MAX_SOURCES:
+            self._wrong.pop(next(iter(self._wrong)))
+        self._wrong[source] = (count + 1, since)
+
+    def _known(self) -> dict[str, Token]:
+        now = self._clock()
+        if now - self._read_at >= LOOK_S:
+            self._tokens = self._access.tokens()
+            self._read_at = now
+        return self._tokens
+
+
+class GateMiddleware(AbstractAuthenticationMiddleware):
+    """Asks the gate before anything else of a request is looked at."""
+
+    async def authenticate_request(
+        self, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
+        """Who asks; Refusal when nobody may."""
+        gate: Gate = connection.app.state.gate
+        source = connection.client.host if connection.client is not None else "-"
+        caller = gate.admit(connection.headers.get("authorization", ""), source)
+        return AuthenticationResult(user=None, auth=caller)
+
+
+def needs(role: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+    """A guard: Refusal 403 for a token that has not this role."""
+    assert role in ROLES
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        caller: Caller = connection.auth
+        if role not in caller.roles:
+            raise Refusal(
+                403, f"This needs the role {role}; {caller.who} has {', '.join(caller.roles)}."
+            )
+
+    return guard

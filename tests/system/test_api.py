@@ -1,0 +1,118 @@
+"""The HTTP API of a running router: a payment, a lock that the next call meets, who may do what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from harness.ports import LOOPBACK, free_ports, tcp_listening, wait_until
+from harness.routes import Routes
+from harness.switch import Switch
+
+
+class Api:
+    """A running router, and a client of its API."""
+
+    def __init__(self, switch: Switch, port: int) -> None:
+        self.switch = switch
+        self.base = f"http://{LOOPBACK}:{port}"
+        self.tokens = {role: self._token(role) for role in ("read", "operate", "money")}
+
+    def _token(self, role: str) -> str:
+        done = self.switch.command(
+            "tokens", "add", f"{role}er", "--role", role, "--state", str(self.switch.state)
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def __call__(
+        self, role: str, method: str, path: str, status: int = 200, **more: Any
+    ) -> dict[str, Any]:
+        """The JSON of an answer that must have this status."""
+        headers = {"Authorization": f"Bearer {self.tokens[role]}", **more.pop("headers", {})}
+        answer = httpx.request(method, self.base + path, headers=headers, timeout=60, **more)
+        assert answer.status_code == status, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@pytest.fixture(scope="module")
+def api(module_switch: Callable[..., Switch]) -> Api:
+    (port,) = free_ports(1)
+    routes = Routes(pairs=4, settings={"api": f"{LOOPBACK}:{port}"})
+    switch = module_switch(routes, workers=2)
+    wait_until(lambda: tcp_listening(port), "the API listens", 10)
+    return Api(switch, port)
+
+
+def test_a_top_up_with_one_key_counts_once(api: Api) -> None:
+    def pay() -> dict[str, Any]:
+        return api(
+            "money", "POST", "/accounts/acme/topup", json={"amount": "12.50"},
+            headers={"Idempotency-Key": "invoice-1"},
+        )
+
+    first = pay()
+    assert (first["balance"], first["durable"]) == ("12.500000", True)
+    assert pay() == first
+    assert api("read", "GET", "/accounts/acme")["balance"] == "12.500000"
+    verify = api.switch.command("ledger", "verify", "--state", str(api.switch.state))
+    assert verify.returncode == 0, verify.stdout + verify.stderr
+    (row,) = api("read", "GET", "/audit?what=account%20acme")["items"]
+    assert (row["who"], row["command"], row["result"]) == ("token:moneyer", "topup", "done")
+
+
+def test_a_lock_refuses_the_next_call(api: Api, sipp) -> None:
+    pair = api.switch.routes.pair()
+    gateway = sipp("gateway_answers", port=pair.first, hold_ms=100)
+    caller = sipp(
+        "caller_hangs_up", target=api.switch.port, number=pair.number, call_id="before", hold_ms=100
+    )
+    caller.succeeds()
+    gateway.succeeds()
+    cdr = api.switch.cdr("before")
+    assert api("read", "GET", "/cdrs?call_id=" + cdr["call_id"])["items"] == [cdr]
+    told = api("read", "GET", f"/cdrs/{cdr['id']}/explain")
+    assert told["reason"] == "Normal" and told["ladder"]
+    assert api("operate", "PUT", "/accounts/acme/lock", json={"note": "unpaid"})["locked"]
+    wait_until(lambda: all_have_looked(api.switch), "each worker has looked", 5)
+    changes = {'response="404"': 'response="403"'}
+    sipp(
+        "caller_is_refused", target=api.switch.port, number=pair.number, call_id="locked",
+        changes=changes,
+    ).succeeds()
+    assert api.switch.cdr("locked")["end_reason"] == "AccountLocked"
+    api("operate", "DELETE", "/accounts/acme/lock")
+
+
+def test_a_gateway_that_is_added_is_there_at_once(api: Api) -> None:
+    body = {"name": "hk", "settings": {"address": "192.0.2.9", "prefixes": "852"}}
+    assert "2 workers have it" in api("operate", "POST", "/gateways", 201, json=body)["told"][0]
+    names = [one["name"] for one in api("read", "GET", "/status")["gateways"]]
+    assert "hk" in names
+    api("operate", "DELETE", "/gateways/hk")
+
+
+def test_who_may_not_is_told_so(api: Api) -> None:
+    assert "role operate" in api("read", "POST", "/reload", 403, json={})["detail"]
+    assert "role operate" in api("money", "PUT", "/accounts/acme/lock", 403, json={})["detail"]
+    more = {"json": {"amount": "1"}, "headers": {"Idempotency-Key": "x"}}
+    assert "role money" in api("operate", "POST", "/accounts/acme/topup", 403, **more)["detail"]
+    assert httpx.get(api.base + "/status").status_code == 401
+    done = api.switch.command("tokens", "remove", "reader", "--state", str(api.switch.state))
+    assert done.returncode == 0
+    wait_until(lambda: _status(api) == 401, "the token is refused", 5)
+
+
+def _status(api: Api) -> int:
+    headers = {"Authorization": f"Bearer {api.tokens['read']}"}
+    return httpx.get(api.base + "/status", headers=headers).status_code
+
+
+def all_have_looked(switch: Switch) -> bool:
+    """Whether every worker has had its turn of the second since the last order."""
+    version_at = (switch.state / "objects.lmdb" / "data.mdb").stat().st_mtime_ns // 1_000_000
+    beats = switch.ask_live(lambda live: live.heartbeats())
+    return all(beat > version_at + 50 for beat in beats.values())
