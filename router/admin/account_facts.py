@@ -22,6 +22,7 @@ from router.routing.surface import SURFACE
 from router.runtime.routes_file import DiskFiles
 from router.store.boot import LEDGER_DIR, LIVE_DIR, live_is_current
 from router.store.cdr_lines import decimal
+from router.store.errors import StoreError
 from router.store.funds import Funds
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
@@ -88,6 +89,8 @@ def read_accounts(config: Path, state: Path | None) -> Accounts:
     """
     configured, folder, trouble = _configured(config)
     state = state or folder
+    if state.exists() and not state.is_dir():
+        raise StoreError(f"state folder {state} cannot be used: it is a file")
     facts = {name: _facts_of(account) for name, account in configured.items()}
     balances, monies, lines = _stored(state)
     for name in balances.keys() | monies.keys():

@@ -97,7 +97,11 @@ def read_known(config: Path, state: Path | None) -> Known:
     additions = None if state is None else str(state / OBJECTS_FILE)
     outcome = check_routes(str(config), SURFACE, DiskFiles(), additions=additions)
     if outcome.errors:
-        raise WrongValue(f"{config} has errors, see trunkline check {config}")
+        first = next(one for one in outcome.findings if one.severity == "error")
+        raise WrongValue(
+            f"{config} has errors, see trunkline check {config}; the first is in "
+            f"{first.file}:{first.line}: {first.message}"
+        )
     return Known(config, state or state_of(config, outcome.settings.values), outcome)
 
 

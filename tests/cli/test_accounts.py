@@ -222,6 +222,8 @@ def test_a_state_folder_that_cannot_be_used_is_one_line(
     (tmp_path / "state").write_text("a file")
     assert topup("acme", "1", config=config) == 1
     assert "state cannot be used" in complaint(capsys)
+    assert list_accounts(config=config) == 1
+    assert "state cannot be used: it is a file" in complaint(capsys)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,16 @@ def test_a_balance_that_the_ledger_knows_is_not_given_again_and_that_is_told(
     assert "its balance stays 3.00" in trunkline("accounts", "add", "new", "balance=5.00")
 
 
+def test_what_is_wrong_with_the_configuration_is_named_with_its_file(
+    trunkline: Told, folder: Path
+) -> None:
+    """`check routes.cfg` alone would find nothing wrong: it is in another state folder's file."""
+    (folder / "other").mkdir()
+    (folder / "other" / "objects.cfg").write_text("garbage")
+    told = trunkline("gateways", "list", "--state", "other", code=1)
+    assert "the first is in other/objects.cfg:1: " in told
+
+
 def test_an_account_that_has_something_inside_is_not_removed(
     trunkline: Told, folder: Path
 ) -> None:
