@@ -1,9 +1,11 @@
 """Processes killed at random moments while calls run, and what has to be true afterwards.
 
 Two kinds of calls go on all the time: some are answered, last, and are paid for; some are refused
-by the gateway. Phones are registered before. Each process in turn is killed with kill -9, the
-supervisor too, after which the router is started again. In the end every call has one CDR, whoever
-died; every line is free; every charge is what its duration costs; and the books are in order.
+by the gateway. Those that are answered were dialled to a phone that forwards: the caller's account,
+the agent above it, the phone's account and the vendor all pay. Phones are registered before. Each
+process in turn is killed with kill -9, the supervisor too, after which the router is started again.
+In the end every call has one CDR, whoever died; every line is free and nothing reserved; every
+charge is what its duration costs; and the books are in order.
 """
 
 from __future__ import annotations
@@ -29,11 +31,21 @@ from router.billing.rate import Rate, rate_call
 PRICE = 600_000
 """Millionths a minute: a second costs a hundredth, so that every wrong second shows."""
 HOLD_MS = 2_500
-DECK = "prefix,rate_per_min\n7,0.6\n"
+DECK = "prefix,rate_per_min\n7,0.6\n3,0.6\n"
+FORWARDS = "3999"
+PAYERS = ["acme", "owner", "top", "vendor"]
 PHONES = [str(number) for number in range(3001, 3006)]
 ACCOUNTS = """
 deck retail { file = "retail.csv" }
+account top { balance = 1000  deck = retail }
+account vendor { balance = 1000 }
+account owner {
+    balance = 1000
+    deck    = retail
+    phone 3999 { password = "secret"  forward_always = "7000555" }
+}
 account acme {
+    agent   = top
     balance = 1000
     lines   = 5000
     deck    = retail
@@ -49,6 +61,7 @@ request_route {
         }
         case "INVITE": {
             if (!identify()) end(IllegalCall);
+            if (registered($rU)) call(phone($rU));
             call(gateways($rU), on_failure = NEXT);
         }
         default: reply(405);
@@ -61,7 +74,8 @@ POSTS = ("worker 0", "worker 1", "ledger", "metrics", "supervisor")
 
 def routes() -> Routes:
     """What the router runs."""
-    return Routes(pairs=2, accounts=ACCOUNTS, policy=POLICY)
+    paid = {"deck": "retail", "clearing": "vendor"}
+    return Routes(pairs=2, accounts=ACCOUNTS, policy=POLICY, first=paid)
 
 
 @dataclass(slots=True)
@@ -102,6 +116,7 @@ class Havoc:
         limit_s = int(self.seconds) + 50
         more = {"messages": False, "limit_s": limit_s}
         answered, refused = self.switch.routes.pair(), self.switch.routes.pair()
+        assert answered.number == "7000555"
         count = int(self.seconds * self.rate)
         gateways = [
             sipp("gateway_answers", port=answered.first, calls=10 * count, **more),
@@ -111,7 +126,7 @@ class Havoc:
             ),
         ]
         talks = sipp(
-            "caller_hangs_up", target=self.switch.port, number=answered.number, call_id="talk",
+            "caller_hangs_up", target=self.switch.port, number=FORWARDS, call_id="talk",
             calls=count, rate=self.rate, hold_ms=HOLD_MS, **more,
         )
         refusals = sipp(
@@ -152,6 +167,12 @@ class Havoc:
             self._check_bill(cdr, told)
         done = switch.command("ledger", "verify", "--state", str(switch.state))
         assert done.returncode == 0, f"{told}: {done.stdout}{done.stderr}"
+        reserved = switch.ask_live(
+            lambda live: {
+                name: money.reserved for name, money in live.monies().items() if money.reserved
+            }
+        )
+        assert reserved == {}, f"{told}: {reserved} stays reserved"
         online = switch.ask_live(
             lambda live: [one for one in phones if live.registration(one, 0) is not None]
         )
@@ -166,3 +187,6 @@ class Havoc:
             assert cdr["end_reason"] in ("Normal", "ConnectionTimeout"), f"{told}: {cdr}"
         charge = int(cdr["charge"].replace(".", ""))
         assert charge == expected, f"{told}: charged {charge}, {expected} is right: {cdr}"
+        paid = {one["account"]: int(one["amount"].replace(".", "")) for one in cdr["charges"]}
+        who = PAYERS if cdr["answered"] else []
+        assert paid == dict.fromkeys(who, expected), f"{told}: {who} pay {expected} each: {cdr}"
