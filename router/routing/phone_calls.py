@@ -111,7 +111,7 @@ class PhoneCalls(PhoneFunctions):
         decision = call.cdr.decision
         alone = phones[0] if len(phones) == 1 else None
         self.ringing = alone
-        if alone is not None and alone.forward_always:
+        if alone is not None and alone.forward_always and not alone.locked:
             return self._forward(call, alone, Why.ALWAYS) or End(EndReason.ServerFailure)
         targets: dict[str, Target] = {}
         called: list[Phone] = []
@@ -158,6 +158,10 @@ class PhoneCalls(PhoneFunctions):
         if not number:
             return None
         decision = call.cdr.decision
+        if phone.locked:
+            # Forwarding is a call that its account pays: a stolen phone would go on costing money.
+            decision.append(f"{PHONE}{phone.number}: locked, and does not forward")
+            return None
         hops = self.hops
         hops.append(Hop(phone, why))
         decision.append(f"{PHONE}{phone.number}: forwards to {number}, {why.words}")

@@ -41,6 +41,7 @@ account owner {
     deck = outside
     balance = 2.00
     phone 3001 { password = "s"  forward_always = "86138" }
+    phone 3005 { password = "s"  forward_offline = "86138" }
     phone 3003 { password = "s"  forward_always = "3004" }
 }
 account bare {
@@ -160,6 +161,20 @@ def test_who_forwards_without_credit_is_named_and_nothing_stays_reserved() -> No
     assert (cdr.end_reason, cdr.account, cdr.charges) == ("InsufficientBalance", "owner", [])
     assert any("credit:owner" in entry for entry in cdr.decision)
     assert paid(routed) == {"payer": 0, "owner": 199, "agent": 0}
+
+
+@pytest.mark.parametrize("number", ["3001", "3005"])
+def test_a_phone_that_is_locked_does_not_forward_at_its_accounts_cost(number: str) -> None:
+    routed = world()
+    routed.config.phones[number].locked = True
+    routed.place(number)
+    cdr = routed.cdr
+    assert (cdr.end_reason, cdr.account) == ("CalledNotOnline", "payer")
+    assert paid(routed) == {"payer": 0, "owner": 0, "agent": 0}
+    routed.config.phones[number].locked = False
+    routed.store.cdrs.clear()
+    routed.place(number)
+    assert (routed.cdr.end_reason, routed.cdr.account) == ("Normal", "owner")
 
 
 def test_a_number_tried_before_leaves_no_price_behind() -> None:
