@@ -629,3 +629,27 @@ def test_calls_through_relays_that_lose_datagrams_all_end(
         relay.loses = lambda: False
     world.run(300_000)
     assert len(world.cdrs) == 60
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_with_every_relay_down_all_is_tried_that_needs_none(
+    world: World, relay: StandIn, together: bool
+) -> None:
+    world.errors_expected = True
+    world.routes.ring_all = together
+    world.routes.media = dict.fromkeys(("gateway:g1", "gateway:g2"), Wish())
+    relay.silent = True
+    world.place(hang_up_after_ms=1_000)
+    world.run(5_000)
+    began = world.now
+    call = world.place(hang_up_after_ms=1_000)
+    world.run(500)
+    assert (call.status, world.now - began) == (200, 500), "nobody waits for a relay that is down"
+    world.run(5_000)
+    relay.silent = False
+    world.run(3_000)
+    assert {cdr.gateway for cdr in world.cdrs} == {"g3"}
+    for cdr in world.cdrs:
+        assert cdr.b_call_id == cdr.attempts[cdr.attempt - 1].b_call_id
+        assert cdr.attempts[cdr.attempt - 1].gateway == "g3"
+        assert len(cdr.attempts) == 3

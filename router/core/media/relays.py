@@ -34,6 +34,8 @@ Reply = dict[bytes, Any]
 Hear = Callable[[Reply | None, Place], None]
 """Gets the relay's answer and who gave it; None: none of them answered."""
 
+NOWHERE: Place = ("", 0)
+
 RESENDS_MS = (200, 300, 500)
 """A caller waits meanwhile: a relay is on the same network, so a second of silence is an end."""
 PING_MS = 2_000
@@ -103,8 +105,10 @@ class Relays:
             turned = self.places[first:] + self.places[:first]
             places = [one for one in turned if one not in self._down]
         if not places or len(self._open) >= MAX_OPEN:
-            if hear is not None:
-                hear(None, places[0] if places else ("", 0))
+            nobody = Question("", b"", places[:1] or [NOWHERE], True, session, hear)
+            # In its own time: whoever asks has not finished what it is about to wait with.
+            layer = self._engine.layer
+            layer.wheel.at(layer.now, self._on_nobody, nobody)
             return
         cookie = self._engine.token()
         data = cookie.encode() + b" " + encode(command)
@@ -137,6 +141,9 @@ class Relays:
             self._send(question)
         else:
             self._conclude(question, None, place)
+
+    def _on_nobody(self, question: Question) -> None:
+        self._conclude(question, None, question.places[0])
 
     def _conclude(self, question: Question, reply: Reply | None, place: Place) -> None:
         self._open.pop(question.cookie, None)
