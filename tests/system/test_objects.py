@@ -8,6 +8,7 @@ import pytest
 from harness.ports import LOOPBACK, free_ports, wait_until
 from harness.routes import Routes
 from harness.switch import Switch
+from harness.wire import ANSWER, Call
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +113,62 @@ def test_a_call_is_ended_by_command_on_both_sides(switch: Switch, sipp) -> None:
     assert (cdr["end_reason"], cdr["end_side"]) == ("OperatorKill", "server")
     assert any(line.startswith("ended by ") for line in cdr["decision"])
     assert run(switch, "calls", "list") == "No call is in progress.\n"
-    assert "no call in progress has an id" in run(switch, "calls", "kill", call["id"], code=1)
+    assert "no call in progress has the Call-ID" in run(switch, "calls", "kill", call["id"], code=1)
     row = json.loads(run(switch, "audit", "--json").splitlines()[0])
     assert (row["command"], row["what"], row["why"]) == ("kill", f"call {call['id']}", "fraud")
     switch.is_idle()
+
+
+def test_an_account_that_is_removed_while_it_talks_pays_by_what_the_call_began_with(
+    run_switch, peer
+) -> None:
+    """Added, given rates, called with, removed, its deck loaded anew, and the call ended."""
+    switch = run_switch(Routes(pairs=1, more="deck loaded {}\n"), workers=2)
+    pair = switch.routes.pair()
+    rates = switch.folder / "rates.csv"
+    rates.write_text(f"prefix,rate_per_min\n{pair.prefix},0.60\n")
+    run(switch, "load", "rates", str(rates), "--deck", "loaded")
+    run(switch, "accounts", "add", "top", "balance=5.00", "deck=loaded")
+    run(switch, "accounts", "add", "sub", "agent=top", "balance=2.00", "deck=loaded")
+    run(switch, "trunks", "add", "sub/far", "ips=127.0.0.9")
+
+    caller, gateway = peer(host="127.0.0.9"), peer(pair.first)
+    call = Call(caller, switch.port, pair.number, call_id="removed@x")
+    call.invite()
+    gateway.reply(gateway.expect("INVITE"), 200, tag="g", body=ANSWER)
+    call.ack(caller.expect(200))
+    gateway.expect("ACK")
+    held = switch.ask_live(lambda live: [live.money(name).reserved for name in ("sub", "top")])
+    assert held == [600_000, 600_000]
+
+    assert "has trunk sub/far: remove it before" in run(switch, "accounts", "remove", "sub", code=1)
+    run(switch, "trunks", "remove", "sub/far")
+    run(switch, "accounts", "remove", "sub")
+    rates.write_text(f"prefix,rate_per_min\n{pair.prefix},60.00\n")
+    run(switch, "load", "rates", str(rates), "--deck", "loaded")
+    run(switch, "calls", "kill", "removed@x")
+    for side in (caller, gateway):
+        side.reply(side.expect("BYE"), 200)
+
+    cdr = switch.cdr("removed@x")
+    assert (cdr["end_reason"], cdr["account"], cdr["agent_path"]) == (
+        "OperatorKill", "sub", "top/sub",
+    )
+    cents = -(-(cdr["duration_ms"] - 49) // 1000)  # 0.60 a minute is a cent a second
+    amounts = {one["account"]: float(one["amount"]) for one in cdr["charges"]}
+    assert amounts == {"sub": cents / 100, "top": cents / 100}
+    switch.is_idle()
+    left = switch.ask_live(lambda live: [tuple(live.money(name)) for name in ("sub", "top")])
+    assert left == [(2_000_000 - cents * 10_000, 0), (5_000_000 - cents * 10_000, 0)]
+    assert "every balance is the sum" in run_on_state(switch, "ledger", "verify")
+    told = run(switch, "accounts", "add", "sub", "agent=top", "balance=9.00", "deck=loaded")
+    assert f"its balance stays {2 - cents / 100:.2f}" in told
+
+
+def run_on_state(switch: Switch, *words: str) -> str:
+    done = switch.command(*words, "--state", str(switch.state))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def all_have_looked(switch: Switch) -> bool:
