@@ -1,4 +1,4 @@
-"""What is known of gateways and trunks: their settings, and how they are now."""
+"""What is known of gateways, trunks and phones: their settings, and how they are now."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dsl.ast import Span
 from dsl.check.settings import CheckedBlock
 from router.admin.gateway_health import is_up
 from router.admin.object_state import LiveFacts, settings_lines
+from router.admin.phones_online import Online
 from router.routing.surface import OBJECTS_FILE
 
 
@@ -88,6 +89,33 @@ def trunk_facts(name: str, block: CheckedBlock, live: LiveFacts) -> TrunkFacts:
         "locked" if key in live.locks else "active",
         usage.in_use if usage is not None else 0,
         values.get("lines"),
+        place_of(block.node.kind_span),
+    )
+
+
+class PhoneFacts(msgspec.Struct):
+    """One phone, ACCOUNT/NUMBER; `contacts` is where it is online, none: nowhere."""
+
+    name: str
+    state: str
+    lines_used: int
+    lines: int | None
+    contacts: list[Online]
+    defined: str
+
+
+def phone_facts(
+    name: str, block: CheckedBlock, live: LiveFacts, contacts: list[Online]
+) -> PhoneFacts:
+    """A phone as its block and live state say."""
+    key = f"phone:{block.node.name}"
+    usage = live.usages.get(key)
+    return PhoneFacts(
+        name,
+        "locked" if key in live.locks else "active",
+        usage.in_use if usage is not None else 0,
+        block.given.values.get("lines"),
+        contacts,
         place_of(block.node.kind_span),
     )
 

@@ -151,7 +151,7 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
         "network", "话机未注册，不能呼叫。",
         "the phone's registration: its expiry and its credentials; `must_register` asks for one",
         "let the phone register again, correct its credentials",
-        "trunkline phones list",
+        "trunkline phones show {phone}",
     ),
     EndReason.ConnectionTimeout: Guide(
         "network", "所有重发之后网关没有任何 SIP 响应。",

@@ -11,7 +11,7 @@ import pytest
 
 from router.admin.phones_online import read_phones
 from router.cli.blocks import lift, list_blocks
-from router.cli.phones import list_phones
+from router.cli.phones import list_phones, show
 from router.store.boot import LIVE_DIR
 from router.store.live import LmdbLive
 from router.store.ops import Bind, BlockAddress, Op
@@ -48,6 +48,35 @@ def online(now_ms: int) -> Bind:
         ),
     )
     return Bind("1001", "acme", contacts)
+
+
+def test_one_phone_is_shown_with_its_settings_and_where_it_is(
+    store: Callable[..., int], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = folder.parent / "routes.cfg"
+    config.write_text(
+        'account acme { phone 1001 { password = "s3cret"  lines = 2 }  phone 1002 '
+        '{ password = "s3cret" } }\nrequest_route { reply(404); }\n'
+    )
+    assert show("1002", config=config) == 0  # before any router ran
+    assert "registered    no\n" in capsys.readouterr().out
+    store(online)
+    assert show("acme/1001", config=config, state=folder) == 0
+    shown = capsys.readouterr().out
+    assert "phone         acme/1001\n" in shown and "state         active\n" in shown
+    assert f"defined       in {config}:1\n" in shown
+    assert "registered    yes\n" in shown and "lines in use  0/2\n" in shown
+    assert "sip:1001@192.168.1.5:5060 from udp:198.51.100.7:40000 for " in shown
+    assert "\x1b" not in shown and "s3cret" not in shown
+    assert show("1001", config=config, state=folder, as_json=True) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sorted(one["source"] for one in told["contacts"]) == [
+        "tcp:[2001:db8::1]:5060", "udp:198.51.100.7:40000",
+    ]
+    assert told["settings"] == {"password": "***", "lines": "2"}
+    assert show("1003", config=config, state=folder) == 1
+    said = capsys.readouterr().err
+    assert "there is no phone `1003`: " in said
 
 
 def test_phones_are_shown_with_where_they_are_and_until_when(
