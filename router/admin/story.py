@@ -15,6 +15,8 @@ from router.core.decision import (
     CUT_OFF,
     NOBODY,
     REFUSED,
+    RELAYED,
+    RELAYED_BY,
     ROUTE,
     SESSION,
     full_holds,
@@ -155,6 +157,8 @@ def _no_router(cdr: Cdr) -> str:
         parts.append(f"Every gateway that was tried failed: {', '.join(tried)}.")
     if left_out:
         parts.append(f"Gateways that could not take the call: {'; '.join(left_out)}.")
+    relays = [one for one in cdr.decision if one.startswith(RELAYED)]
+    parts += sentences(dict.fromkeys(one for one in relays if not one.startswith(RELAYED_BY)))
     return " ".join(parts)
 
 
@@ -263,6 +267,7 @@ _CAUSES: Final[Mapping[EndReason, Callable[[Cdr], str]]] = {
     EndReason.ProceedingTimeout: _never_rang,
     EndReason.ConnectionTimeout: _silence,
     EndReason.SessionTimeout: _session,
+    EndReason.MediaTimeout: _session,
     EndReason.InsufficientBalance: _no_money,
     EndReason.AuthFailed: _wrong_credentials,
     EndReason.IllegalCall: _stranger,

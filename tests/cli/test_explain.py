@@ -249,6 +249,29 @@ def test_a_phone_is_called_a_phone() -> None:
     assert "Phone 1001 answered 486 after 500 ms." in story.happened
 
 
+def test_what_the_media_relay_had_to_do_with_it() -> None:
+    attempt = Attempt("first", started=1_000, ended=2_000, reason="NoAvailableRouter")
+    relayed = Attempt("second", started=2_000, ended=2_500, sip_code=503)
+    cdr = Cdr(
+        id="1", callee_in="861", started=1_000, ended=2_500, end_reason="NoAvailableRouter",
+        sip_code=503, attempts=[attempt, relayed],
+        decision=[
+            "first: taken", "media: no relay answers", "first: NoAvailableRouter after 1000 ms",
+            "second: taken", "media: through 192.0.2.8:2223", "second: 503 after 500 ms",
+        ],
+    )
+    story = tell(cdr)
+    assert story.cause.endswith("Media relay: no relay answers.")
+    assert "through" not in story.cause
+    assert "Media relay: through 192.0.2.8:2223." in story.happened
+    silent = Cdr(
+        id="2", callee_in="861", started=1_000, answered=2_000, ended=70_000,
+        end_reason="MediaTimeout", attempts=[Attempt("first", started=1_000)],
+        decision=["first: taken", "ended: no media from either side for 60 s"],
+    )
+    assert "no media from either side for 60 s" in tell(silent).cause
+
+
 def test_the_command_has_the_names_of_the_call_and_is_safe_to_paste() -> None:
     story = tell(played('invite from 198.51.100.1 caller "1$(reboot)" callee "555";'))
     assert story.command == (

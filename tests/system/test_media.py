@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from harness.handset import Handset
 from harness.ports import LOOPBACK, free_ports, wait_until
 from harness.routes import Routes
 from harness.rtpengine import RELAY_HOST, Rtpengine, RtpPeer, media_at
@@ -180,6 +181,103 @@ def test_the_next_relay_is_asked_when_one_is_dead(run_switch, peer, rtpengine, r
         talk.hang_up()
         cdr = switch.cdr(talk.call.call_id)
         assert f"media: through {LOOPBACK}:{relay.ng}" in cdr["decision"]
+
+
+ASKING = """
+account acme {
+    media = relay
+    trunk office { ips = 127.0.0.1 }
+    phone 1001   { password = "secret" }
+}
+"""
+TO_PHONES = """
+request_route {
+    switch ($rm) {
+        case "OPTIONS":  reply(200);
+        case "REGISTER": { if (!authenticate()) challenge(); save(); }
+        case "INVITE":   route(CALL);
+        default:         reply(405);
+    }
+}
+route[CALL] {
+    if (!identify()) end(IllegalCall);
+    if (registered($rU)) call(phone($rU));
+    call(gateways($rU), ring = all);
+}
+"""
+
+
+def asking_account(relay: int) -> Routes:
+    """An account whose calls are all relayed, to gateways that ring together and to a phone."""
+    return Routes(
+        settings={"rtpengine": f"{LOOPBACK}:{relay}"}, accounts=ASKING, policy=TO_PHONES
+    )
+
+
+def test_an_account_asks_and_gateways_that_ring_together_have_ports_of_their_own(
+    run_switch, peer, rtpengine, rtp
+) -> None:
+    switch = run_switch(asking_account(rtpengine().ng))
+    pair = switch.routes.pair()
+    caller, first, second = peer(), peer(pair.first), peer(pair.second)
+    near, far = rtp(), rtp()
+    call = Call(caller, switch.port, pair.number)
+    call.invite(body=near.sdp)
+    ringing = [(one, one.expect("INVITE")) for one in (first, second)]
+    assert media_at(ringing[0][1].body) != media_at(ringing[1][1].body)
+    first.reply(ringing[0][1], 180, tag="f")
+    caller.expect("180 INVITE")
+    winner, invite = ringing[1]
+    winner.reply(invite, 200, tag="g", body=far.sdp)
+    ok = caller.expect("200 INVITE")
+    call.ack(ok)
+    winner.expect("ACK")
+    first.reply(first.expect("CANCEL"), 200, tag="f")
+    first.reply(ringing[0][1], 487, "Request Terminated", tag="f")
+    near.talk(media_at(ok.body))
+    far.talk(media_at(invite.body))
+    wait_until(lambda: len(near.heard) > 10 and len(far.heard) > 10, "RTP on both sides")
+    assert near.sources == far.sources == {RELAY_HOST}
+    call.bye()
+    winner.reply(winner.expect("BYE"), 200, tag="g")
+    assert switch.cdr(call.call_id)["gateway"] == pair.second_name
+
+
+def test_a_call_to_a_phone_is_relayed_and_a_hold_too(run_switch, peer, rtpengine, rtp) -> None:
+    switch = run_switch(asking_account(rtpengine().ng))
+    caller, phone = peer(), peer()
+    assert Handset(phone, switch.port).register().status == 200
+    near, far = rtp(), rtp()
+    call = Call(caller, switch.port, "1001")
+    call.invite(body=near.sdp)
+    invite = phone.expect("INVITE")
+    phone.reply(invite, 200, tag="p", body=far.sdp)
+    ok = caller.expect("200 INVITE")
+    call.ack(ok)
+    phone.expect("ACK")
+    assert media_at(invite.body)[0] == media_at(ok.body)[0] == RELAY_HOST
+    # The phone holds the call.
+    dialog_request(phone, invite, "INVITE", tag="p", body=far.sdp + "a=sendonly\r\n")
+    held = caller.expect("INVITE")
+    assert b"a=sendonly" in held.body and media_at(held.body) == media_at(ok.body)
+    caller.reply(held, 200, body=near.sdp + "a=recvonly\r\n")
+    answer = phone.expect("200 INVITE")
+    assert b"a=recvonly" in answer.body and media_at(answer.body) == media_at(invite.body)
+    dialog_request(phone, invite, "ACK", tag="p", cseq=answer.cseq[0])
+    caller.expect("ACK")
+    call.bye()
+    phone.reply(phone.expect("BYE"), 200, tag="p")
+    assert switch.cdr(call.call_id)["end_reason"] == "Normal"
+
+
+def test_a_relay_comes_into_use_by_a_reload(run_switch, peer, rtpengine, rtp) -> None:
+    relay = rtpengine()
+    switch = run_switch(Routes())
+    text = switch.file.read_text()
+    changed = text.replace("ping = 0s", "ping = 0s  media = relay")
+    switch.file.write_text(f"rtpengine = {LOOPBACK}:{relay.ng}\n{changed}")
+    assert switch.command("reload", "--state", str(switch.state)).returncode == 0
+    Talk(switch, peer, rtp).hang_up()
 
 
 def test_without_any_relay_the_next_gateway_takes_the_call(run_switch, peer) -> None:

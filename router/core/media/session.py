@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from router.core.decision import CUT_OFF, RELAYED
+from router.core.decision import CUT_OFF, RELAYED_BY
 from router.core.end_reasons import EndReason
 from router.core.media.relays import Place, Reply, title
 from router.core.wheel import Timer, cancel
@@ -168,17 +168,14 @@ class Media:
         if reply is not None and reply.get(b"result") == b"ok" and isinstance(sdp, bytes) and sdp:
             if self.place is None:
                 self.place = place
-                self._note(f"through {title(place)}")
+                call = self.call
+                if call is not None:
+                    call.cdr.decision.append(RELAYED_BY + title(place))
             self.quiet = any(line.rstrip() in _HELD for line in step.sdp.split(b"\n"))
             step.go_on(sdp)
         else:
             step.lost(NO_RELAY if reply is None else _why(reply, place))
         self._next()
-
-    def _note(self, text: str) -> None:
-        call = self.call
-        if call is not None:
-            call.cdr.decision.append(RELAYED + text)
 
     # -- while it is answered ---------------------------------------------------------------------
 
