@@ -15,7 +15,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from router.admin.api_calls import call_routes, cdr_routes
 from router.admin.api_desk import Desk
-from router.admin.api_gate import MAX_WRONG, Gate, GateMiddleware
+from router.admin.api_gate import MAX_WRONG, AllowMiddleware, Gate, GateMiddleware
 from router.admin.api_money import money_routes
 from router.admin.api_objects import object_routes
 from router.admin.api_problems import Log, handlers
@@ -42,7 +42,7 @@ def make_api(config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG
             *cdr_routes(desk),
             *rate_routes(desk),
         ],
-        middleware=[DefineMiddleware(GateMiddleware, exclude="^/schema")],
+        middleware=[AllowMiddleware, DefineMiddleware(GateMiddleware, exclude="^/schema")],
         exception_handlers=handlers(log),
         request_max_body_size=MAX_BODY,
         state=State({"gate": Gate(access, most_wrong=most_wrong)}),

@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from router.admin.api_problems import Refusal
 from router.admin.api_tokens import ROLES, find_token
@@ -101,6 +103,34 @@ class GateMiddleware(AbstractAuthenticationMiddleware):
         source = connection.client.host if connection.client is not None else "-"
         caller = gate.admit(connection.headers.get("authorization", ""), source)
         return AuthenticationResult(user=None, auth=caller)
+
+
+class AllowMiddleware:
+    """Puts every method of a path into Allow: Litestar's own answer to OPTIONS names some."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on everything but that header."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                path = scope.get("path_template")
+                methods = sorted(
+                    {
+                        method
+                        for route in scope["litestar_app"].routes
+                        if isinstance(route, HTTPRoute) and route.path_format == path
+                        for method in route.methods
+                    }
+                )
+                kept = [one for one in message["headers"] if one[0].lower() != b"allow"]
+                message["headers"] = [*kept, (b"allow", ", ".join(methods).encode())]
+            await send(message)
+
+        options = scope.get("method") == "OPTIONS"
+        await self._app(scope, receive, sent if options else send)
 
 
 def needs(role: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:

@@ -49,7 +49,7 @@ class NewObject(msgspec.Struct):
     ]
     settings: Annotated[
         dict[str, Annotated[str, Meta(max_length=4_000)]],
-        Meta(max_length=64, examples=[{"address": "192.0.2.9", "prefixes": "852, 853"}]),
+        Meta(examples=[{"address": "192.0.2.9", "prefixes": "852, 853"}]),
     ]
 
 
@@ -58,7 +58,7 @@ class Settings(msgspec.Struct):
 
     settings: Annotated[
         dict[str, Annotated[str, Meta(max_length=4_000)]],
-        Meta(min_length=1, max_length=64, examples=[{"lines": "30"}]),
+        Meta(examples=[{"lines": "30"}]),
     ]
 
 

@@ -235,6 +235,12 @@ def test_every_error_is_a_problem_with_a_help(api: Api) -> None:
         assert "--" not in problem["detail"] and "Traceback" not in str(problem)
 
 
+def test_options_names_every_method(api: Api) -> None:
+    headers = {"Authorization": f"Bearer {api.tokens['read']}"}
+    answer = api.client.options("/gateways/out", headers=headers)
+    assert answer.headers["allow"] == "DELETE, GET, OPTIONS, PATCH"
+
+
 def test_a_fault_of_ours_is_logged_and_not_shown(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

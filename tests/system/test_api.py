@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +106,20 @@ def test_who_may_not_is_told_so(api: Api) -> None:
     done = api.switch.command("tokens", "remove", "reader", "--state", str(api.switch.state))
     assert done.returncode == 0
     wait_until(lambda: _status(api) == 401, "the token is refused", 5)
+
+
+def test_a_killed_api_comes_back_and_all_of_it_stops_with_the_router(api: Api) -> None:
+    os.kill(api.switch.posts()["api"], signal.SIGKILL)
+    wait_until(lambda: _answers(api), "the API is back", 10)
+    assert api.switch.stop() == 0
+    assert "stopped serving the API" in api.switch.log()
+
+
+def _answers(api: Api) -> bool:
+    try:
+        return httpx.get(api.base + "/schema/openapi.json").status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def _status(api: Api) -> int:
