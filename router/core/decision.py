@@ -47,6 +47,7 @@ RELAYED_BY = RELAYED + "through "
 CUT_OFF = "ended: "
 ROUTE = "route: "
 NOBODY = "no trunk: "
+CODECS = "codecs: "
 CANDIDATES = "candidates: "
 NONE_LEFT = CANDIDATES + "none"
 
@@ -100,6 +101,13 @@ def listed(names: Sequence[str]) -> str:
 def failed(gateway: str, how: str, after_ms: int) -> str:
     """The entry of an attempt that failed; `how` is a status or an end reason."""
     return f"{gateway}: {how} after {after_ms} ms"
+
+
+def codecs_of(offered: Iterable[str], gateway: str, taken: Iterable[str]) -> str:
+    """The entry of a gateway that took none of the codecs; `taken`: those that it named, if any."""
+    names = ", ".join(taken)
+    also = f"; {gateway} names {names}" if names else ""
+    return f"{CODECS}{', '.join(offered) or 'none'} offered to {gateway}{also}"
 
 
 def number_after(entries: Iterable[str], what: str, number: str) -> str:
@@ -216,6 +224,7 @@ _BEGINNINGS: dict[str, Callable[[str], str]] = {
     REFUSED: lambda rest: f"The call was refused: {rest}.",
     STOPPED: lambda rest: f"No other gateway was tried: {rest}.",
     CANDIDATES: _candidates_sentence,
+    CODECS: lambda rest: f"Codecs: {rest}.",
     SESSION: lambda rest: f"Session timer: {rest}.",
     CUT_OFF: lambda rest: f"The call was ended: {rest}.",
     ROUTE: _route_sentence,

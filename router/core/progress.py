@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router.core.attempt import Attempt
+from router.core.decision import codecs_of
+from router.core.end_reasons import EndReason
 from router.core.outcome import attempt_entry, gateway_reason
 from router.core.passing import passed_to_caller
 from router.core.states import CALLING
 from router.sip.message import Response
+from router.sip.sdp import codecs
 
 if TYPE_CHECKING:
     from router.core.call import Call
@@ -48,6 +51,9 @@ def note_failure(call: Call, attempt: Attempt, response: Response | None) -> Non
     elif attempt.silent():
         health.note_silence(attempt.target)
     call.cdr.decision.append(attempt_entry(attempt))
+    if response is not None and attempt.record.reason == EndReason.CodecMismatch.name:
+        name = attempt.target.name
+        call.cdr.decision.append(codecs_of(codecs(call.body), name, codecs(response.body)))
     dial = call.dial
     if dial is not None and dial.on_reply and response is not None:
         call.policy.replied(call, attempt, response)

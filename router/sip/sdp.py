@@ -1,4 +1,4 @@
-"""The little of a session description (RFC 4566) that a switch has to read: the codec of a call."""
+"""The little of a session description (RFC 4566) that a switch has to read: codecs of a call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ _STATIC = {
     b"18": "G729",
 }
 _MAX_NAME = 32
+_MAX_CODECS = 20
+"""How many codecs of a stream are read; a peer may name any number."""
 
 
 def first_codec(body: bytes) -> str:
@@ -22,7 +24,27 @@ def first_codec(body: bytes) -> str:
     formats = line.split()
     if len(formats) < 4:
         return ""
-    payload = formats[3]
+    return _name_of(formats[3], rest)
+
+
+def codecs(body: bytes) -> list[str]:
+    """The codecs of the first audio stream in its order, each once; by number where unnamed."""
+    start = body.find(b"m=audio ")
+    if start < 0:
+        return []
+    line, _, rest = body[start:].partition(b"\n")
+    rest = (b"\n" + rest).partition(b"\nm=")[0]
+    names = [
+        _name_of(payload, rest) or payload.decode("ascii")
+        for payload in line.split()[3 : 3 + _MAX_CODECS]
+        if payload.isdigit() and len(payload) <= 3
+    ]
+    return list(dict.fromkeys(names))
+
+
+def _name_of(payload: bytes, attributes: bytes) -> str:
+    """The name of a payload type, by the attributes of its stream or RFC 3551; "" for none."""
+    rest = attributes
     at = rest.find(b"a=rtpmap:" + payload + b" ")
     if at >= 0:
         name = rest[at:].partition(b" ")[2].partition(b"\n")[0].partition(b"/")[0].strip()

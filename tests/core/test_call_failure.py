@@ -8,6 +8,7 @@ import pytest
 from virtual_world import T0, World, gateway
 
 from router.core.agent import Behaviour
+from router.core.decision import passed_over, sentences
 from router.core.flow import Flow
 from router.core.parameters import CallTimers, TimerDefaults
 from router.store.ops import Hold
@@ -89,6 +90,16 @@ def test_a_code_that_does_not_switch_is_told_to_the_caller(
     assert (world.cdr.end_reason, world.cdr.sip_code) == (reason, sent)
     assert world.cdr.end_side == "callee"
     assert gateways_tried(world) == ["g1"]
+
+
+def test_codecs_that_a_gateway_does_not_take_stand_in_the_decision(world: World) -> None:
+    world.behaviours["g1"] = refuses(488)
+    world.place()
+    world.run(1_000)
+    entry = "codecs: PCMA, PCMU, telephone-event offered to g1"
+    assert world.cdr.decision[-2] == entry
+    assert sentences([entry]) == ["Codecs: PCMA, PCMU, telephone-event offered to g1."]
+    assert passed_over(world.cdr.decision) == []
 
 
 def test_the_last_gateway_decides_the_reason_when_all_have_failed(world: World) -> None:
