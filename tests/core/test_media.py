@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stand_in_relay import StandIn, port_in
 from virtual_world import Line, Phone, World, gateway
 
 from router.core.agent import SDP, Behaviour
+from router.core.flow import Flow
 from router.core.media.session import Wish
 from router.core.parameters import CallTimers, Login
+from router.sip.bencode import encode
 
 PLACE, OTHER = ("10.0.9.1", 2223), ("10.0.9.2", 2223)
 RAW = 20_000
@@ -341,6 +345,109 @@ def test_a_new_offer_is_taken_back_while_it_waits(world: World, relay: StandIn) 
     assert relay.sessions == {}
 
 
+def test_a_gateway_that_is_lost_while_its_early_media_wait(world: World, relay: StandIn) -> None:
+    caller, callee = world.phone(), world.phone("g1")
+    a = caller.call()
+    world.run()
+    relay.late = True
+    callee.reply(callee.one("INVITE"), 183, body=SDP)
+    world.run(20)
+    host, port = callee.listener.host, callee.listener.port
+    world.engine.on_transport_error(Flow("udp", host, port), world.network.now)
+    world.run(20)
+    relay.release(world)
+    assert caller.got(183) == []
+    a.learn(caller.one(200))
+    a.send("ACK")
+    world.run()
+    a.send("BYE")
+    world.run()
+    assert world.cdr.gateway == "g2"
+    assert relay.sessions == {}
+
+
+@pytest.mark.parametrize("status", [183, 200, 488, 481])
+@pytest.mark.parametrize("asking", ["caller", "callee"])
+def test_a_call_that_ends_while_the_answer_to_a_new_offer_waits(
+    world: World, relay: StandIn, status: int, asking: str
+) -> None:
+    talk = Talk(world)
+    phone, line, other = talk.side(asking)
+    line.send("INVITE", phone.contact + "Content-Type: application/sdp\r\n", MOVED)
+    world.run()
+    relay.late = True
+    tag = "b-tag" if other is talk.callee else ""
+    invite = other.one("INVITE")
+    other.reply(invite, 183, body=SDP, tag=tag)
+    if status > 183:
+        other.reply(invite, status, body=SDP if status == 200 else b"", tag=tag)
+    world.run(20)
+    ends = talk.side("callee" if asking == "caller" else "caller")[1]
+    ends.send("BYE")
+    world.run(20)
+    relay.release(world)
+    line.ack_failure(phone.one(487))
+    if status == 200:
+        assert other.got("ACK")
+    phone.reply(phone.one("BYE"), 200, tag="")
+    world.run()
+    if status == 183:
+        other.reply(invite, 487, tag=tag)
+        world.run()
+    assert world.cdr.end_reason == "Normal"
+    assert relay.sessions == {}
+
+
+@given(st.binary(max_size=80))
+def test_whatever_a_relay_says_costs_at_most_the_attempt(said: bytes) -> None:
+    world = World()
+    world.errors_expected = True
+    (relay,) = with_relays(world, PLACE)
+    world.network.relays = {PLACE: lambda data: data.partition(b" ")[0] + b" " + said}
+    call = world.place(hang_up_after_ms=1_000)
+    world.run(1_500)
+    assert call.status == 200, "another gateway took it"
+    world.network.relays = {PLACE: relay}
+    world.run(10_000)
+    world.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"result": "ok"}, {"result": "ok", "sdp": 5}, {"result": "ok", "sdp": b""}, {"result": 1},
+        {"result": ["ok"]}, {}, {"error-reason": {"a": 1}}, {"result": "error", "error-reason": 7},
+        {"result": "error", "error-reason": b"\xff" * 500},
+    ],
+)
+def test_an_answer_without_what_was_asked_for_is_a_refusal(
+    world: World, relay: StandIn, said: dict[str, Any]
+) -> None:
+    relay._answer = lambda command: said  # type: ignore[method-assign]
+    world.place(hang_up_after_ms=1_000)
+    world.run(5_000)
+    assert world.cdr.gateway == "g2"
+    (entry,) = media_entries(world)
+    assert len(entry) < 200 and world.errors() == []
+
+
+def test_a_datagram_from_elsewhere_is_no_answer(world: World, relay: StandIn) -> None:
+    relay.late = True
+    call = world.place(hang_up_after_ms=1_000)
+    world.run(50)
+    engine, now = world.engine, world.network.now
+    (cookie,) = relay._seen
+    forged = cookie + b" " + encode({"result": "ok", "sdp": SDP})
+    engine.relays.receive(forged, OTHER, now)
+    engine.relays.receive(b"other" + forged, PLACE, now)
+    engine.relays.receive(b"", PLACE, now)
+    world.run(50)
+    assert call.status == 0 and world.on_wire("us>g1 INVITE") == []
+    relay.release(world)
+    world.run(5_000)
+    assert world.cdr.gateway == "g1"
+
+
 # -- relays that fail -----------------------------------------------------------------------------
 
 
@@ -511,6 +618,23 @@ def test_silence_on_hold_is_no_fault(world: World, relay: StandIn) -> None:
     assert world.cdrs == []
     world.run(80_000)
     assert world.cdr.end_reason == "MediaTimeout"
+
+
+def test_silence_on_hold_is_no_fault_to_a_successor_either(world: World, relay: StandIn) -> None:
+    talk = Talk(world)
+    talk.a.send("INVITE", talk.caller.contact + "Content-Type: application/sdp\r\n", HELD)
+    world.run()
+    talk.callee.reply(
+        talk.callee.one("INVITE"), 200, body=HELD.replace(b"sendonly", b"recvonly")
+    )
+    world.run()
+    talk.a.send("ACK")
+    world.run()
+    world.crash()
+    world.run(600_000)
+    assert world.cdrs == []
+    talk.callee.inbox.clear()
+    talk.hang_up()
 
 
 def test_a_relay_that_forgot_the_call_ends_it_and_a_silent_one_does_not(

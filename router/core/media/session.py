@@ -171,8 +171,12 @@ class Media:
                 call = self.call
                 if call is not None:
                     call.cdr.decision.append(RELAYED_BY + title(place))
-            self.quiet = any(line.rstrip() in _HELD for line in step.sdp.split(b"\n"))
+            quiet = any(line.rstrip() in _HELD for line in step.sdp.split(b"\n"))
+            changed, self.quiet = quiet != self.quiet, quiet
             step.go_on(sdp)
+            call = self.call
+            if changed and call is not None:
+                call.store_dialog()  # a successor has to know that silence is no fault
         else:
             step.lost(NO_RELAY if reply is None else _why(reply, place))
         self._next()

@@ -22,6 +22,7 @@ from router.core.decision import CUT_OFF, RELAYED
 from router.core.end_reasons import EndReason, reason_header
 from router.core.media.session import ANSWER, OFFER, PASS, Media, Step, Wish
 from router.core.session_headers import sdp_of
+from router.core.transactions.client_invite import InviteClient
 from router.core.transactions.layer import ClientTransaction
 from router.sip.message import Request, Response
 
@@ -81,7 +82,8 @@ def holds_response(
         attempt.on_no_relay(why)
 
     def give_up() -> None:
-        attempt.take(client, response)
+        if final:  # it has to be acknowledged
+            attempt.take(client, response)
 
     kind = PASS if not sdp or status >= 300 else ANSWER if media.offered else OFFER
     body = sdp if kind else response.body
@@ -131,11 +133,16 @@ def hold_response(
     def lost(why: str) -> None:
         _end(call, why)
 
+    def give_up() -> None:
+        if isinstance(client, InviteClient) and 200 <= status < 300:
+            relay.sink.send_ack(client.cseq)
+        if status >= 200:
+            relay.refuse(487)
+
     kind = PASS if not sdp or status >= 300 else ANSWER if offered else OFFER
     body = sdp if kind else response.body
     media.hold(Step(
-        kind, client, relay.sink is call.a, body, go_on, lost,
-        lambda: relay.take(client, response), status >= 200,
+        kind, client, relay.sink is call.a, body, go_on, lost, give_up, status >= 200
     ))
     return True
 
