@@ -13,6 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from router.admin.api_bodies import BodyMiddleware
 from router.admin.api_calls import call_routes, cdr_routes
 from router.admin.api_desk import Desk
 from router.admin.api_gate import MAX_WRONG, AllowMiddleware, Gate, GateMiddleware
@@ -42,7 +43,9 @@ def make_api(config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG
             *cdr_routes(desk),
             *rate_routes(desk),
         ],
-        middleware=[AllowMiddleware, DefineMiddleware(GateMiddleware, exclude="^/schema")],
+        middleware=[
+            AllowMiddleware, DefineMiddleware(GateMiddleware, exclude="^/schema"), BodyMiddleware
+        ],
         exception_handlers=handlers(log),
         request_max_body_size=MAX_BODY,
         state=State({"gate": Gate(access, most_wrong=most_wrong)}),

@@ -57,6 +57,7 @@ HELP: Final = {
     403: "Use a token with the role that is named: trunkline tokens add NAME --role ROLE.",
     404: "The lists (GET of the collection) show what there is.",
     405: "The header Allow says which methods there are.",
+    408: "Send the body at once; a slow line may need smaller files.",
     409: "Look at the object as it is now, then ask again if it is still wanted.",
     413: "Send less at once; the limits are in docs/api.md.",
     415: "Send the content type that the schema names.",
@@ -78,7 +79,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=MEDIA,
             examples=[Example(summary=_title(status), value=_example(status))],
         )
-        for status in sorted({400, 401, 403, 404, 429, 500, 503, *statuses})
+        for status in sorted({400, 401, 403, 404, 408, 429, 500, 503, *statuses})
     }
 
 

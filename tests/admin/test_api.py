@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from litestar.testing import TestClient
 
 from router.admin.api import make_api
+from router.admin.api_bodies import BodyMiddleware
 from router.admin.api_gate import Gate
 from router.admin.api_problems import Refusal
 from router.admin.api_tokens import find_token, make_token, read_tokens, remove_token
@@ -233,6 +235,33 @@ def test_every_error_is_a_problem_with_a_help(api: Api) -> None:
         problem = api(method, path, status, **more)
         assert problem["status"] == status and problem["title"] and problem["help"]
         assert "--" not in problem["detail"] and "Traceback" not in str(problem)
+
+
+def test_a_body_that_is_late_or_broken_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.admin.api_bodies.BODY_S", 0.05)
+
+    async def asked(*messages: Any) -> list[Any]:
+        waiting = list(messages)
+        got: list[Any] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            while True:
+                got.append(await receive())
+
+        async def receive() -> Any:
+            if not waiting:
+                await asyncio.sleep(60)
+            return waiting.pop(0)
+
+        try:
+            await BodyMiddleware(app)({"path": "/gateways"}, receive, None)  # type: ignore[arg-type]
+        except Refusal as error:
+            got.append(error.status)
+        return got
+
+    part = {"type": "http.request", "body": b"{", "more_body": True}
+    assert asyncio.run(asked(part)) == [part, 408]
+    assert asyncio.run(asked(part, {"type": "http.disconnect"})) == [part, 400]
 
 
 def test_options_names_every_method(api: Api) -> None:
