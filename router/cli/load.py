@@ -114,8 +114,9 @@ def _load(
         print(json.dumps(result_of(deck, loading, took_s, dry_run=dry_run), indent=2))
     else:
         show_changes(loading.changes, rise)
-        what = "Nothing was changed" if dry_run else f"Deck {deck} has {loading.rates:,} rates now"
-        print(f"{what} ({loading.rates:,} rates read, {took_s:.1f} s).")
+        count = f"{loading.rates:,} rate{'' if loading.rates == 1 else 's'}"
+        what = "Nothing was changed" if dry_run else f"Deck {deck} has {count} now"
+        print(f"{what} ({count} read, {took_s:.1f} s).")
     return 0
 
 

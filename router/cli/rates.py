@@ -122,9 +122,9 @@ def _with_decks(
         with open_decks(outcome, folder, deck) as (decks, rates):
             return show(decks, outcome, rates)
     except NotThere as error:
-        print(error, file=sys.stderr)
+        print(f"trunkline: {error}", file=sys.stderr)
     except SourceError as error:
-        print(error, file=sys.stderr)
+        print(f"trunkline: {error}", file=sys.stderr)
     except StoreError as error:
         print(f"trunkline: {error}", file=sys.stderr)
     return 1

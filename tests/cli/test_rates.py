@@ -61,7 +61,8 @@ def test_a_misspelt_deck_is_told_with_the_one_meant(
     routes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert find("86", routes, deck="retial") == 1
-    assert capsys.readouterr().err == "there is no deck `retial`; did you mean `retail`?\n"
+    said = capsys.readouterr().err
+    assert said == "trunkline: there is no deck `retial`; did you mean `retail`?\n"
 
 
 def test_a_fault_of_a_rates_file_is_shown_with_its_line_and_its_deck(
@@ -86,4 +87,4 @@ def test_a_missing_configuration_is_one_line(
     routes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert find("86", Path("none.cfg")) == 1
-    assert capsys.readouterr().err.startswith("none.cfg: cannot be read")
+    assert capsys.readouterr().err.startswith("trunkline: none.cfg: cannot be read")
