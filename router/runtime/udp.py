@@ -24,6 +24,14 @@ DATAGRAMS_PER_TURN = 64
 FURTHER_TURNS = 8
 """How many turns may follow on one before timers and other sockets have theirs."""
 
+BUSY_S = 0.003
+LOOK_S = 0.002
+IDLE_LOOKS = 5
+"""When datagrams come closer together than `BUSY_S` nobody waits for each of them any more: the
+socket is looked at every `LOOK_S`, until so many looks found nothing. A turn then has several
+messages, which share its commit and its pass of the loop: at 500 calls a second a third of the
+turns, and 36 us of the system's time a call, for two milliseconds that nobody hears."""
+
 MAX_DATAGRAM = 65_535
 MAX_QUEUED = 2_000
 MAX_KNOWN_FLOWS = 20_000
@@ -44,8 +52,11 @@ class UdpPort:
     __slots__ = (
         "_deliver",
         "_end_turn",
+        "_idle_looks",
         "_loop",
+        "_next_look",
         "_queued",
+        "_read_s",
         "_refused",
         "_sendto",
         "_socket",
@@ -69,6 +80,9 @@ class UdpPort:
         self._deliver = deliver
         self._end_turn = end_turn
         self._refused = refused
+        self._read_s = 0.0
+        self._idle_looks = 0
+        self._next_look: asyncio.TimerHandle | None = None
         self.listener = listener
         self.dropped = 0
 
@@ -85,6 +99,9 @@ class UdpPort:
     def stop(self) -> None:
         """Read no more; what arrives stays in the socket for a successor."""
         self._loop.remove_reader(self._socket)
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
 
     def _reader(self, now: Callable[[], int]) -> Callable[[], None]:
         recvfrom = self._socket.recvfrom
@@ -93,6 +110,7 @@ class UdpPort:
         turn = range(DATAGRAMS_PER_TURN)
         further = range(FURTHER_TURNS)
         hear_errors = self._hear_errors
+        loop, clock = self._loop, self._loop.time
 
         def read_turn() -> bool:
             """Drain and finish one turn; False when there was nothing."""
@@ -127,6 +145,20 @@ class UdpPort:
             for _ in further:
                 if not read_turn():
                     break
+            now_s = clock()
+            if now_s - self._read_s < BUSY_S:
+                loop.remove_reader(self._socket)
+                self._idle_looks = 0
+                self._next_look = loop.call_later(LOOK_S, look)
+            self._read_s = now_s
+
+        def look() -> None:
+            self._idle_looks = 0 if read_turn() else self._idle_looks + 1
+            if self._idle_looks < IDLE_LOOKS:
+                self._next_look = loop.call_later(LOOK_S, look)
+            else:
+                self._next_look = None
+                loop.add_reader(self._socket, read)
 
         return read
 
