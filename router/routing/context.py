@@ -410,6 +410,8 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
             return self._refused(call, EndReason.CalledNumberRestricted, why)
         if limits.callers is not None and (why := limits.callers.refusal(caller)):
             return self._refused(call, EndReason.CallerNumberRestricted, why)
+        if self.hops and (why := self._why_not_forwarded()):
+            return self._refused(call, EndReason.CalledNumberRestricted, why)
         return self._price(call, inside) if account.priced else None
 
     def _refused(self, call: Call, reason: EndReason, why: str, status: int = 0) -> End:

@@ -152,6 +152,13 @@ class PhoneCalls(PhoneFunctions):
         phone = self.ringing
         return self._forward(call, phone, why_unanswered(last)) if phone is not None else None
 
+    def _why_not_forwarded(self) -> str:
+        """Why the last phone's own account may not have its number called; "": it may."""
+        hop = self.hops[-1]
+        callees = hop.phone.callees
+        why = callees.refusal(target_number(hop.phone, hop.why)) if callees is not None else ""
+        return f"forwarding of phone {hop.phone}: {why}" if why else ""
+
     def _forward(self, call: Call, phone: Phone, why: Why) -> Verdict | None:
         """Passes the call on; None where the phone has no number for it."""
         number = target_number(phone, why)

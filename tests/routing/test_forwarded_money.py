@@ -177,6 +177,21 @@ def test_a_phone_that_is_locked_does_not_forward_at_its_accounts_cost(number: st
     assert (routed.cdr.end_reason, routed.cdr.account) == ("Normal", "owner")
 
 
+def test_the_number_has_to_be_one_that_the_account_of_the_phone_may_call() -> None:
+    routed = Routed(
+        (ROUTES % ("", "1h")).replace("agent = agent", "agent = agent  callee_deny = 8613"),
+        1, FILES,
+    )
+    routed.place("3001")
+    cdr = routed.cdr
+    assert (cdr.end_reason, cdr.account) == ("CalledNumberRestricted", "owner")
+    assert "forwarding of phone 3001: " in cdr.decision[-1]
+    assert paid(routed) == {"payer": 0, "owner": 0, "agent": 0}
+    routed.store.cdrs.clear()
+    routed.place("86138")  # the caller's own account may
+    assert routed.cdr.end_reason == "Normal"
+
+
 def test_a_number_tried_before_leaves_no_price_behind() -> None:
     routed = world()
     routed.behaviours["g"] = Behaviour(status=404)
