@@ -2,6 +2,7 @@
 """CPU per completed call: Trunkline next to another server, in turns, by one measuring program.
 
     compare.py --peers FOLDER [--rounds 5] [--cps 500] [--calls 4000] [--against kamailio-native]
+    compare.py --peers FOLDER --kind register [--cps 1000]     REGISTERs: 401, then 200
 
 The measuring program is `bench.py` in FOLDER (or the environment variable PEERS): it starts a
 server, plays calls with SIPp at both ends, and prints one JSON line. Identical runs differ by 15 %
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import statistics
 import subprocess
@@ -37,6 +39,31 @@ FIGURES = (
     "failed",
 )
 
+
+DEFAULTS = {
+    "call": ("kamailio-native", 500, 4000),
+    "register": ("reg-authdb-writeback", 1000, 8000),
+}
+REGISTRAR = """\
+listen  = udp:127.0.0.1:5060
+workers = 1
+metrics = 127.0.0.1:9464
+realm   = "127.0.0.1"
+account phones {{
+{phones}
+}}
+request_route {{
+    switch ($rm) {{
+        case "OPTIONS": reply(200);
+        case "REGISTER": {{
+            if (!authenticate()) challenge();
+            save();
+        }}
+        default: reply(405);
+    }}
+}}
+"""
+"""The job of the comparison's registrars: digest, several hundred users, bindings that last."""
 
 PORTS = (5060, 5070, 5091, 5092)
 """The measuring program's own, fixed: two measurements at once would measure nothing."""
@@ -74,12 +101,24 @@ def measure(bench: Path, options: argparse.Namespace, *server: str) -> dict[str,
 def trunkline(bench: Path, options: argparse.Namespace) -> dict[str, Any]:
     """One run of Trunkline, on a state folder of its own."""
     with tempfile.TemporaryDirectory(prefix="trunkline-compare-") as state:
-        command = [str(PROJECT / ".venv/bin/trunkline"), "run", str(HERE / "routes.cfg")]
+        routes = HERE / "routes.cfg"
+        if options.kind == "register":
+            routes = Path(state) / "register.cfg"
+            routes.write_text(REGISTRAR.format(phones=phones(options.users)))
+        command = [str(PROJECT / ".venv/bin/trunkline"), "run", str(routes)]
         command += ["--workers", str(options.workers), "--state", f"{state}/state"]
         return measure(
             bench, options, "--name", "trunkline", "--cmd", shlex.join(command), "--port", "5060",
-            "--kind", "call",
+            "--kind", options.kind,
         )  # fmt: skip
+
+
+def phones(users: Path) -> str:
+    """The users of the measuring program, `name;[authentication username=… password=…]`."""
+    found = re.findall(r"username=(\S+) password=(\S+)\]", users.read_text())
+    if not found:
+        raise SystemExit(f"{users} has no users: --users names the measuring program's users.csv")
+    return "\n".join(f'    phone {name} {{ password = "{word}" }}' for name, word in found)
 
 
 def whole(run: dict[str, Any]) -> float:
@@ -100,15 +139,23 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--peers", type=Path, default=os.environ.get("PEERS"))
-    parser.add_argument("--against", default="kamailio-native")
+    parser.add_argument("--kind", choices=("call", "register"), default="call")
+    parser.add_argument("--against", default="")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cps", type=int, default=500)
-    parser.add_argument("--calls", type=int, default=4000)
+    parser.add_argument("--cps", type=int, default=0)
+    parser.add_argument("--calls", type=int, default=0)
+    parser.add_argument(
+        "--users", type=Path, default=Path(tempfile.gettempdir()) / "peers/data/users.csv"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the JSON object to this file as well")
     options = parser.parse_args()
     if options.peers is None or not (Path(options.peers) / "bench.py").exists():
         parser.error("--peers FOLDER (or PEERS in the environment) must hold bench.py")
+    against, cps, calls = DEFAULTS[options.kind]
+    options.against = options.against or against
+    options.cps = options.cps or cps
+    options.calls = options.calls or calls
     bench = Path(options.peers) / "bench.py"
     ours: list[dict[str, Any]] = []
     theirs: list[dict[str, Any]] = []
