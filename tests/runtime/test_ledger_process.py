@@ -235,7 +235,7 @@ def test_after_a_restart_of_the_machine_open_calls_end_at_the_last_heartbeat(
     state = tmp_path / "state"
     prepare_state(state)
     record = CallRecord(id=cdr(1).id, cdr=cdr(1))
-    record.cdr.answered = NOW_MS + 1_000
+    record.cdr.account, record.cdr.answered = "acme", NOW_MS + 1_000
     commit(state, [Admit(record, (), TIERS), Opened(record)])
     run_ledger(state, log=Lines(), stop=StopAfter(0), now_ms=lambda: NOW_MS + 60_000)
 
@@ -264,7 +264,7 @@ def test_the_preparation_of_a_start_closes_them_too(
     state = tmp_path / "state"
     prepare_state(state)
     record = CallRecord(id=cdr(1).id, cdr=cdr(1))
-    record.cdr.answered = NOW_MS + 1_000
+    record.cdr.account, record.cdr.answered = "acme", NOW_MS + 1_000
     commit(state, [Admit(record, (), TIERS), Opened(record)])
     run_ledger(state, log=Lines(), stop=StopAfter(0), now_ms=lambda: NOW_MS + 60_000)
 
@@ -285,7 +285,7 @@ def test_a_call_that_a_power_cut_ended_is_charged_by_the_terms_of_its_opening(
     state = tmp_path / "state"
     prepare_state(state)
     record = CallRecord(id=cdr(1).id, cdr=cdr(1))
-    record.cdr.answered = NOW_MS + 1_000
+    record.cdr.account, record.cdr.answered = "acme", NOW_MS + 1_000
     rate = Rate("86", 600_000, first_s=30, cycle_s=30)
     record.cdr.charges = [terms("acme", "retail", rate), terms("carrier", "vendor", rate)]
     opening = Funds("opening:acme", "acme", 5_000_000, "opening")
