@@ -23,7 +23,7 @@ run: $(VENV)/.run-ready  ## start the router on routes.cfg, in the foreground
 test: $(VENV)/.test-ready lint  ## lint, then all tests
 	@.ci/setup packages
 	@echo "==> pytest"
-	@$(PYTEST)
+	@$(PYTEST) --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.test-ready  ## ruff and mypy
 	@echo "==> ruff"

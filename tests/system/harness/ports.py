@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import random
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-_handed: set[int] = set()
+FIRST, LAST = 10_000, 32_000
+"""Below those that the kernel gives by itself: a port that a test keeps closed stays closed."""
+SHARES = 4
+"""Processes of tests that each have ports of their own; they are numbered by pytest-xdist."""
+
+
+def _ports() -> Iterator[int]:
+    """The ports of this process, from a random one on, round and round."""
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+    size = (LAST - FIRST) // SHARES
+    start = random.randrange(size)
+    for step in itertools.count():
+        yield FIRST + own * size + (start + step) % size
+
+
+_next_ports = _ports()
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` distinct ports free for UDP and TCP on every address, never handed before."""
-    held: list[socket.socket] = []
-    ports: list[int] = []
-    try:
-        while len(ports) < count:
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            held.append(udp)
-            udp.bind(("0.0.0.0", 0))
-            port = udp.getsockname()[1]
-            tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            held.append(tcp)
-            try:
-                tcp.bind(("0.0.0.0", port))
-            except OSError:
-                continue
-            if port not in _handed:
-                _handed.add(port)
-                ports.append(port)
-    finally:
-        for each in held:
-            each.close()
-    return ports
+    """`count` distinct ports free for UDP and TCP on every address, not handed for a long time."""
+    return list(itertools.islice(filter(_is_free, _next_ports), count))
+
+
+def _is_free(port: int) -> bool:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+    ):
+        try:
+            udp.bind(("0.0.0.0", port))
+            tcp.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
 
 
 def free_port() -> int:
