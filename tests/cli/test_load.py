@@ -138,7 +138,10 @@ def test_only_a_deck_without_a_file_can_be_loaded(
         (b"", "rates.csv:1: is empty: there is no header [bad-rates]"),
         (b"prefix\n86\n", "rates.csv:1: the column `rate_per_min` is missing [bad-rates]"),
         (b"prefix,rate_per_min\n86,\xff\n", "rates.csv: is not UTF-8 text [bad-rates]"),
-        (gzip.compress(b"prefix,rate_per_min\n", mtime=0)[:-9], "rates.csv: is not a whole gzip file"),
+        (
+            gzip.compress(b"prefix,rate_per_min\n", mtime=0)[:-9],
+            "rates.csv: is not a whole gzip file",
+        ),
         (
             gzip.compress(b"prefix,rate_per_min\n" * 99, mtime=0)[:20] + b"x" * 20,
             "rates.csv: is not a whole gzip file",
