@@ -212,6 +212,7 @@ class TopApp(App[None]):
         if isinstance(one, Cdr):
             text.append(f"{plain(one.end_reason)}: ", reason_style(one.end_reason))
             text.append(meaning(one))
+            text.truncate(self.size.width, overflow="ellipsis")
         main.query_one("#meaning", Static).update(text)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
