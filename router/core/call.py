@@ -423,6 +423,8 @@ class Call:
         key = self.a.call_id + self.a.remote_tag
         if engine.initial.get(key) is self:
             del engine.initial[key]
+        if engine.adopted:
+            engine.adopted.pop(key, None)
         cancel(self._timer)
         cancel(self._opening)
         self._timer = self._opening = None

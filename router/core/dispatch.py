@@ -200,7 +200,8 @@ class Dispatch:
     def _on_cancel(self, request: Request, flow: Flow, base: str, key: str) -> None:
         invite = self._layer.servers.get(base + "INVITE")
         if not isinstance(invite, InviteServer):
-            self.refuse(request, flow, 481, "")
+            if not self._gives_up_adopted(request, flow, key):
+                self.refuse(request, flow, 481, "")
             return
         head = reply_head(request, self._engine.token())
         server = RequestServer(self._layer, key, self._back(request, flow), head, "CANCEL")
@@ -210,6 +211,21 @@ class Dispatch:
         if user is not None:
             self.call = getattr(user, "call", user if isinstance(user, Call) else None)
             user.on_cancel(invite)
+
+    def _gives_up_adopted(self, request: Request, flow: Flow, key: str) -> bool:
+        """Whether a CANCEL is for a call whose worker died before its 200 had left.
+
+        The caller still hears it ring then; a caller with a dialog would hang up by BYE.
+        """
+        call = self._engine.adopted.get(request.call_id + request.from_tag)
+        if call is None or call.a.invite_cseq != request.cseq or call.state != ANSWERED:
+            return False
+        head = reply_head(request, self._engine.token())
+        self.server = RequestServer(self._layer, key, self._back(request, flow), head, "CANCEL")
+        self.call = call
+        self.server.respond(200)
+        call.hang_up(EndReason.Cancelled, "caller")
+        return True
 
     def _on_other(self, request: Request, flow: Flow, key: str, known: str) -> None:
         engine = self._engine

@@ -75,6 +75,7 @@ class Engine:
         self.calls: dict[str, Call] = {}
         self.legs: dict[str, Leg] = {}
         self.initial: dict[str, Call] = {}  # by Call-ID and From tag, to find merged requests
+        self.adopted: dict[str, Call] = {}  # by the same: answered calls of dead workers
         self.ops: list[Op] = []
         self.askers: list[Asker | None] = []
         self.waiting: set[Waiting] = set()
@@ -301,6 +302,7 @@ class Engine:
                     self.log("error", "call not taken over", id=record.id, why=str(error))
                 else:
                     self.calls[call.id] = call
+                    self.adopted[call.a.call_id + call.a.remote_tag] = call
                     continue
             else:
                 dismiss(self, record)

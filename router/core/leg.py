@@ -72,6 +72,7 @@ class Leg:
     __slots__ = (
         "_ack",
         "access",
+        "adopted",
         "authorization",
         "bye_extra",
         "call",
@@ -114,6 +115,7 @@ class Leg:
         self.target = ""
         self.routes: list[str] = []
         self.flow: Flow = engine.no_flow
+        self.adopted = False  # from a worker that died
         self.server: InviteServer | None = None  # our 2xx waits for its ACK here
         self.server_cseq = 0  # the number that ACK has
         self.pending_ack = 0  # CSeq of a peer's 2xx that the other side's ACK will acknowledge
@@ -274,6 +276,9 @@ class Leg:
         """The peer's 2xx came again: so does our ACK (RFC 3261 §13.2.2.4)."""
         if self._ack:
             self.engine.layer.resend(self._ack, self.flow)
+        elif self.adopted and not self.pending_ack:
+            # Its worker died between the answer and the ACK, or the ACK was lost.
+            self.send_ack(self.invite_cseq)
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -368,6 +373,7 @@ class Leg:
         The peer's CSeq is not stored: whatever it sends next is accepted.
         """
         leg = cls(engine, call, snapshot.call_id, snapshot.local_tag)
+        leg.adopted = True
         leg.remote_tag = snapshot.remote_tag
         leg.local = snapshot.local
         leg.remote = snapshot.remote

@@ -70,6 +70,44 @@ def test_a_successor_of_a_successor_carries_it_too(world: World) -> None:
     assert world.cdr.end_reason == "Normal"
 
 
+def test_a_gateway_that_still_waits_for_its_ack_gets_it_from_the_successor(world: World) -> None:
+    caller, callee = world.phone(), world.phone("g1")
+    a = caller.call()
+    world.run()
+    invite = callee.one("INVITE")
+    callee.reply(invite, 200, body=SDP)
+    world.run(20)
+    a.learn(caller.one(200))
+    a.send("ACK")
+    world.run(20)
+    world.crash()
+    heard = len(callee.got("ACK"))
+    callee.reply(invite, 200, body=SDP)
+    world.run(10)
+    assert len(callee.got("ACK")) == heard + 1
+    assert callee.got("ACK")[-1].cseq == invite.cseq
+    a.send("BYE")
+    world.run()
+    callee.reply(callee.one("BYE"), 200)
+
+
+def test_a_caller_who_never_heard_the_answer_can_still_give_up(world: World) -> None:
+    caller, callee = world.phone(), world.phone("g1")
+    a = caller.call()
+    world.run()
+    callee.reply(callee.one("INVITE"), 200, body=SDP)
+    world.run(20)
+    world.crash()
+    a.send("CANCEL")
+    world.run(10)
+    assert caller.got(200)[-1].cseq_method == "CANCEL"
+    callee.reply(callee.one("BYE"), 200)
+    world.run(10)
+    cdr = world.cdr
+    assert (cdr.end_reason, cdr.end_side) == ("Cancelled", "caller")
+    assert world.engine.active_calls == 0
+
+
 def test_requests_pass_through_a_successor(world: World) -> None:
     caller, callee, a, b = by_hand(world)
     a.send("INFO")
