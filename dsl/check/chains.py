@@ -17,7 +17,9 @@ def check_chains(blocks: list[CheckedBlock], surface: Surface, report: Report) -
         for setting in schema.settings.values():
             if setting.type.name == "reference" and setting.type.refers == kind:
                 by_name = {
-                    block.node.name: block for block in blocks if block.node.kind == kind
+                    block.node.name: block
+                    for block in blocks
+                    if block.node.kind == kind and block.node.name
                 }
                 _check(by_name, setting.name, report)
 

@@ -86,6 +86,7 @@ def directory(tmp_path: Path) -> Path:
         tally.charged["a1"] += 1_250_000
         tally.costs["cn_mobile"] += 500_000
         tally.loop_lag.observe(0.002)
+        tally.relays["127.0.0.1:2223", "answered"] += 1
         tally.calls["cn_mobile", "Normal"] += 2
         tally.calls["", "NotFound"] += 1
         tally.requests["INVITE", "in"] += 3
