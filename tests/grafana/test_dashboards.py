@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from grafana.generate import FOLDER, rendered
+from grafana.generate import FOLDER, PAGE, page_of_panels, rendered
 from grafana.panels import BAD, CALM, GOOD, WARN
 from router.core.end_reasons import EndReason
 from router.runtime.metrics_catalogue import CATALOGUE, PREFIX
@@ -38,6 +38,10 @@ def queries(dashboard: dict[str, Any]) -> list[str]:
 def test_the_files_are_what_the_generator_writes() -> None:
     there = {path.name: path.read_text() for path in FOLDER.glob("*.json")}
     assert there == rendered(), "make dashboards"
+
+
+def test_the_page_names_every_panel_as_it_is() -> None:
+    assert PAGE.read_text() == page_of_panels(), "make dashboards"
 
 
 def test_every_metric_in_a_query_is_exported(dashboard: dict[str, Any]) -> None:
