@@ -14,6 +14,7 @@ from router.admin.advice import advice, command_for
 from router.core.decision import (
     CUT_OFF,
     NOBODY,
+    NOBODY_THERE,
     REFUSED,
     RELAYED,
     RELAYED_BY,
@@ -23,6 +24,7 @@ from router.core.decision import (
     passed_over,
     sentences,
     titled,
+    unreachable,
 )
 from router.core.end_reasons import EndReason, reason_named
 from router.core.reason_guide import GUIDE
@@ -210,13 +212,19 @@ def _silence(cdr: Cdr) -> str:
         return _said(cdr, CUT_OFF)
     if _last(cdr).sip_code:
         return f"{titled(_last(cdr).gateway)} could not reach anybody: it answered 504."
-    silent = [one for one in cdr.attempts if one.reason == EndReason.ConnectionTimeout.name]
+    nobody = unreachable(cdr.decision)
+    told = [f"{titled(name)} {NOBODY_THERE}." for name in nobody]
+    silent = [
+        one for one in cdr.attempts
+        if one.reason == EndReason.ConnectionTimeout.name and one.gateway not in nobody
+    ]
     if not silent:
-        return ""
+        return " ".join(told)
     names = list(dict.fromkeys(one.gateway for one in silent))
     waited = span(max(one.ended - one.started for one in silent))
     whom = _named(names[0]) if len(names) == 1 else f"gateways {', '.join(names)}"
-    return f"No answer at all came from {whom}, although we waited {waited}."
+    told.append(f"No answer at all came from {whom}, although we waited {waited}.")
+    return " ".join(told)
 
 
 def _session(cdr: Cdr) -> str:

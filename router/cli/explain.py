@@ -60,7 +60,6 @@ def explain(
 
 def show_story(story: Story, cdr: Cdr, console: Console) -> None:
     """Print a story for people, with its ladder."""
-    from rich.padding import Padding
     from rich.text import Text
 
     width = min(console.width, WIDTH)
@@ -69,7 +68,9 @@ def show_story(story: Story, cdr: Cdr, console: Console) -> None:
         if lines:
             console.print(f"\n{title}", style="bold")
             for line in lines:
-                console.print(Padding(Text(plain(line)), (0, 0, 0, 2), expand=False), width=width)
+                for part in Text(plain(line)).wrap(console, width - 2):
+                    part.rstrip()
+                    console.print(Text("  ") + part, no_wrap=True)
 
     console.print(Text(plain(f"{story.title}, {iso(cdr.started)}"), style="bold"))
     console.print(Text(plain(f"id {story.id}, Call-ID {story.call_id}"), style="dim"), width=width)

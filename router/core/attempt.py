@@ -69,7 +69,8 @@ class Attempt:
         "_deadline", "_due", "_longer", "_phase", "_timer", "_tries", "added", "call", "callee",
         "caller", "client", "display", "domain",
         "engine", "failure", "leg", "media", "min_s", "rang", "record", "removed", "reply_added",
-        "reply_removed", "session_s", "status", "status_reason", "target", "timers", "wish",
+        "reply_removed", "session_s", "status", "status_reason", "target", "timers", "unreachable",
+        "wish",
     )
 
     def __init__(self, call: Call, target: Target, timers: CallTimers) -> None:
@@ -94,6 +95,7 @@ class Attempt:
         self.status = 0  # the gateway's final status, 0 when it gave none
         self.status_reason = ""
         self.failure: EndReason | None = None  # set when we ended it, not the gateway
+        self.unreachable = False  # its host or network said so, or refused the connection
         self._phase = SENT
         self._tries = 0  # how often its challenges were answered
         self.session_s = timers.session_ms // 1_000  # the session timer offered, 0: none
@@ -262,6 +264,7 @@ class Attempt:
 
     def on_transport_error(self, client: ClientTransaction) -> None:
         """Nothing can be sent to the gateway."""
+        self.unreachable = self._phase == SENT
         self._on_client_gone()
 
     def _on_client_gone(self) -> None:

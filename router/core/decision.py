@@ -14,6 +14,7 @@ before the call where that is possible. In the order in which they come:
     credit:acme: used up, balance 1, …             its credit ended in the call
     cn_mobile: taken                               its line was taken, the INVITE goes out
     cn_mobile: 503 after 120 ms                    how that attempt failed
+    cn_mobile: unreachable after 1 ms              its host or network said that nobody is there
     phone 1001: not registered                     no contact of it is known
     phone 1001: forwards to 1002, no answer        request_route runs again for that number
     account other pays from here on                whose phone forwarded
@@ -38,6 +39,7 @@ FULL = "full"
 DOWN = "down"
 NO_LINE = "every line in use"
 NO_CPS = "calls per second used up"
+UNREACHABLE = "unreachable"
 AHEAD = "cancelled, ahead was "
 STOPPED = "hunting ends: "
 REFUSED = "refused: "
@@ -50,6 +52,8 @@ NOBODY = "no trunk: "
 CODECS = "codecs: "
 CANDIDATES = "candidates: "
 NONE_LEFT = CANDIDATES + "none"
+
+NOBODY_THERE = "cannot be reached: nothing listens at its address, or no way leads there"
 
 _ATTEMPT = re.compile(r"(.+): (.+) after (\d+) ms")
 _TRUNK = re.compile(r"trunk ([^/]*)/(.*): network ([^ ,]+)(?:, caller prefix (.+))?")
@@ -121,6 +125,12 @@ def number_after(entries: Iterable[str], what: str, number: str) -> str:
     return number
 
 
+def unreachable(entries: Iterable[str]) -> list[str]:
+    """The gateways at whose address nobody was, each once, in the order of the entries."""
+    found = (_ATTEMPT.fullmatch(entry) for entry in entries)
+    return list(dict.fromkeys(one[1] for one in found if one and one[2] == UNREACHABLE))
+
+
 def passed_over(entries: Iterable[str]) -> list[tuple[str, str]]:
     """The gateways that were not tried, each with the reason, in the order of the entries."""
     found = []
@@ -173,6 +183,8 @@ def _sentence(entry: str) -> str:
         return f"Phone {found[1]} forwards to {found[2]}: {found[3]}."
     if found := _ATTEMPT.fullmatch(entry):
         gateway, how, after_ms = found.groups()
+        if how == UNREACHABLE:
+            return f"{titled(gateway)} {NOBODY_THERE} (told after {after_ms} ms)."
         if how.isdigit():
             return f"{titled(gateway)} answered {how} after {after_ms} ms."
         return f"{titled(gateway)} gave no final answer: {how} after {after_ms} ms."

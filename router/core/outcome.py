@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from router.core.access import CHALLENGES
 from router.core.attempt import Attempt
-from router.core.decision import failed
+from router.core.decision import UNREACHABLE, failed
 from router.core.end_reasons import EndReason
 from router.core.tally import Tally, gateway_label
 from router.store.records import Cdr
@@ -36,6 +36,8 @@ def attempt_entry(attempt: Attempt) -> str:
     failure = attempt.failure
     record = attempt.record
     how = failure.name if failure is not None else str(attempt.status)
+    if attempt.unreachable and failure is not None:
+        how = UNREACHABLE
     return failed(attempt.target.name, how, record.ended - record.started)
 
 

@@ -83,6 +83,11 @@ SENTENCES = [
         "Gateway a gave no final answer: ConnectionTimeout after 10000 ms.",
     ),
     (
+        failed("a", "unreachable", 1),
+        "Gateway a cannot be reached: nothing listens at its address, or no way leads there "
+        "(told after 1 ms).",
+    ),
+    (
         "hunting ends: no candidate is left",
         "No other gateway was tried: no candidate is left.",
     ),
