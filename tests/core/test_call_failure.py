@@ -276,7 +276,7 @@ def test_a_refused_port_leads_to_the_next_gateway_at_once(world: World) -> None:
     world.run(20_000)
     assert call.status == 200
     assert gateways_tried(world) == ["g1", "g2"]
-    assert "g1: unreachable after 10 ms" in world.cdr.decision
+    assert world.cdr.decision[1].startswith("g1: unreachable after ")
 
 
 def test_a_refusal_that_is_forged_ends_nothing_that_has_an_answer(world: World) -> None:
