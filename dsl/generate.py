@@ -86,7 +86,7 @@ def generate(outcome: Outcome, surface: Surface) -> Generated:
     names: dict[tuple[str, str], str] = {}
     for route in outcome.routes:
         generator = RouteGenerator(
-            route, surface, outcome.declarations, constants, places, waiting
+            route, surface, outcome.declarations, constants, places, waiting, unit.path
         )
         names[route.key] = handler_name(*route.key)
         catches = route.node.kind != NAMED and route.key in raising

@@ -17,7 +17,10 @@ from dsl.types import VOID
 
 
 class RouteGenerator:
-    """Makes the Python function of one route; `waiting` are the routes that are coroutines."""
+    """Makes the Python function of one route.
+
+    `waiting` are the routes that are coroutines; `main` is the file that includes the others.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class RouteGenerator:
         constants: Constants,
         places: Places,
         waiting: Set[tuple[str, str]],
+        main: str,
     ) -> None:
         self._route = route
         self._surface = surface
@@ -36,6 +40,11 @@ class RouteGenerator:
         self._waits = route.key in waiting
         self._put = places.put
         self._switches = 0
+        node = route.node
+        place = "" if node.span.file == main else f"{node.span.file.rpartition('/')[2]}:"
+        self._place = f"{node.name or node.kind}:{place}"
+        self._marked = 0
+        """the line of the last mark, 0 where the way may have come from several"""
 
     def function(self, name: str, catches: bool) -> python.stmt:
         """The function; `catches` says that a route which it reaches raises Stop."""
@@ -73,6 +82,25 @@ class RouteGenerator:
 
     def _statements(self, body: Sequence[ast.Node]) -> list[python.stmt]:
         return [made for statement in body for made in self._statement(statement)]
+
+    def _arm(self, body: Sequence[ast.Node]) -> list[python.stmt]:
+        """What is run where a condition holds: its first line tells that the call came by."""
+        if not body:
+            return []
+        self._marked = 0
+        made = [*self._mark(body[0].span), *self._statements(body)]
+        self._marked = 0
+        return made
+
+    def _mark(self, span: ast.Span) -> list[python.stmt]:
+        """Notes that a call came by this line, once in a row."""
+        if span.line == self._marked:
+            return []
+        self._marked = span.line
+        start = ast.Span(span.file, span.line, span.column, span.line, span.column + 1)
+        place = self._expressions.constant(f"{self._place}{span.line}", start)
+        call = self._expressions.call(self._expressions.context("at", start), [place], start)
+        return [self._put(python.Expr(call), start)]
 
     def _statement(self, node: ast.Node) -> list[python.stmt]:
         match node:
@@ -130,11 +158,12 @@ class RouteGenerator:
         if not isinstance(value, ast.Call):
             return [statement]
         if value.route:
-            return self._call_route(self._targets[value.route], expression, node.span)
+            way = self._mark(node.span)
+            return way + self._call_route(self._targets[value.route], expression, node.span)
         if value.hook:
             return [statement]
         if self._surface.functions[value.text].terminal:
-            return [statement, self._leave(node.span)]
+            return [*self._mark(node.span), statement, self._leave(node.span)]
         return [statement]
 
     def _call_route(self, target: Route, call: python.expr, span: ast.Span) -> list[python.stmt]:
@@ -153,10 +182,11 @@ class RouteGenerator:
             return [self._put(python.Break(), node.span)]
         target = self._surface.functions[node.word].target
         leave = self._leave(node.span)
+        way = self._mark(node.span)
         if not isinstance(target, str) or not target:
-            return [leave]
+            return [*way, leave]
         call = self._expressions.call(self._expressions.context(target, node.span), [], node.span)
-        return [self._put(python.Expr(call), node.span), leave]
+        return [*way, self._put(python.Expr(call), node.span), leave]
 
     def _store(self, name: str, span: ast.Span) -> python.expr:
         return self._put(python.Name(local_name(name, self._surface), python.Store()), span)
@@ -179,11 +209,12 @@ class RouteGenerator:
     # ----------------------------------------------------------------------------- compound
 
     def _if(self, node: ast.If) -> python.stmt:
-        otherwise = self._statements(node.otherwise) if node.otherwise is not None else []
+        otherwise = self._arm(node.otherwise) if node.otherwise is not None else []
         made: python.If | None = None
         for condition, body in reversed(node.branches):
             test = self._expressions.expression(condition)
-            made = self._put(python.If(test, self._body(body), otherwise), condition.span)
+            arm = self._arm(body) or self._body(body)
+            made = self._put(python.If(test, arm, otherwise), condition.span)
             otherwise = [made]
         assert made is not None
         return made
@@ -201,10 +232,11 @@ class RouteGenerator:
         otherwise: list[python.stmt] = []
         for case in reversed(node.cases):
             if case.default:
-                otherwise = self._statements(case.body)
+                otherwise = self._arm(case.body)
                 continue
             test = self._test(case, subject)
-            branch = self._put(python.If(test, self._body(case.body), otherwise), case.label)
+            arm = self._arm(case.body) or self._body(case.body)
+            branch = self._put(python.If(test, arm, otherwise), case.label)
             otherwise = [branch]
         return made + otherwise
 

@@ -19,6 +19,8 @@ How generated code reaches what the table names, `c` being the context that rout
     word       warning, IllegalCall  its value in the table, a str
     Python     hooks.is_vip($fU)     hooks.is_vip(c, c.caller), awaited if it is an `async def`
     turns      of loops, calls of routes: c.step(), which raises when there are too many
+    way        if (…) reply(403);    c.at("CALL:61")         the branches taken, the routes called
+                                                             and what ends the route, by line
 
 Arguments that were not written are not passed, so that the target's own defaults hold; they have
 to be those of the table.

@@ -5,7 +5,7 @@ Nothing is looked up anywhere else, so it can be told months later, and is the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -293,10 +293,23 @@ _CAUSES: Final[Mapping[EndReason, Callable[[Cdr], str]]] = {
 def _happened(cdr: Cdr) -> Iterator[str]:
     called = f"{cdr.caller_in or 'An unknown caller'} called {cdr.callee_in or 'no number'}"
     yield f"{called} from {cdr.source or 'an unknown address'}."
+    if cdr.route_lines:
+        yield f"It went by these lines of the routes: {_way(cdr.route_lines)}."
     yield from sentences(cdr.decision)
     told = f" The caller was told {_status(cdr.sip_code)}." if not cdr.answered else ""
     if not cdr.answered and cdr.sip_code:
         yield f"After {span(max(cdr.ended - cdr.started, 0))} it was over.{told}"
+
+
+def _way(places: Sequence[str]) -> str:
+    """Lines as request_route 46, CALL 61, 64, NEXT 71."""
+    parts = []
+    before = ""
+    for place in places:
+        route, _, line = place.partition(":")
+        parts.append(line if route == before else f"{route} {line}")
+        before = route
+    return ", ".join(parts)
 
 
 def _attempt(number: int, attempt: Attempt, cdr: Cdr) -> str:

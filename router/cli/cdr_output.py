@@ -140,11 +140,12 @@ def show_cdr(cdr: Cdr) -> None:
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")
     for name, value in cdr_fields(cdr).items():
-        if name not in ("attempts", "variables", "decision", "charges"):
+        if name not in ("attempts", "variables", "decision", "charges", "route_lines"):
             facts.add_row(name, Text(_readable(name, value)))
     console.print(facts)
     for title, lines in (
         ("variables", [f"{name} = {value}" for name, value in cdr.variables.items()]),
+        ("route_lines", [", ".join(cdr.route_lines)] if cdr.route_lines else []),
         ("decision", sentences(cdr.decision)),
         ("charges", [_charge(charge) for charge in cdr.charges]),
     ):

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from router.routing.config import Config
 
 MAX_STEPS = 10_000
+MAX_ROUTE_LINES = 40
+"""those that a CDR names: it has to stay small"""
 _ONE = (Gateway, Phone)
 NEXT: Verdict = Next()
 DROP: Verdict = Drop()
@@ -110,6 +112,14 @@ class Context(Facts, CallFunctions, HeaderFunctions, PhoneCalls):
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise TooManySteps(f"more than {MAX_STEPS} steps in one request: is there a loop?")
+
+    def at(self, place: str) -> None:
+        """Notes a line of the routes that the call goes by, each once."""
+        call = self.call
+        if call is not None:
+            lines = call.cdr.route_lines
+            if place not in lines and len(lines) < MAX_ROUTE_LINES:
+                lines.append(place)
 
     # -- requests inside the call -----------------------------------------------------------------
 

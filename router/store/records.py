@@ -67,7 +67,8 @@ class Cdr(msgspec.Struct, array_like=True, gc=False):
     random hex digits. `attempt` is the 1-based index of the last (or answering) attempt, 0 for
     none. `pdd_ms` is to the first sign of ringing or else the
     answer, -1 when there was neither. `end_side` is caller, callee or server. `charges` are what
-    each account pays; `charge` repeats the retail account's, `cost` the vendor's.
+    each account pays; `charge` repeats the retail account's, `cost` the vendor's. `route_lines` are
+    the branches of routes.cfg that the call went by, as "CALL:61".
     """
 
     id: str = ""
@@ -106,6 +107,7 @@ class Cdr(msgspec.Struct, array_like=True, gc=False):
     variables: dict[str, str] = {}
     decision: list[str] = []
     charges: list[Charge] = []
+    route_lines: list[str] = []
 
 
 class CallRecord(msgspec.Struct, array_like=True, gc=False):

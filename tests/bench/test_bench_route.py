@@ -139,7 +139,7 @@ class Cheapest:
     def call_out(self, candidates: list[int], on_branch: str, on_failure: str) -> None:
         self.variables["called"] = (on_branch, on_failure)
 
-    reply = end = drop = log = set_header = ignore
+    at = reply = end = drop = log = set_header = ignore
 
 
 def compiled() -> Handler:

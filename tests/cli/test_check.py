@@ -140,7 +140,8 @@ def test_compile_prints_python(routes: Path, capsys: pytest.CaptureFixture[str])
     source = capsys.readouterr().out
     functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     assert [ast.unparse(one) for one in functions] == [
-        "def request_route(c):\n    c.reply(200, '[bold]hi[/bold]')\n    return True"
+        "def request_route(c):\n    c.at('request_route:2')\n"
+        "    c.reply(200, '[bold]hi[/bold]')\n    return True"
     ]
 
 

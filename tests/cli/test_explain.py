@@ -226,6 +226,7 @@ def test_a_call_that_went_well() -> None:
         "0.13 is charged to account paid: 65 s at 0.12 a minute (prefix 86)."
     ]
     assert story.next == []
+    assert story.happened[1] == "It went by these lines of the routes: request_route 34."
     assert [(event.at_ms, event.source, event.what) for event in events_of(cdr)] == [
         (0, "caller", "INVITE 861"),
         (0, "trunkline", "INVITE 861"),

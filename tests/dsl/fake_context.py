@@ -41,6 +41,7 @@ class FakeContext:
         self.found: list[Any] = []
         self.done: list[Any] = []
         self.steps = 0
+        self.way: list[str] = []
         for name, value in facts.items():
             setattr(self, name, value)
 
@@ -48,6 +49,9 @@ class FakeContext:
         self.steps += 1
         if self.steps > MAX_STEPS:
             raise TooManySteps
+
+    def at(self, place: str) -> None:
+        self.way.append(place)
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")

@@ -6,6 +6,7 @@ import ast
 import linecache
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_context import FakeContext, handlers
@@ -121,3 +122,61 @@ def test_the_shipped_configuration_is_clean_and_compiles(tmp_path: Path) -> None
     outcome = check_routes(str(SHIPPED), SURFACE, DiskFiles())
     assert outcome.findings == []
     assert ("request_route", "") in generate(outcome, SURFACE).run(SURFACE)
+
+
+WAYS = """
+gateway a { address = 192.0.2.1:5060 }
+request_route {
+    let turns = 0;
+    while (turns < 3) {
+        turns = turns + 1;
+        if (turns == 2) log(info, "two"); else { log(info, "other"); }
+    }
+    switch ($rm) {
+        case "OPTIONS": reply(200);
+        case "INVITE":
+            let known = false;
+            if ($rU == "1") {
+            } else if ($rU =~ /^86/) {
+                known = true;
+                if (known) route(DEEPER);
+            }
+            drop;
+        default: reply(405);
+    }
+}
+route[DEEPER] {
+    if (!identify()) end(IllegalCall);
+    log(info, "still here");
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("facts", "way"),
+    [
+        ({"method": "OPTIONS"}, ["request_route:10"]),
+        ({}, ["request_route:12", "request_route:15", "request_route:16", "request_route:18"]),
+        ({"identified": False},
+         ["request_route:12", "request_route:15", "request_route:16", "DEEPER:23"]),
+        ({"callee": "1"}, ["request_route:12", "request_route:18"]),
+        ({"method": "INFO"}, ["request_route:19"]),
+    ],
+)
+def test_the_way_of_a_call_is_its_branches_and_what_ended_it(
+    facts: dict[str, Any], way: list[str]
+) -> None:
+    context = FakeContext(**facts)
+    handlers(WAYS)["request_route", ""](context)
+    turns = ["request_route:7"] * 3
+    assert context.way == turns + way
+
+
+def test_the_way_through_an_included_file_names_it() -> None:
+    outcome = check_text(
+        'include "lcr/more.cfg"\nrequest_route { route(A); }',
+        more={"lcr/more.cfg": "route[A] {\n    reply(200);\n}\n"},
+    )
+    context = FakeContext()
+    compile_routes(outcome, SURFACE).run(SURFACE)["request_route", ""](context)
+    assert context.way == ["request_route:2", "A:more.cfg:2"]

@@ -70,7 +70,8 @@ def answer(program: Program, **facts: Any) -> list[object]:
     """What request_route says to a request with these facts."""
     said: list[object] = []
     context = SimpleNamespace(
-        reply=lambda *what: said.append(what), drop=lambda: said.append("drop"), **facts
+        reply=lambda *what: said.append(what), drop=lambda: said.append("drop"),
+        at=lambda place: None, **facts
     )
     program.routes["request_route", ""](context)
     return said

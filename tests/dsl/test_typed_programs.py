@@ -51,7 +51,12 @@ def assert_laid_out_the_same(text: str, outcome: Outcome) -> None:
     assert format_text(layout.text, "routes.cfg", KINDS).text == layout.text
     again = check_text(layout.text, more=RATES)
     assert [found.code for found in again.findings] == [found.code for found in outcome.findings]
-    assert generate(again, SURFACE).source() == generate(outcome, SURFACE).source()
+    assert without_lines(again) == without_lines(outcome)
+
+
+def without_lines(outcome: Outcome) -> str:
+    """The code but for what names lines, which another layout changes."""
+    return re.sub(r"(?m)^ *c\.at\(.*\)\n", "", generate(outcome, SURFACE).source())
 
 
 @CALM

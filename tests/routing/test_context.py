@@ -11,7 +11,7 @@ from routed import T0, US, Routed
 from router.core.agent import AgentCall, Behaviour
 from router.core.flow import Flow
 from router.core.verdicts import Dial, End, Respond
-from router.routing.context import MAX_STEPS, Context, TooManySteps
+from router.routing.context import MAX_ROUTE_LINES, MAX_STEPS, Context, TooManySteps
 from router.sip.message import Request, Response, parse_message
 from router.sip.uri import uri_user
 
@@ -563,3 +563,34 @@ def test_routes_count_what_they_like() -> None:
         (("plain", ()), ()): 1,
         (("calls", ("code", "trunk", "vip")), ("7", "office", "true")): 2,
     }
+
+
+def test_a_cdr_tells_the_lines_that_its_call_went_by() -> None:
+    world = Routed(
+        GATEWAYS
+        + """
+request_route {
+    if (!identify()) end(IllegalCall);
+    if ($rU =~ /^86/) {
+        call(gateways($rU), on_failure = NEXT);
+    }
+    end(NotFound);
+}
+failure_route[NEXT] {
+    if ($rs == 486) end(UserBusy);
+    next();
+}
+"""
+    )
+    world.behaviours["g1"] = Behaviour(status=503, ring_after_ms=None)
+    world.behaviours["g2"] = Behaviour(status=486)
+    world.place("8613800")
+    assert world.cdr.route_lines == ["request_route:10", "NEXT:16", "NEXT:15"]
+
+
+def test_the_lines_on_a_cdr_are_bounded() -> None:
+    branches = " ".join(f'if ($rU != "{number}")\n log(debug, "x");' for number in range(60))
+    world = routed(branches)
+    world.place("8613800")
+    lines = world.cdr.route_lines
+    assert len(lines) == len(set(lines)) == MAX_ROUTE_LINES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import pytest
@@ -186,6 +187,7 @@ def test_the_sentence_names_the_true_cause(switch: Switch, sipp, failure: Failur
     assert f"{failure.reason}: " in told
     assert says in told
     assert "What to do" in told
+    assert re.search(r"It went by these lines of the routes: request_route [\d, ]+", told)
 
 
 def refused(sipp, switch: Switch, number: str, call_id: str, status: int, ip: str = ACME) -> None:

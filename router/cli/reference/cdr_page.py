@@ -75,6 +75,10 @@ CDR_FIELDS: Final[Mapping[str, Field]] = {
                       "nothing was decided"),
     "charges": Field("list, below", "What each account pays: the customer, the agents above it, "
                      "the vendor's clearing account.", "no account has a deck"),
+    "route_lines": Field("list of texts", "The branches of the routes that it went by, the routes "
+                         "called and what ended them, as `CALL:61`: route and line, of an included "
+                         "file `CALL:lcr.cfg:61`. Each once, the first 40.",
+                         "the routes have no branches"),
 }
 
 ATTEMPT_FIELDS: Final[Mapping[str, Field]] = {
