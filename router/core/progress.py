@@ -10,6 +10,7 @@ from router.core.end_reasons import EndReason
 from router.core.outcome import attempt_entry, gateway_reason
 from router.core.passing import passed_to_caller
 from router.core.states import CALLING
+from router.core.tally import gateway_label
 from router.sip.message import Response
 from router.sip.sdp import codecs
 
@@ -42,7 +43,11 @@ def pass_on(call: Call, attempt: Attempt, response: Response) -> None:
 
 def note_failure(call: Call, attempt: Attempt, response: Response | None) -> None:
     """Writes down how an attempt failed, and what that says of the gateway; runs reply_route."""
-    health = call.engine.health
+    engine = call.engine
+    health = engine.health
+    failure = attempt.failure
+    code = str(attempt.status) if failure is None else failure.name
+    engine.tally.failures[gateway_label(attempt.target.name), code] += 1
     if response is not None:
         attempt.record.reason = gateway_reason(attempt)
         health.note_alive(attempt.target)

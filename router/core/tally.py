@@ -96,6 +96,7 @@ class Tally:
         "charged",
         "costs",
         "counted",
+        "failures",
         "hook_duration",
         "hook_errors",
         "loop_lag",
@@ -121,6 +122,8 @@ class Tally:
         """gateway → attempts to place a call through it"""
         self.answers: dict[str, int] = defaultdict(int)
         """gateway → attempts that were answered"""
+        self.failures: dict[tuple[str, str], int] = defaultdict(int)
+        """(gateway, its final status or the end reason of our own limit) → attempts that failed"""
         self.account_calls: dict[tuple[str, str], int] = defaultdict(int)
         """(account or "", end reason) → calls that have ended"""
         self.charged: dict[str, int] = defaultdict(int)

@@ -34,6 +34,8 @@ from router.runtime.metrics_catalogue import (
 MAX_GATEWAYS: Final = 1000
 MAX_NAMES: Final = 200
 """Most end reasons, and most route names, that get a label value of their own."""
+MAX_CODES: Final = 64
+"""Most codes of failed attempts: gateways that make some up do not make the files grow."""
 
 METHODS: Final = frozenset(
     (
@@ -311,6 +313,10 @@ class MetricsFlusher:
         self._attempts = _Counter(counters, "call_attempts", lambda key: (gateway(key),))
         account = _bounded(MAX_GATEWAYS)
         self._answers = _Counter(counters, "call_answers", lambda key: (gateway(key),))
+        code = _bounded(MAX_CODES)
+        self._failures = _Counter(
+            counters, "call_attempt_failures", lambda key: (gateway(key[0]), code(key[1]))
+        )
         self._account_calls = _Counter(
             counters,
             "account_calls",
@@ -378,6 +384,7 @@ class MetricsFlusher:
         self._loop_lag.carry({"": tally.loop_lag})
         self._attempts.carry(tally.attempts)
         self._answers.carry(tally.answers)
+        self._failures.carry(tally.failures)
         self._account_calls.carry(tally.account_calls)
         self._charged.carry(tally.charged)
         self._costs.carry(tally.costs)

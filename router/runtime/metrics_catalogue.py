@@ -47,6 +47,13 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "gateway only, demote it and ask its carrier.",
     ),
     Metric(
+        "call_attempt_failures",
+        "counter",
+        ("gateway", "code"),
+        "Attempts that failed, by the gateway's final status, or the end reason where it gave none "
+        "in time. Counted also when another gateway then took the call.",
+    ),
+    Metric(
         "calls",
         "counter",
         ("gateway", "reason"),

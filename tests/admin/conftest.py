@@ -81,6 +81,7 @@ def directory(tmp_path: Path) -> Path:
         tally.attempts["cn_mobile"] += 3
         tally.pings["cn_mobile", "answered"] += 2
         tally.answers["cn_mobile"] += 2
+        tally.failures["cn_mobile", "503"] += 1
         tally.account_calls["a1", "Normal"] += 2
         tally.account_calls["", "IllegalCall"] += 1
         tally.charged["a1"] += 1_250_000

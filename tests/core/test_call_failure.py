@@ -432,4 +432,20 @@ def test_failed_attempts_are_counted_by_gateway(world: World) -> None:
     world.place()
     world.run(20_000)
     assert dict(world.engine.tally.attempts) == {"g1": 1, "g2": 1}
+    assert dict(world.engine.tally.failures) == {("g1", "503"): 1}
     assert dict(world.engine.tally.calls) == {("g2", "Normal"): 1}
+
+
+def test_an_attempt_that_was_never_answered_is_counted_by_what_ran_out(world: World) -> None:
+    world.behaviours["g1"] = SILENT
+    world.place()
+    world.run(20_000)
+    assert dict(world.engine.tally.failures) == {("g1", "ConnectionTimeout"): 1}
+
+
+def test_what_the_caller_gives_up_is_no_failure_of_the_gateway(world: World) -> None:
+    world.behaviours["g1"] = RINGS_FOR_EVER
+    world.place().cancel_after(2_000)
+    world.run(20_000)
+    assert world.cdr.end_reason == "Cancelled"
+    assert dict(world.engine.tally.failures) == {}

@@ -46,6 +46,8 @@ def test_what_has_no_labels_is_there_with_zero_before_anything_happened(director
 def test_every_field_of_the_tally_reaches_its_metric(directory: Path) -> None:
     flusher, tally = MetricsFlusher(directory, 0), Tally()
     tally.attempts["cn"] += 3
+    tally.failures["cn", "503"] += 2
+    tally.failures["cn", "ConnectionTimeout"] += 1
     tally.calls["cn", "Normal"] += 2
     tally.requests["INVITE", "in"] += 4
     tally.responses["INVITE", 200, "out"] += 5
@@ -59,6 +61,9 @@ def test_every_field_of_the_tally_reaches_its_metric(directory: Path) -> None:
     flusher.flush(tally, 1000)
 
     assert one(directory, "call_attempts_total", gateway="cn") == 3
+    failures = "call_attempt_failures_total"
+    assert one(directory, failures, gateway="cn", code="503") == 2
+    assert one(directory, failures, gateway="cn", code="ConnectionTimeout") == 1
     assert one(directory, "calls_total", gateway="cn", reason="Normal") == 2
     assert one(directory, "sip_requests_total", method="INVITE", direction="in") == 4
     assert one(directory, "sip_responses_total", method="INVITE", code="200", direction="out") == 5
