@@ -11,15 +11,13 @@ import msgspec
 
 from dsl.check.report import did_you_mean
 from dsl.findings import ConfigError
-from dsl.load import load_program
 from dsl.sources import SourceError
 from router.admin.loaded_rates import state_of
 from router.admin.wrong_value import NotThere
 from router.routing.accounts import accounts_of, openings
 from router.routing.live_view import LiveView
 from router.routing.objects import Account
-from router.routing.surface import SURFACE
-from router.runtime.routes_file import DiskFiles
+from router.runtime.routes_file import load_routes
 from router.store.boot import LEDGER_DIR, LIVE_DIR, live_is_current
 from router.store.cdr_lines import decimal
 from router.store.errors import StoreError
@@ -106,7 +104,7 @@ def read_accounts(config: Path, state: Path | None) -> Accounts:
 
 def _configured(config: Path) -> tuple[dict[str, Account], Path, str]:
     try:
-        program = load_program(str(config), SURFACE, DiskFiles())
+        program = load_routes(config)
     except SourceError as error:
         return {}, Path("state"), f"{error}"
     except ConfigError:

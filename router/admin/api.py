@@ -21,7 +21,6 @@ from router.admin.api_money import money_routes
 from router.admin.api_objects import object_routes
 from router.admin.api_problems import Log, handlers
 from router.admin.api_router import rate_routes, router_routes
-from router.store.api_access import ACCESS_DIR, LmdbAccess
 
 MAX_BODY: Final = 64 * 1024
 DESCRIPTION: Final = (
@@ -32,8 +31,7 @@ DESCRIPTION: Final = (
 
 def make_api(config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG) -> Litestar:
     """The application for a configuration and a state folder; StoreError when it cannot be."""
-    access = LmdbAccess(state / ACCESS_DIR)
-    desk = Desk(config, state, access)
+    desk = Desk(config, state)
     return Litestar(
         [
             *router_routes(desk),
@@ -48,7 +46,7 @@ def make_api(config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG
         ],
         exception_handlers=handlers(log),
         request_max_body_size=MAX_BODY,
-        state=State({"gate": Gate(access, most_wrong=most_wrong)}),
+        state=State({"gate": Gate(desk.access, most_wrong=most_wrong)}),
         on_shutdown=[desk.close],
         logging_config=None,
         openapi_config=OpenAPIConfig(

@@ -65,7 +65,7 @@ def call_routes(desk: Desk) -> list[HTTPRouteHandler]:
                 found, lambda one: one.id, limit, cursor, lambda one: call_fields(one, now_ms)
             )
 
-        return await desk.do(work)
+        return await desk.short.do(work)
 
     @get("/calls/{id:str}", summary="Show a call in progress", **told)
     async def show_call(id: Name) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def call_routes(desk: Desk) -> list[HTTPRouteHandler]:
             record = find_call(live_folder(desk.state), id)
             return call_fields(record, time.time_ns() // 1_000_000)
 
-        return await desk.do(work)
+        return await desk.short.do(work)
 
     @delete(
         "/calls/{id:str}", status_code=200, summary="End a call in progress",
@@ -81,7 +81,7 @@ def call_routes(desk: Desk) -> list[HTTPRouteHandler]:
     )
     async def kill_call(request: Ask, id: Name, note: Word = "") -> Killed:
         who = request.auth.who
-        return await desk.do(lambda: Killed(end_call(live_folder(desk.state), id, note, who)))
+        return await desk.short.do(lambda: Killed(end_call(live_folder(desk.state), id, note, who)))
 
     return [list_calls, show_call, kill_call]
 
@@ -103,11 +103,11 @@ def cdr_routes(desk: Desk) -> list[HTTPRouteHandler]:
             last = found[limit - 1].id if len(found) > limit else None
             return Page([cdr_data(one) for one in found[:limit]], last)
 
-        return await desk.do(work)
+        return await desk.searches.do(work)
 
     @get("/cdrs/{id:str}", summary="Show one CDR, by its id, the end of it, or a Call-ID", **told)
     async def show_cdr(id: Name) -> dict[str, Any]:
-        return await desk.do(lambda: cdr_data(find_cdr(desk.state, id)))
+        return await desk.searches.do(lambda: cdr_data(find_cdr(desk.state, id)))
 
     @get("/cdrs/{id:str}/explain", summary="Tell the story of one call", **told)
     async def explain_cdr(id: Name) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def cdr_routes(desk: Desk) -> list[HTTPRouteHandler]:
             cdr = find_cdr(desk.state, id)
             return story_data(tell(cdr), cdr)
 
-        return await desk.do(work)
+        return await desk.searches.do(work)
 
     @get("/stats", summary="Count calls in groups: ASR, ACD, NER, PDD", **told)
     async def stats(
@@ -133,7 +133,7 @@ def cdr_routes(desk: Desk) -> list[HTTPRouteHandler]:
                 total.add(counts)
             return stats_data(names, rows[:limit], total)
 
-        return await desk.do(work)
+        return await desk.searches.do(work)
 
     return [list_cdrs, show_cdr, explain_cdr, stats]
 

@@ -1,7 +1,15 @@
-"""Where the HTTP API's requests are carried out: one after the other, in one thread.
+"""Where the HTTP API's requests are carried out: in lanes, so that long work keeps nobody waiting.
 
-The stores are opened for each request, and a process must not open one twice at a time. Who has
-to wait too long is told so; what has begun goes on.
+    short      what is there now; locks, ends of calls: several beside each other
+    searches   through CDRs, the ledger and decks: long, two beside each other
+    orders     changes of objects, and reloads: one after the other
+    money      payments: one after the other, with nothing else before them
+    loads      rates files: one after the other
+
+A lane is a few threads and a queue with an end: who comes when it is full is told to come again.
+Requests wait outside of the loop that serves connections, and never across a transaction: each
+opens the stores it needs, of which the process has one environment each (`store/sharing.py`).
+Who has to wait too long is told so; what has begun goes on.
 """
 
 from __future__ import annotations
@@ -15,56 +23,88 @@ from typing import Final, TypeVar
 
 from router.admin.api_problems import Refusal
 from router.admin.object_changes import Known, read_known
-from router.store.api_access import LmdbAccess
+from router.store.api_access import ACCESS_DIR, LmdbAccess
+from router.store.errors import StoreError
+from router.store.sharing import share_environments
 
 PATIENCE_S: Final = 30.0
 MAX_WAITING: Final = 32
+MAX_LOADS: Final = 4
 SEARCH_S: Final = 10.0
+AGAIN: Final = {"Retry-After": "5"}
 _T = TypeVar("_T")
 
 
-class Desk:
-    """What every operation needs: the configuration, the state folder, and the thread."""
+class Lane:
+    """So many threads, and so many requests in them and before them at most."""
 
-    def __init__(self, config: Path, state: Path, access: LmdbAccess) -> None:
-        self.config = config
-        self.state = state
-        self.access = access
+    def __init__(self, name: str, threads: int, most: int = MAX_WAITING) -> None:
+        self._name = name
+        self._most = most
         self._waiting = 0
-        self._thread = ThreadPoolExecutor(1, "desk")
-
-    def known(self) -> Known:
-        """The configuration as it is on disk now; WrongValue when it has errors."""
-        return read_known(self.config, self.state)
+        self._threads = ThreadPoolExecutor(threads, f"desk-{name}")
 
     async def do(self, work: Callable[[], _T], patience_s: float = PATIENCE_S) -> _T:
         """What `work` returns; Refusal 503 when too many wait, or it takes too long."""
-        if self._waiting >= MAX_WAITING:
+        if self._waiting >= self._most:
             raise Refusal(
-                503, f"{MAX_WAITING} requests wait already", headers={"Retry-After": "5"}
+                503, f"{self._most} requests of this kind ({self._name}) are here already",
+                headers=AGAIN,
             )
         self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         future.add_done_callback(self._done)
         done, _ = await asyncio.wait((future,), timeout=patience_s)
         if not done:
             if future.cancel():
-                raise Refusal(503, "other requests take too long: this was not begun")
+                raise Refusal(
+                    503, "other requests take too long: this was not begun", headers=AGAIN
+                )
             raise Refusal(
                 503,
                 f"it is not done after {patience_s:g} s and may still be done: see the audit",
+                headers=AGAIN,
             )
         return future.result()
 
     def close(self) -> None:
-        """Let go of the thread and the store."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        self.access.close()
+        """Begin nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _done(self, future: asyncio.Future[_T]) -> None:
         self._waiting -= 1
         if not future.cancelled():
             future.exception()
+
+
+class Desk:
+    """What every operation needs: the configuration, the state folder, and the lanes."""
+
+    def __init__(self, config: Path, state: Path) -> None:
+        self._end_sharing = share_environments()
+        self.config = config
+        self.state = state
+        try:
+            self.access = LmdbAccess(state / ACCESS_DIR)
+        except StoreError:
+            self._end_sharing()
+            raise
+        self.short = Lane("short", 4)
+        self.searches = Lane("searches", 2)
+        self.orders = Lane("orders", 1)
+        self.money = Lane("money", 1)
+        self.loads = Lane("loads", 1, MAX_LOADS)
+
+    def known(self) -> Known:
+        """The configuration as it is on disk now; WrongValue when it has errors."""
+        return read_known(self.config, self.state)
+
+    def close(self) -> None:
+        """Let go of the threads and the stores."""
+        for lane in (self.short, self.searches, self.orders, self.money, self.loads):
+            lane.close()
+        self.access.close()
+        self._end_sharing()
 
 
 def in_time(found: Iterator[_T], seconds: float = SEARCH_S) -> Iterator[_T]:

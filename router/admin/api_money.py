@@ -47,14 +47,14 @@ def money_routes(desk: Desk) -> list[HTTPRouteHandler]:
     @post("/accounts/{name:str}/topup", summary="Add to a balance, once for each key", **told)
     async def topup(request: Ask, name: Name, data: JSONBody[Payment], key: Key) -> Paid:
         caller = request.auth
-        return await desk.do(
+        return await desk.money.do(
             lambda: _paid(desk, caller, key, name, data.amount, TOPUP, data.note)
         )
 
     @post("/accounts/{name:str}/adjust", summary="Correct a balance, once for each key", **told)
     async def adjust(request: Ask, name: Name, data: JSONBody[Correction], key: Key) -> Paid:
         caller = request.auth
-        return await desk.do(
+        return await desk.money.do(
             lambda: _paid(desk, caller, key, name, data.amount, ADJUST, data.note)
         )
 

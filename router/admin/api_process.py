@@ -6,29 +6,25 @@ audit, and a payment that is asked for again with its key is not paid again.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import socket as sockets
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from router.admin.api import make_api
+from router.admin.api_connections import MAX_CONNECTIONS, Connection
 from router.admin.api_problems import Log
 
-HEAD_S: Final = 10.0
-"""How long a connection may take until its first request has begun."""
-REQUEST_S: Final = 600.0
-"""How long it may stay open, whatever it does."""
 KEEP_ALIVE_S: Final = 5
 STOP_S: Final = 5
-MAX_CONNECTIONS: Final = 64
 MAX_HEAD_BYTES: Final = 16 * 1024
-BACKLOG: Final = 64
+SWITCH_S: Final = 0.0005
+"""How long a thread may compute while others wait: long work takes many steps, short work few."""
 
 
 class _Server(uvicorn.Server):
@@ -37,27 +33,6 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-class _Connection(H11Protocol):
-    """A connection that ends when it has begun no request in time, or stays too long."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        loop = asyncio.get_running_loop()
-        self._timers = [
-            loop.call_later(HEAD_S, self._look, transport),
-            loop.call_later(REQUEST_S, transport.abort),
-        ]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        super().connection_lost(exc)
-
-    def _look(self, transport: Any) -> None:
-        if self.cycle is None:
-            transport.abort()
 
 
 class _ToLog(logging.Handler):
@@ -88,9 +63,10 @@ def run_api(
         logger.handlers = []
         logger.propagate = name != "uvicorn"
     logging.getLogger("uvicorn").addHandler(_ToLog(log))
+    sys.setswitchinterval(SWITCH_S)
     settings = uvicorn.Config(
         make_api(config, state, log),
-        http=_Connection,
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -98,7 +74,7 @@ def run_api(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS + 1,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,

@@ -16,7 +16,6 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter
 
 from dsl.findings import findings_json
-from dsl.load import load_program
 from router.admin.api_desk import Desk
 from router.admin.api_gate import Caller, needs
 from router.admin.api_problems import Refusal, documented
@@ -30,12 +29,11 @@ from router.admin.rates_loading import deck_folder, load_deck, problems_of, resu
 from router.admin.status_facts import Status, read_status
 from router.admin.wrong_value import Clash
 from router.billing.amounts import amount
-from router.routing.surface import SURFACE
 from router.runtime.clock import make_clock
 from router.runtime.reload_control import NoRouter, ask
 from router.runtime.reload_control import Request as ReloadRequest
 from router.runtime.reload_report import APPLIED, SOUND
-from router.runtime.routes_file import DiskFiles, check_file
+from router.runtime.routes_file import check_file, load_routes
 from router.store.boot import LIVE_DIR, live_is_current
 from router.store.objects import DONE, OBJECTS_DIR, REFUSED, AuditRow, LmdbObjects
 from router.store.rates import RATES_DIR, loaded_rates
@@ -52,7 +50,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @get("/status", summary="Whether it runs, its workers, gateways and lines", **told)
     async def status() -> Status:
-        return await desk.do(lambda: read_status(desk.state, time.time_ns() // 1_000_000))
+        return await desk.short.do(lambda: read_status(desk.state, time.time_ns() // 1_000_000))
 
     @get("/check", summary="Check routes.cfg as it is on disk", **told)
     async def check() -> dict[str, Any]:
@@ -61,7 +59,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
             told: dict[str, Any] = json.loads(findings_json(found))
             return told
 
-        return await desk.do(work)
+        return await desk.short.do(work)
 
     @post(
         "/reload", status_code=200, summary="Let the router take routes.cfg as it is now",
@@ -69,11 +67,11 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
     )
     async def reload(request: Ask, data: JSONBody[Reloading]) -> dict[str, Any]:
         who = request.auth.who
-        return await desk.do(lambda: _reload(desk, data.dry_run, who), RELOAD_S + 5)
+        return await desk.orders.do(lambda: _reload(desk, data.dry_run, who), RELOAD_S + 5)
 
     @post("/decisions", status_code=200, summary="Decide a call without making it", **told)
     async def decision(data: JSONBody[Asking]) -> dict[str, Any]:
-        return await desk.do(lambda: _decided(desk, data))
+        return await desk.short.do(lambda: _decided(desk, data))
 
     @get("/blocks", summary="List the addresses that are blocked", **told)
     async def list_blocks(limit: Limit = 50, cursor: Cursor = "") -> Page:
@@ -84,7 +82,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
                 lambda one: {"address": one[0], **one[1]._asdict()},
             )
 
-        return await desk.do(work)
+        return await desk.short.do(work)
 
     @delete(
         "/blocks/{address:str}", status_code=200, summary="End the block of an address",
@@ -96,7 +94,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
             _note(desk, request.auth.who, "lift", f"block {lifted}", DONE)
             return {"address": lifted}
 
-        return await desk.do(work)
+        return await desk.short.do(work)
 
     @get("/audit", summary="List what was changed by order, newest first", **told)
     async def audit(
@@ -108,7 +106,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
             last = str(rows[limit - 1].number) if len(rows) > limit else None
             return Page([msgspec.structs.asdict(one) for one in rows[:limit]], last)
 
-        return await desk.do(work)
+        return await desk.short.do(work)
 
     return [status, check, reload, decision, list_blocks, lift, audit]
 
@@ -130,7 +128,7 @@ def rate_routes(desk: Desk) -> list[HTTPRouteHandler]:
                 ]
             return page(rows, lambda one: str(one["deck"]), limit, cursor, dict)
 
-        return await desk.do(work)
+        return await desk.searches.do(work)
 
     @get("/decks/{deck:str}/rate", summary="The rate that a call would have now", **told)
     async def find_rate(
@@ -147,7 +145,7 @@ def rate_routes(desk: Desk) -> list[HTTPRouteHandler]:
             fields["connect_fee"] = amount(rate.connect_fee)
             return {"deck": deck, "number": number, "rate": fields}
 
-        return await desk.do(work)
+        return await desk.searches.do(work)
 
     @put(
         "/decks/{deck:str}/rates", summary="Load a rates file, CSV, also gzipped, into a deck",
@@ -165,7 +163,7 @@ def rate_routes(desk: Desk) -> list[HTTPRouteHandler]:
                 async for chunk in request.stream():
                     out.write(chunk)
             who = request.auth.who
-            return await desk.do(lambda: _load(desk, file, deck, dry_run, rise, who), LOAD_S)
+            return await desk.loads.do(lambda: _load(desk, file, deck, dry_run, rise, who), LOAD_S)
         finally:
             file.unlink(missing_ok=True)
 
@@ -192,7 +190,7 @@ def _decided(desk: Desk, data: JSONBody[Asking]) -> dict[str, Any]:
     outcome = check_file(desk.config)
     if outcome.errors:
         raise Clash("routes.cfg has errors: see /check")
-    program = load_program(str(desk.config), SURFACE, DiskFiles())
+    program = load_routes(desk.config)
     state = desk.state if live_is_current(desk.state / LIVE_DIR) else None
     with live_now(state) as live, loaded_rates(desk.state) as rates:
         decided, trace = decide(outcome, program, question, live, rates)

@@ -19,7 +19,6 @@ from typing import NamedTuple
 from dsl.check.report import article, did_you_mean
 from dsl.check.settings import CheckedBlock
 from dsl.findings import render_finding
-from dsl.load import check_routes
 from dsl.outcome import Outcome
 from router.admin.loaded_rates import state_of
 from router.admin.reload_text import PATIENCE_S, lines_of
@@ -28,7 +27,7 @@ from router.routing.surface import OBJECTS_FILE, SURFACE
 from router.runtime.added_blocks import INNER, AddedBlocks, Key, write_added, written_value
 from router.runtime.reload_control import NoRouter, Request, ask
 from router.runtime.reload_report import APPLIED, SOUND, Answer
-from router.runtime.routes_file import DiskFiles
+from router.runtime.routes_file import DiskFiles, check_file
 from router.store.objects import DONE, OBJECTS_DIR, REFUSED, AuditRow, LmdbObjects
 
 KINDS = frozenset(SURFACE.blocks)
@@ -95,7 +94,7 @@ class Known(NamedTuple):
 def read_known(config: Path, state: Path | None) -> Known:
     """The configuration with what was added; WrongValue shows what is wrong with it."""
     additions = None if state is None else str(state / OBJECTS_FILE)
-    outcome = check_routes(str(config), SURFACE, DiskFiles(), additions=additions)
+    outcome = check_file(config, additions)
     if outcome.errors:
         first = next(one for one in outcome.findings if one.severity == "error")
         raise WrongValue(
@@ -168,9 +167,7 @@ def change(
 def _check(known: Known, text: str) -> None:
     """WrongValue with the findings when the whole, with this text, has an error."""
     path = str(known.added_path)
-    outcome = check_routes(
-        str(known.config), SURFACE, _Proposed(path, text), additions=path
-    )
+    outcome = check_file(known.config, path, _Proposed(path, text))
     if outcome.errors:
         texts = outcome.unit.texts
         shown = [

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dsl import ast
 from dsl.parse import parse_text
+from router.runtime.routes_file import ALONE
 
 HEADER = (
     "# What trunkline gateways, accounts, trunks and phones have added. Better than by hand it is\n"
@@ -35,7 +36,8 @@ class AddedBlocks:
 
     def __init__(self, text: str, path: str, block_kinds: frozenset[str]) -> None:
         self.blocks: dict[Key, dict[str, str]] = {}
-        parsed = parse_text(text, path, block_kinds)
+        with ALONE:
+            parsed = parse_text(text, path, block_kinds)
         if parsed.findings:
             raise ValueError(f"{path} has syntax errors, see trunkline check")
         for item in parsed.items:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from errno import ENOENT
 from glob import glob
 from pathlib import Path
@@ -10,9 +11,13 @@ from pathlib import Path
 from dsl.load import check_routes, load_program
 from dsl.outcome import Outcome
 from dsl.program import Program
+from dsl.sources import Files
 from router.billing.rates_file import MAX_BYTES
 from router.routing.surface import SURFACE
 from router.runtime.check_cache import Found, Recorder
+
+ALONE = threading.RLock()
+"""The parser, and where Python looks for modules, are one for a process: its threads take turns."""
 
 
 class DiskFiles:
@@ -40,9 +45,10 @@ def load_routes(path: Path | str, additions: Path | None = None) -> Program:
     Raises SourceError, in one line, when the file cannot be read, and ConfigError with all
     findings when it has errors.
     """
-    return load_program(
-        str(path), SURFACE, DiskFiles(), None if additions is None else str(additions)
-    )
+    with ALONE:
+        return load_program(
+            str(path), SURFACE, DiskFiles(), None if additions is None else str(additions)
+        )
 
 
 def check_and_keep(path: str) -> Found:
@@ -58,6 +64,13 @@ def check_and_keep(path: str) -> Found:
     return found
 
 
-def check_file(path: Path | str) -> Outcome:
-    """Everything there is to say about a configuration; raises SourceError."""
-    return check_routes(str(path), SURFACE, DiskFiles())
+def check_file(
+    path: Path | str, additions: Path | str | None = None, files: Files | None = None
+) -> Outcome:
+    """Everything there is to say about a configuration; raises SourceError.
+
+    `additions` as in dsl.load.check_routes; `files` are those of this machine if not given.
+    """
+    more = None if additions is None else str(additions)
+    with ALONE:
+        return check_routes(str(path), SURFACE, files or DiskFiles(), additions=more)

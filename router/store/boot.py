@@ -84,7 +84,8 @@ def check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        # Another thread of ours may have tried at the same moment.
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"state folder {folder} {_why(error)}") from error
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import lmdb
 
 from router.store.errors import StoreError
+from router.store.sharing import opening, shared_environments
 
 GIB = 1 << 30
 # A reader slot costs 64 bytes of lock file; a slot whose process died is reaped at every boot.
@@ -38,7 +39,8 @@ def open_environment(
     pages written through the map: it survives the death of any process, not of the machine, and
     a commit costs half (see `room` for the price). StoreError when it cannot be opened.
     """
-    try:
+
+    def make(readonly: bool) -> lmdb.Environment:
         env = lmdb.Environment(
             str(path),
             map_size=map_bytes,
@@ -54,11 +56,15 @@ def open_environment(
             meminit=False,
             lib_version=LMDB_VERSION,
         )
+        # The slots of readers that died would hold their pages back for ever.
+        env.reader_check()
+        return env
+
+    shared = shared_environments()
+    try:
+        return make(readonly) if shared is None else shared.open(path, make, readonly)
     except (lmdb.Error, OSError) as error:
         raise fault(error, path) from error
-    # The slots of readers that died would hold their pages back for ever.
-    env.reader_check()
-    return env
 
 
 def open_databases(env: lmdb.Environment, names: Sequence[str]) -> list[lmdb._Database]:
@@ -69,7 +75,7 @@ def open_databases(env: lmdb.Environment, names: Sequence[str]) -> list[lmdb._Da
     try:
         if env.flags()["readonly"]:
             return [env.open_db(name.encode(), create=False) for name in names]
-        with env.begin(write=True) as txn:
+        with opening(env), env.begin(write=True) as txn:
             return [env.open_db(name.encode(), txn=txn) for name in names]
     except lmdb.Error as error:
         raise fault(error, Path(env.path())) from error

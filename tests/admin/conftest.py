@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Test modules import what stands beside them; there are no packages in tests/.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from api_client import ROUTES, Api, serving
 
 from router.admin.machine import Reading
 from router.admin.scrape import Scrape
@@ -120,3 +126,17 @@ def scrape(directory: Path, live: LmdbLive, log: MemoryLog) -> Scrape:
         running=lambda: RUNNING,
         machine=lambda stat: READINGS if stat is not None else (),
     )
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state folder beside a small configuration."""
+    (tmp_path / "routes.cfg").write_text(ROUTES)
+    (tmp_path / "state").mkdir()
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def api(state: Path) -> Iterator[Api]:
+    with serving(state) as api:
+        yield api

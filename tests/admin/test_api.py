@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
+from api_client import Api
 
-from router.admin.api import make_api
 from router.admin.api_bodies import BodyMiddleware
 from router.admin.api_gate import Gate
 from router.admin.api_problems import Refusal
@@ -20,53 +18,8 @@ from router.admin.wrong_value import Clash, NotThere, WrongValue
 from router.store.api_access import ACCESS_DIR, KEEP_MS, Asked, LmdbAccess
 from router.store.ledger import LmdbLedger
 
-ROUTES = """\
-deck retail { }
-gateway out { address = 192.0.2.1  prefixes = 86 }
-account acme {
-    deck = retail  balance = 5
-    trunk office { ips = 127.0.0.1 }
-    phone 100 { password = "a-long-secret-1" }
-}
-request_route { if (!identify()) end(IllegalCall); call(gateways($rU)); }
-"""
 JSON = {"Content-Type": "application/json"}
 RATES = "prefix,rate_per_min,connect_fee,first_s,cycle_s\n86,0.60,0.05,60,60\n"
-
-
-class Api:
-    """A client with one token for each role."""
-
-    def __init__(self, client: TestClient[Any], tokens: dict[str, str], log: list[Any]) -> None:
-        self.client = client
-        self.tokens = tokens
-        self.log = log
-
-    def __call__(
-        self, method: str, path: str, status: int = 200, *, role: str = "operate",
-        headers: dict[str, str] | None = None, **more: Any,
-    ) -> Any:
-        """The JSON of an answer that must have this status."""
-        sent = {"Authorization": f"Bearer {self.tokens[role]}", **(headers or {})}
-        answer = self.client.request(method, path, headers=sent, **more)
-        assert answer.status_code == status, answer.text
-        return answer.json()
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    (tmp_path / "routes.cfg").write_text(ROUTES)
-    (tmp_path / "state").mkdir()
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def api(state: Path) -> Iterator[Api]:
-    tokens = {role: make_token(state, role, [role], "me") for role in ("read", "operate", "money")}
-    log: list[Any] = []
-    app = make_api(state.parent / "routes.cfg", state, lambda *a, **k: log.append((a, k)))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield Api(client, tokens, log)
 
 
 def test_without_a_token_there_is_the_schema_and_nothing_else(api: Api) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,6 +14,8 @@ import pytest
 from harness.ports import LOOPBACK, free_ports, tcp_listening, wait_until
 from harness.routes import Routes
 from harness.switch import Switch
+
+ROWS = 400_000
 
 
 class Api:
@@ -43,7 +47,7 @@ class Api:
 @pytest.fixture(scope="module")
 def api(module_switch: Callable[..., Switch]) -> Api:
     (port,) = free_ports(1)
-    routes = Routes(pairs=4, settings={"api": f"{LOOPBACK}:{port}"})
+    routes = Routes(pairs=4, settings={"api": f"{LOOPBACK}:{port}"}, more="deck wide { }\n")
     switch = module_switch(routes, workers=2)
     wait_until(lambda: tcp_listening(port), "the API listens", 10)
     return Api(switch, port)
@@ -95,6 +99,25 @@ def test_a_gateway_that_is_added_is_there_at_once(api: Api) -> None:
     names = [one["name"] for one in api("read", "GET", "/status")["gateways"]]
     assert "hk" in names
     api("operate", "DELETE", "/gateways/hk")
+
+
+def test_while_a_big_rates_file_is_loaded_others_are_answered(api: Api) -> None:
+    rows = (f"{8_600_000 + number},0.12,0.01" for number in range(ROWS))
+    body = "\n".join(("prefix,rate_per_min,connect_fee", *rows)).encode()
+    slowest = answered = 0.0
+    with ThreadPoolExecutor(1) as threads:
+        loading = threads.submit(
+            lambda: api("operate", "PUT", "/decks/wide/rates", content=body)
+        )
+        while not loading.done():
+            began = time.monotonic()
+            assert len(api("read", "GET", "/status")["workers"]) == 2
+            api("read", "GET", "/accounts/acme")
+            slowest = max(slowest, time.monotonic() - began)
+            answered += 1
+        assert loading.result()["rates"] == ROWS
+    assert answered >= 5 and slowest < 1.5, (answered, slowest)
+    assert api("read", "GET", "/decks/wide/rate?number=8600001")["rate"]["prefix"] == "8600001"
 
 
 def test_who_may_not_is_told_so(api: Api) -> None:
