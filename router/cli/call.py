@@ -36,6 +36,7 @@ from router.cli.call_as import (
 from router.cli.call_ladder import draw_call
 from router.cli.cdr_query import Json
 from router.cli.ladder import Lane, LiveLadder, wires_of
+from router.cli.paragraphs import print_wrapped
 from router.core.agent import AgentCall
 from router.core.flow import Flow
 from router.runtime.agent_driver import AgentDriver
@@ -240,13 +241,14 @@ def _show(cdr: Cdr, console: Console) -> None:
     ladder = draw_call(cdr, width, ascii_only=console.options.ascii_only)
     console.print(ladder, no_wrap=True, crop=False)
     colour = "green" if story.reason == "Normal" else "red"
-    console.print(f"\n{plain(f'{story.reason}: {story.cause}')}", style=colour, width=width)
+    console.print()
+    print_wrapped(console, f"{story.reason}: {story.cause}", width, style=colour)
     for line in (*story.attempts, *story.bill):
-        console.print(plain(line), width=width)
+        print_wrapped(console, line, width)
     if story.reason != "Normal":
         console.print("\nWhat to do", style="bold")
         for line in story.next:
-            console.print(f"  {plain(line)}", width=width)
+            print_wrapped(console, line, width, 2)
     console.print(f"\ntrunkline explain {cdr.id[-8:]} tells all of it.", style="dim")
 
 

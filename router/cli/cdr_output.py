@@ -12,6 +12,7 @@ import msgspec
 from rich.cells import cell_len, set_cell_size
 
 from router.admin.advice import advice
+from router.cli.paragraphs import print_wrapped
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason, reason_named
 from router.core.reason_guide import GUIDE
@@ -131,7 +132,6 @@ def _padded(title: str, cells: list[str]) -> list[str]:
 def show_cdr(cdr: Cdr) -> None:
     """Every field with a name, the attempts as a table, and what the end reason means."""
     from rich.console import Console
-    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -151,7 +151,7 @@ def show_cdr(cdr: Cdr) -> None:
     ):
         console.print(f"\n{title}" if lines else f"\n{title}: none", style="bold")
         for line in lines:
-            console.print(Padding(Text(plain(line)), (0, 0, 0, 2)))
+            print_wrapped(console, line, console.width, 2)
     console.print("\nattempts" if cdr.attempts else "\nattempts: none", style="bold")
     for number, attempt in enumerate(cdr.attempts, 1):
         console.print(_attempt(number, attempt))
@@ -160,7 +160,7 @@ def show_cdr(cdr: Cdr) -> None:
         console.print(f"\n{reason.name} ({reason.chinese}): {reason.diagnosis}", style="bold")
         console.print(GUIDE[reason].chinese)
         for line in advice(cdr, reason):
-            console.print(plain(line))
+            print_wrapped(console, line, console.width)
 
 
 def _charge(charge: Charge) -> str:

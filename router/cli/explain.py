@@ -14,7 +14,8 @@ from router.admin.story import Story, tell
 from router.admin.wrong_value import WrongValue
 from router.cli.call_ladder import draw_call
 from router.cli.cdr_query import Json, State, obey
-from router.store.cdr_lines import iso, plain
+from router.cli.paragraphs import print_wrapped
+from router.store.cdr_lines import iso
 from router.store.records import Cdr
 
 if TYPE_CHECKING:
@@ -60,24 +61,20 @@ def explain(
 
 def show_story(story: Story, cdr: Cdr, console: Console) -> None:
     """Print a story for people, with its ladder."""
-    from rich.text import Text
-
     width = min(console.width, WIDTH)
 
     def paragraph(title: str, lines: list[str]) -> None:
         if lines:
             console.print(f"\n{title}", style="bold")
             for line in lines:
-                for part in Text(plain(line)).wrap(console, width - 2):
-                    part.rstrip()
-                    console.print(Text("  ") + part, no_wrap=True)
+                print_wrapped(console, line, width, 2)
 
-    console.print(Text(plain(f"{story.title}, {iso(cdr.started)}"), style="bold"))
-    console.print(Text(plain(f"id {story.id}, Call-ID {story.call_id}"), style="dim"), width=width)
+    print_wrapped(console, f"{story.title}, {iso(cdr.started)}", width, style="bold")
+    print_wrapped(console, f"id {story.id}, Call-ID {story.call_id}", width, style="dim")
     console.print()
     ended = "green" if story.reason == "Normal" else "red"
-    console.print(Text(plain(f"{story.reason}: {story.cause}"), style=ended), width=width)
-    console.print(Text(plain(story.chinese)), width=width)
+    print_wrapped(console, f"{story.reason}: {story.cause}", width, style=ended)
+    print_wrapped(console, story.chinese, width)
     paragraph("What happened", story.happened)
     paragraph("Attempts", story.attempts)
     console.print("\nLadder", style="bold")
