@@ -203,6 +203,10 @@ class Setting:
     """another setting that makes up for one that is required"""
     apart: bool = False
     """whether each level's is asked by itself, and none takes the place of another's"""
+    beside: str = ""
+    """another setting of the same block, or another global one, that it cannot be without"""
+    file: bool = False
+    """whether a global one names a file that has to be there"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container
 from itertools import pairwise
+from os.path import dirname, join
 from typing import Any
 
 from dsl import ast
 from dsl.check.report import Report, link
 from dsl.check.settings import CheckedBlock, Given
 from dsl.literals import read_duration
+from dsl.sources import Files, Unit
 from dsl.surface import EVENT, Surface
 
 _TIMERS = ("invite_timeout", "trying_timeout", "ringing_timeout", "max_duration")
@@ -87,6 +89,25 @@ def _check_level(given: Given, values: dict[str, Any], report: Report) -> None:
 def _seconds(milliseconds: int) -> str:
     whole, rest = divmod(milliseconds, 1000)
     return f"{whole}s" if not rest else f"{milliseconds}ms"
+
+
+def check_companions(
+    unit: Unit, surface: Surface, settings: Given, files: Files, report: Report
+) -> None:
+    """Report global settings without the one that they need, and files that cannot be read."""
+    for name, node in settings.nodes.items():
+        schema = surface.settings.get(name)
+        if schema is None:
+            continue
+        if schema.beside and schema.beside not in settings.nodes:
+            report.add("missing-setting", node.name_span, f"`{name}` without `{schema.beside}`")
+        if schema.file and isinstance(value := settings.values.get(name), str):
+            path = join(dirname(unit.path), value)
+            try:
+                files.read(path)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                report.add("unreadable-file", node.span, f"{path}: cannot be read: {reason}")
 
 
 def check_events(

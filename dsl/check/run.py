@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dsl import ast
 from dsl.check.chains import check_chains
-from dsl.check.contents import check_events, check_references, check_timers, check_twins
+from dsl.check.contents import (
+    check_companions,
+    check_events,
+    check_references,
+    check_timers,
+    check_twins,
+)
 from dsl.check.declarations import (
     Declarations,
     declare_blocks,
@@ -73,6 +79,7 @@ def check_unit(
     check_usernames(accounts, report)
     check_gateways(blocks, report)
     check_media(settings, blocks, report)
+    check_companions(unit, surface, settings, files, report)
     check_timers(surface, settings, blocks, report)
     check_rewriting(blocks, report)
     check_codes(settings, report)

@@ -15,12 +15,14 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from router.admin.api_bodies import BodyMiddleware
 from router.admin.api_calls import call_routes, cdr_routes
+from router.admin.api_counted import mark_unkept
 from router.admin.api_desk import Desk
 from router.admin.api_gate import MAX_WRONG, AllowMiddleware, Gate, GateMiddleware
 from router.admin.api_money import money_routes
 from router.admin.api_objects import object_routes
 from router.admin.api_problems import Log, handlers
 from router.admin.api_router import rate_routes, router_routes
+from router.runtime.api_metrics import ApiTally
 
 MAX_BODY: Final = 64 * 1024
 DESCRIPTION: Final = (
@@ -29,9 +31,13 @@ DESCRIPTION: Final = (
 )
 
 
-def make_api(config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG) -> Litestar:
+def make_api(
+    config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG,
+    tally: ApiTally | None = None,
+) -> Litestar:
     """The application for a configuration and a state folder; StoreError when it cannot be."""
     desk = Desk(config, state)
+    gate = Gate(desk.access, most_wrong=most_wrong, tally=tally, log=log)
     return Litestar(
         [
             *router_routes(desk),
@@ -46,8 +52,9 @@ def make_api(config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG
         ],
         exception_handlers=handlers(log),
         request_max_body_size=MAX_BODY,
-        state=State({"gate": Gate(desk.access, most_wrong=most_wrong)}),
+        state=State({"gate": gate}),
         on_shutdown=[desk.close],
+        before_send=[mark_unkept],
         logging_config=None,
         openapi_config=OpenAPIConfig(
             title="Trunkline",

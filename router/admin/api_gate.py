@@ -1,7 +1,7 @@
 """Who may use the HTTP API: tokens, their roles, and a limit for those who guess.
 
 No token, no access, but for the schema. Tokens are read again after a second, so that one which
-is removed is refused soon. Who is wrong too often, by address, gets 429 without a look.
+is removed is refused soon. Who is wrong too often, by address, gets 429.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any, Final, NamedTuple
 
 from litestar.connection import ASGIConnection
@@ -17,8 +18,9 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from router.admin.api_problems import Refusal
+from router.admin.api_problems import Log, Refusal
 from router.admin.api_tokens import ROLES, find_token
+from router.runtime.api_metrics import NO_ROLE, NO_TOKEN, TOO_OFTEN, WRONG_TOKEN, ApiTally
 from router.store.api_access import LmdbAccess, Token
 
 LOOK_S: Final = 1.0
@@ -27,6 +29,16 @@ MAX_WRONG: Final = 10
 MAX_SOURCES: Final = 10_000
 MAX_SECRET: Final = 200
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="trunkline"'}
+
+
+def network_of(source: str) -> str:
+    """Whose tries are counted as one: an IPv4 address, the /64 of one of IPv6."""
+    try:
+        address = IPv6Address(source.partition("%")[0])
+    except ValueError:
+        return source
+    mapped = address.ipv4_mapped
+    return str(mapped or IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 class Caller(NamedTuple):
@@ -46,9 +58,12 @@ class Gate:
 
     def __init__(
         self, access: LmdbAccess, *, most_wrong: int = MAX_WRONG,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, tally: ApiTally | None = None,
+        log: Log | None = None,
     ) -> None:
         self._access = access
+        self._tally = ApiTally() if tally is None else tally
+        self._log = log
         self._most_wrong = most_wrong
         self._clock = clock
         self._tokens: dict[str, Token] = {}
@@ -65,8 +80,10 @@ class Gate:
                 return Caller(found[0], found[1].roles)
         elif not header:
             # Asking without a token is no guess.
+            self._tally.failures[NO_TOKEN] += 1
             raise Refusal(401, "There is no token in the request.", headers=CHALLENGE)
-        self._note_wrong(source)
+        self._note_wrong(network_of(source))
+        self._tally.failures[WRONG_TOKEN] += 1
         raise Refusal(401, "The token is not one of those there are.", headers=CHALLENGE)
 
     def _note_wrong(self, source: str) -> None:
@@ -75,6 +92,7 @@ class Gate:
         if now - since >= WINDOW_S:
             count, since = 0, now
         if count >= self._most_wrong:
+            self._tally.failures[TOO_OFTEN] += 1
             wait_s = math.ceil(since + WINDOW_S - now)
             raise Refusal(
                 429, f"Too many wrong tokens came from {source}.",
@@ -83,6 +101,16 @@ class Gate:
         if source not in self._wrong and len(self._wrong) >= MAX_SOURCES:
             self._wrong.pop(next(iter(self._wrong)))
         self._wrong[source] = (count + 1, since)
+        if count + 1 == self._most_wrong and self._log is not None:
+            self._log("warning", "wrong tokens for the API", source=source, count=count + 1)
+
+    def refuse(self, caller: Caller, role: str) -> None:
+        """Refusal 403 when somebody has not this role."""
+        if role not in caller.roles:
+            self._tally.failures[NO_ROLE] += 1
+            raise Refusal(
+                403, f"This needs the role {role}; {caller.who} has {', '.join(caller.roles)}."
+            )
 
     def _known(self) -> dict[str, Token]:
         now = self._clock()
@@ -138,10 +166,7 @@ def needs(role: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteH
     assert role in ROLES
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        caller: Caller = connection.auth
-        if role not in caller.roles:
-            raise Refusal(
-                403, f"This needs the role {role}; {caller.who} has {', '.join(caller.roles)}."
-            )
+        gate: Gate = connection.app.state.gate
+        gate.refuse(connection.auth, role)
 
     return guard

@@ -10,29 +10,68 @@ import contextlib
 import logging
 import socket as sockets
 import sys
+import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 import uvicorn
+from litestar import Litestar
 
 from router.admin.api import make_api
 from router.admin.api_connections import MAX_CONNECTIONS, Connection
+from router.admin.api_counted import CountedApi
 from router.admin.api_problems import Log
+from router.admin.api_tls import TlsFiles
+from router.runtime.api_metrics import ApiFlusher, ApiTally
 
 KEEP_ALIVE_S: Final = 5
 STOP_S: Final = 5
+REST_S: Final = 10.0
+"""How long counting into files rests after they could not be made larger."""
 MAX_HEAD_BYTES: Final = 16 * 1024
 SWITCH_S: Final = 0.0005
 """How long a thread may compute while others wait: long work takes many steps, short work few."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to the process it runs in."""
+    """uvicorn that leaves signals to the process it runs in, and does something each second."""
+
+    def __init__(self, settings: uvicorn.Config, each_second: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._each_second = each_second
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            self._each_second()
+        return await super().on_tick(counter)
+
+
+class _Counts:
+    """What the API counts, carried into its metrics files; without files it goes on counting."""
+
+    def __init__(self, directory: Path | None, log: Log) -> None:
+        self.tally = ApiTally()
+        self._flusher: ApiFlusher | None = None
+        self._resting_until = 0.0
+        if directory is not None:
+            try:
+                self._flusher = ApiFlusher(directory)
+            except OSError as error:
+                log("warning", "the API is not in the metrics", reason=str(error))
+
+    def carry(self) -> None:
+        if self._flusher is None or time.monotonic() < self._resting_until:
+            return
+        try:
+            self._flusher.flush(self.tally)
+        except OSError:  # a full disk: what could not be carried stays in the tally
+            self._resting_until = time.monotonic() + REST_S
 
 
 class _ToLog(logging.Handler):
@@ -53,19 +92,48 @@ def run_api(
     state: Path,
     log: Log,
     on_stop: Callable[[Callable[[], None]], None],
+    metrics: Path | None = None,
+    tls: TlsFiles | None = None,
 ) -> int:
     """Serve the API until told to stop; the exit code, 0. StoreError when it cannot be served.
 
     `socket` is listening. `on_stop` is given what stops it, safe to call in a signal handler.
+    `metrics` is the folder of the metrics files.
     """
+    sys.setswitchinterval(SWITCH_S)
+    _log_of_uvicorn(log)
+    counts = _Counts(metrics, log)
+    settings = _settings(make_api(config, state, log, tally=counts.tally), counts.tally, tls)
+
+    def each_second() -> None:
+        counts.carry()
+        if tls is not None and settings.ssl is not None:
+            tls.renew(settings.ssl, log)
+
+    server = _Server(settings, each_second)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    on_stop(stop)
+    _announce(socket, log, secure=tls is not None)
+    server.run(sockets=[socket])
+    counts.carry()
+    log("info", "stopped serving the API")
+    return 0
+
+
+def _log_of_uvicorn(log: Log) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = name != "uvicorn"
     logging.getLogger("uvicorn").addHandler(_ToLog(log))
-    sys.setswitchinterval(SWITCH_S)
-    settings = uvicorn.Config(
-        make_api(config, state, log),
+
+
+def _settings(app: Litestar, tally: ApiTally, tls: TlsFiles | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        CountedApi(app, tally),
         http=Connection,
         ws="none",
         loop="asyncio",
@@ -78,16 +146,17 @@ def run_api(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        ssl_certfile=tls.certificate if tls is not None else None,
+        ssl_keyfile=tls.key if tls is not None else None,
     )
-    server = _Server(settings)
 
-    def stop() -> None:
-        server.should_exit = True
 
-    on_stop(stop)
+def _announce(socket: sockets.socket, log: Log, *, secure: bool) -> None:
     host, port = socket.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    log("info", "serving the API", url=f"http://{shown}:{port}")
-    server.run(sockets=[socket])
-    log("info", "stopped serving the API")
-    return 0
+    log("info", "serving the API", url=f"http{'s' if secure else ''}://{shown}:{port}")
+    if not secure and not ip_address(host.partition("%")[0]).is_loopback:
+        log(
+            "warning", "the API is served without TLS: tokens pass the network in clear",
+            address=host, help="set api_tls_certificate and api_tls_key, or bind to 127.0.0.1",
+        )

@@ -23,6 +23,7 @@ from cyclopts import Parameter
 from dsl.findings import ConfigError, render_finding
 from dsl.program import Program
 from dsl.sources import SourceError
+from router.admin.api_tls import TlsError, TlsFiles
 from router.admin.metrics_process import run_metrics
 from router.core.flow import Listener
 from router.core.steering import BUCKETS
@@ -126,8 +127,7 @@ def _prepare(
     slots = config.workers or min(available_cores(), BUCKETS)
     if not 1 <= slots <= BUCKETS:
         raise CannotRun(f"workers: {slots} is not a number from 1 to {BUCKETS} (0: one per core)")
-    if config.api is not None and find_spec("litestar") is None:
-        raise CannotRun("the API needs more of Python: pip install trunkline[admin]")
+    tls = _api_tls(config)
     allow_many_descriptors()
     try:
         sockets = open_sockets(config.listeners, slots)
@@ -151,7 +151,7 @@ def _prepare(
         posts.append(_metrics_post(config, slots, metrics_socket))
     if api_socket is not None:
         config.api = api_socket.getsockname()[:2]
-        posts.append(_api_post(routes, config, api_socket))
+        posts.append(_api_post(routes, config, api_socket, tls))
     record = make_run_record(
         pid=os.getpid(),
         started_ms=_epoch_ms(),
@@ -273,7 +273,21 @@ def _metrics_post(config: Config, slots: int, opened: Socket) -> Post:
     return Post("metrics", "tl-metrics", serve, METRICS_STAGE, beats=False)
 
 
-def _api_post(routes: Path, config: Config, opened: Socket) -> Post:
+def _api_tls(config: Config) -> TlsFiles | None:
+    """The API's certificate, if it has one; CannotRun when there can be no API."""
+    if config.api is None:
+        return None
+    if find_spec("litestar") is None or find_spec("uvicorn") is None:
+        raise CannotRun("the API needs more of Python: pip install trunkline[admin]")
+    if config.api_tls is None:
+        return None
+    try:
+        return TlsFiles(*config.api_tls)
+    except TlsError as error:
+        raise CannotRun(str(error)) from None
+
+
+def _api_post(routes: Path, config: Config, opened: Socket, tls: TlsFiles | None) -> Post:
     def serve(life: Life) -> int:
         # Loaded here: no other process needs it, and nobody who has no API.
         from router.admin.api_process import run_api
@@ -286,7 +300,7 @@ def _api_post(routes: Path, config: Config, opened: Socket) -> Post:
         try:
             return run_api(
                 socket=opened, config=routes.absolute(), state=config.state.absolute(), log=log,
-                on_stop=life.on_order,
+                on_stop=life.on_order, metrics=(config.state / METRICS_DIR).absolute(), tls=tls,
             )
         except StoreError as error:
             raise CannotBoot(str(error)) from error
@@ -355,11 +369,17 @@ def _start_lines(routes: Path, config: Config, sockets: Sockets, metrics: str) -
         f"  listens  {listeners}",
         f"  workers  {slots}{steering}",
         f"  state    {config.state.resolve()}",
-        *([f"  api      http://{_shown(*config.api)}"] if config.api is not None else []),
+        *([_api_line(config)] if config.api is not None else []),
         f"  metrics  {f'http://{metrics}/metrics' if metrics else 'off'}",
         "  Stop it with Ctrl-C or SIGTERM: running calls may go on for "
         f"{config.shutdown_ms / 1_000:g} s; the same again ends them at once.",
     ]
+
+
+def _api_line(config: Config) -> str:
+    assert config.api is not None
+    scheme = "https" if config.api_tls is not None else "http"
+    return f"  api      {scheme}://{_shown(*config.api)}"
 
 
 def _shown(host: str, port: int) -> str:

@@ -83,6 +83,12 @@ class Config:
         self.api: tuple[str, int] | None = (
             (str(api.host), int(api.port)) if api is not None else None
         )
+        self.api_tls: tuple[Path, Path] | None = (
+            (self.folder / settings["api_tls_certificate"], self.folder / settings["api_tls_key"])
+            if "api_tls_key" in settings
+            else None
+        )
+        """certificate and key"""
         self.timers = TimerDefaults(
             t1_ms=settings.get("t1", 500), t2_ms=settings.get("t2", 4_000)
         )

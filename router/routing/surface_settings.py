@@ -5,6 +5,7 @@ from __future__ import annotations
 from dsl.surface import BlockSchema, Setting, ValueType, by_name
 from router.billing.rate import KINDS
 from router.core.end_reasons import EndReason
+from router.routing.surface_api import API
 from router.routing.surface_callers import (
     CALLED_SETTINGS,
     CALLEES,
@@ -162,11 +163,7 @@ GLOBAL = (
     ),
     Setting("state", STRING, "The folder of the LMDB files, from this file's folder.", "state"),
     Setting("metrics", ValueType("endpoint"), "Where /metrics is served."),
-    Setting(
-        "api",
-        ValueType("endpoint"),
-        "Where the HTTP API is served, such as 127.0.0.1:9465; it needs trunkline[admin].",
-    ),
+    *API,
     Setting(
         "cdr_file",
         ValueType("file_by_time"),

@@ -61,7 +61,7 @@ class _Value:
 
     __slots__ = ("_key", "_number", "_write")
 
-    def __init__(self, file: _File, key: str) -> None:
+    def __init__(self, file: MetricsFile, key: str) -> None:
         self._key = key
         self._number: float = file.read(key)
         self._write = file.write
@@ -71,8 +71,8 @@ class _Value:
         self._write(self._key, self._number, 0.0)
 
 
-class _File:
-    """The metrics file of one slot and one kind of metric, with its disk space taken in advance.
+class MetricsFile:
+    """The metrics file of one slot, or process, and one kind of metric, its disk space taken.
 
     prometheus_client makes its files sparse and writes them through a memory map: on a full disk
     such a write is no error but a SIGBUS, which would kill the worker and its calls. So every
@@ -82,7 +82,7 @@ class _File:
 
     _FIRST_SIZE = 1 << 16
 
-    def __init__(self, directory: Path, kind: str, slot: int) -> None:
+    def __init__(self, directory: Path, kind: str, slot: int | str) -> None:
         path = directory / f"{kind}_{slot}.db"
         self._keys = self._read_keys(path)
         self._used = 8 + sum(self._room(key) for key in self._keys)
@@ -134,10 +134,10 @@ class _File:
         os.close(self._descriptor)
 
 
-class _Counter:
+class Counters:
     """A counter family: carries what a dictionary of counts has gained."""
 
-    def __init__(self, file: _File, name: str, labels_of: Callable[[Any], Labels]) -> None:
+    def __init__(self, file: MetricsFile, name: str, labels_of: Callable[[Any], Labels]) -> None:
         self._file = file
         self._metric = BY_NAME[name]
         self._labels_of = labels_of
@@ -173,7 +173,7 @@ class _HistogramValues:
     __slots__ = ("buckets", "sum")
 
     def __init__(
-        self, file: _File, metric: Metric, labels: Labels, bounds: tuple[float, ...]
+        self, file: MetricsFile, metric: Metric, labels: Labels, bounds: tuple[float, ...]
     ) -> None:
         names = (*metric.labels, "le")
         self.sum = file.value(metric, "_sum", metric.labels, labels)
@@ -210,10 +210,10 @@ class _Carried:
             self.sum = histogram.sum
 
 
-class _HistogramFamily:
+class Histograms:
     """A histogram family: carries what its histograms have gained."""
 
-    def __init__(self, file: _File, name: str, labels_of: Callable[[Any], Labels]) -> None:
+    def __init__(self, file: MetricsFile, name: str, labels_of: Callable[[Any], Labels]) -> None:
         self._file = file
         self._metric = BY_NAME[name]
         self._labels_of = labels_of
@@ -261,7 +261,7 @@ def _code(status: int) -> str:
 class _ScriptCounters:
     """The metrics that routes count by themselves, each a counter of its own."""
 
-    def __init__(self, file: _File) -> None:
+    def __init__(self, file: MetricsFile) -> None:
         self._file = file
         self._values: dict[Series, _Value] = {}
         self._carried: dict[Series, int] = {}
@@ -302,58 +302,58 @@ class MetricsFlusher:
         gateway = _bounded(MAX_GATEWAYS)
         reason = _bounded(MAX_NAMES)
         route = _bounded(MAX_NAMES)
-        counters = _File(directory, "counter", slot)
-        histograms = _File(directory, "histogram", slot)
+        counters = MetricsFile(directory, "counter", slot)
+        histograms = MetricsFile(directory, "histogram", slot)
         self._files = (counters, histograms)
         self._script = _ScriptCounters(counters)
-        self._retransmissions = _Counter(counters, "sip_retransmissions", _unlabelled)
-        self._parse_errors = _Counter(counters, "sip_parse_errors", _unlabelled)
-        self._route_errors = _Counter(counters, "route_errors", _unlabelled)
-        self._strays = _Counter(counters, "worker_strays", _unlabelled)
-        self._attempts = _Counter(counters, "call_attempts", lambda key: (gateway(key),))
+        self._retransmissions = Counters(counters, "sip_retransmissions", _unlabelled)
+        self._parse_errors = Counters(counters, "sip_parse_errors", _unlabelled)
+        self._route_errors = Counters(counters, "route_errors", _unlabelled)
+        self._strays = Counters(counters, "worker_strays", _unlabelled)
+        self._attempts = Counters(counters, "call_attempts", lambda key: (gateway(key),))
         account = _bounded(MAX_GATEWAYS)
-        self._answers = _Counter(counters, "call_answers", lambda key: (gateway(key),))
+        self._answers = Counters(counters, "call_answers", lambda key: (gateway(key),))
         code = _bounded(MAX_CODES)
-        self._failures = _Counter(
+        self._failures = Counters(
             counters, "call_attempt_failures", lambda key: (gateway(key[0]), code(key[1]))
         )
-        self._account_calls = _Counter(
+        self._account_calls = Counters(
             counters,
             "account_calls",
             lambda key: (account(key[0]) if key[0] else NO_ACCOUNT, reason(key[1])),
         )
-        self._charged = _Counter(counters, "account_charges", lambda key: (account(key),))
-        self._costs = _Counter(counters, "gateway_costs", lambda key: (gateway(key),))
-        self._loop_lag = _HistogramFamily(histograms, "worker_loop_lag_seconds", _unlabelled)
-        self._calls = _Counter(
+        self._charged = Counters(counters, "account_charges", lambda key: (account(key),))
+        self._costs = Counters(counters, "gateway_costs", lambda key: (gateway(key),))
+        self._loop_lag = Histograms(histograms, "worker_loop_lag_seconds", _unlabelled)
+        self._calls = Counters(
             counters,
             "calls",
             lambda key: (gateway(key[0]) if key[0] else NO_GATEWAY, reason(key[1])),
         )
-        self._pings = _Counter(counters, "gateway_pings", lambda key: (gateway(key[0]), key[1]))
-        self._relays = _Counter(counters, "media_requests", lambda key: key)
-        self._requests = _Counter(counters, "sip_requests", lambda key: (_method(key[0]), key[1]))
-        self._responses = _Counter(
+        self._pings = Counters(counters, "gateway_pings", lambda key: (gateway(key[0]), key[1]))
+        self._relays = Counters(counters, "media_requests", lambda key: key)
+        self._requests = Counters(counters, "sip_requests", lambda key: (_method(key[0]), key[1]))
+        self._responses = Counters(
             counters, "sip_responses", lambda key: (_method(key[0]), _code(key[1]), key[2])
         )
-        self._call_duration = _HistogramFamily(histograms, "call_duration_seconds", _unlabelled)
-        self._pdd = _HistogramFamily(
+        self._call_duration = Histograms(histograms, "call_duration_seconds", _unlabelled)
+        self._pdd = Histograms(
             histograms, "post_dial_delay_seconds", lambda key: (gateway(key),)
         )
-        self._route_duration = _HistogramFamily(
+        self._route_duration = Histograms(
             histograms, "route_duration_seconds", lambda key: (route(key),)
         )
-        self._slow_routes = _Counter(counters, "route_slow", lambda key: (route(key),))
-        self._registers = _Counter(counters, "registers", lambda key: (_code(key),))
-        self._auth_failures = _Counter(counters, "auth_failures", lambda key: (key,))
-        self._blocked = _Counter(counters, "blocked_requests", _unlabelled)
-        self._unrecorded = _Counter(counters, "unrecorded_calls", lambda key: (key,))
+        self._slow_routes = Counters(counters, "route_slow", lambda key: (route(key),))
+        self._registers = Counters(counters, "registers", lambda key: (_code(key),))
+        self._auth_failures = Counters(counters, "auth_failures", lambda key: (key,))
+        self._blocked = Counters(counters, "blocked_requests", _unlabelled)
+        self._unrecorded = Counters(counters, "unrecorded_calls", lambda key: (key,))
         hook = _bounded(MAX_NAMES)
-        self._hook_duration = _HistogramFamily(
+        self._hook_duration = Histograms(
             histograms, "hook_duration_seconds", lambda key: (hook(key),)
         )
-        self._slow_hooks = _Counter(counters, "hook_slow", lambda key: (hook(key),))
-        self._hook_errors = _Counter(counters, "hook_errors", lambda key: (hook(key[0]), key[1]))
+        self._slow_hooks = Counters(counters, "hook_slow", lambda key: (hook(key),))
+        self._hook_errors = Counters(counters, "hook_errors", lambda key: (hook(key[0]), key[1]))
         # What has no labels is there from the start, with 0: a rate needs a first value.
         self._carry(Tally())
 

@@ -369,6 +369,27 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
         "Reloads of routes.cfg, by how they ended: applied, refused (its findings), failed (ours). "
         "After a refusal the old configuration runs on: see trunkline check.",
     ),
+    Metric(
+        "api_requests",
+        "counter",
+        ("endpoint", "method", "code"),
+        "Requests to the HTTP API by path, method and status. Many 5xx: see the log; many 503: "
+        "clients ask for more than it does at once.",
+    ),
+    Metric(
+        "api_request_duration_seconds",
+        "histogram",
+        ("endpoint",),
+        "How long requests to the HTTP API took, by path. If it grows, narrow searches with since "
+        "and until.",
+    ),
+    Metric(
+        "api_auth_failures",
+        "counter",
+        ("reason",),
+        "Requests to the HTTP API that were turned away by token or role. If wrong_token or "
+        "too_often rises, somebody guesses.",
+    ),
 )
 
 BY_NAME: Final = {metric.name: metric for metric in CATALOGUE}

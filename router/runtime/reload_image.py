@@ -11,7 +11,10 @@ from router.routing.config import Config, build_config
 from router.routing.surface import SURFACE
 from router.runtime.reload_changes import Portrait
 
-RESTART_SETTINGS = ("listen", "workers", "state", "metrics", "api", "cdr_file", "cdr_file_mb")
+RESTART_SETTINGS = (
+    *("listen", "workers", "state", "metrics", "cdr_file", "cdr_file_mb"),
+    *("api", "api_tls_certificate", "api_tls_key"),
+)
 """What is bound to sockets, processes and files that exist already."""
 
 

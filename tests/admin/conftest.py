@@ -9,12 +9,15 @@ import pytest
 
 # Test modules import what stands beside them; there are no packages in tests/.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+# For the harness.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "system"))
 
 from api_client import ROUTES, Api, serving
 
 from router.admin.machine import Reading
 from router.admin.scrape import Scrape
 from router.core.tally import Tally
+from router.runtime.api_metrics import ApiFlusher, ApiTally
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
 from router.runtime.run_record import make_run_record
 from router.store.live import LmdbLive
@@ -110,6 +113,11 @@ def directory(tmp_path: Path) -> Path:
         tally.slow_hooks["lookup"] += 1
         flusher.flush(tally, NOW_MS)
         flusher.close()
+    api, counts = ApiFlusher(directory), ApiTally()
+    counts.request("/status", "GET", 200, 0.02)
+    counts.failures["no_role"] += 1
+    api.flush(counts)
+    api.close()
     return directory
 
 

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness.certificates import make_certificate
 from harness.ports import LOOPBACK, udp_bound
 from harness.processes import children
 from harness.routes import Routes
@@ -160,3 +161,46 @@ def test_a_state_folder_deleted_under_a_router_is_told_and_no_worker_begins_a_se
     assert "start Trunkline again" in log and "Traceback" not in log
     assert not (switch.state / "live.lmdb").exists()
     switch.start()
+
+
+WITHOUT_EXTRA = """
+from importlib.machinery import PathFinder
+
+found = PathFinder.find_spec
+
+def find_spec(name, path=None, target=None):
+    return None if name in ("litestar", "uvicorn") else found(name, path, target)
+
+PathFinder.find_spec = find_spec
+"""
+
+
+@pytest.fixture
+def without_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that has neither Litestar nor uvicorn."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_EXTRA)
+    paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+
+
+def test_an_api_without_what_it_needs_of_python(run_switch, without_extra: None) -> None:
+    routes = Routes(pairs=1, settings={"api": f"{LOOPBACK}:9465"})
+    said = refuses(run_switch(routes, start=False), "pip install", "trunkline[admin]", lines=1)
+    assert not said.startswith("{")
+
+
+def test_without_the_api_nothing_of_it_is_needed(run_switch, without_extra: None) -> None:
+    # It is started when it answers calls, and tells its metrics.
+    assert run_switch(Routes(pairs=1)).stop() == 0
+
+
+def test_a_certificate_that_does_not_fit_its_key(run_switch, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        make_certificate(tmp_path, name)
+    settings = {
+        "api": f"{LOOPBACK}:9465",
+        "api_tls_certificate": f'"{tmp_path}/one.pem"',
+        "api_tls_key": f'"{tmp_path}/other.key"',
+    }
+    switch = run_switch(Routes(pairs=1, settings=settings), start=False)
+    refuses(switch, "one.pem", "other.key", "cannot be served", lines=1)
