@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from router.core import hunt
+from router.core.answer import keep_answer
 from router.core.attempt import Attempt
 from router.core.credit import CreditTimer, begin_credit
 from router.core.decision import CUT_OFF
@@ -258,6 +259,7 @@ class Call:
         record.b_call_id = leg.call_id
         self.policy.answered(self)
         self.watch(now + attempt.timers.max_duration_ms)
+        keep_answer(self, server, not self.body)
         self.store_dialog()
         self.server = None
         self.attempt = None
@@ -420,6 +422,7 @@ class Call:
         # No reference cycle may survive the call: the collector runs rarely.
         engine = self.engine
         engine.calls.pop(self.id, None)
+        engine.unheard.discard(self.id)
         key = self.a.call_id + self.a.remote_tag
         if engine.initial.get(key) is self:
             del engine.initial[key]

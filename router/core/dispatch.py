@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from router.core.answer import heard, hears
 from router.core.call import Call
 from router.core.end_reasons import (
     EndReason,
@@ -186,9 +187,11 @@ class Dispatch:
             or leg.remote_tag != request.from_tag
         ):
             return False
-        self.call = leg.call
+        call = self.call = leg.call
         peer = leg.peer
         leg.acknowledge_server()
+        if call is not None and call.a is leg:
+            heard(call)
         if peer is not None and peer.pending_ack:
             media = media_of(leg)
             if media is not None and sdp_of(request):
@@ -277,7 +280,8 @@ class Dispatch:
     def _is_merged(self, request: Request) -> bool:
         # RFC 3261 §8.2.2.2: the same request over two paths. Our own copies of a call carry other
         # Call-IDs; what comes back to us in a circle is stopped by Max-Forwards.
-        call = self._engine.initial.get(request.call_id + request.from_tag)
+        engine, key = self._engine, request.call_id + request.from_tag
+        call = engine.initial.get(key) or engine.adopted.get(key)
         return call is not None and call.a.invite_cseq == request.cseq
 
     def _new_call(self, request: Request, flow: Flow, server: InviteServer, tag: str) -> Call:
@@ -333,6 +337,8 @@ class Dispatch:
             server.respond(500, "CSeq Out of Order", again)
             return
         leg.remote_cseq = request.cseq
+        if leg.adopted and method == "INVITE":
+            hears(leg)
         verdict = look_inside(call, request, flow)
         if method == "BYE":
             server.respond(200)

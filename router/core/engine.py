@@ -76,6 +76,7 @@ class Engine:
         self.legs: dict[str, Leg] = {}
         self.initial: dict[str, Call] = {}  # by Call-ID and From tag, to find merged requests
         self.adopted: dict[str, Call] = {}  # by the same: answered calls of dead workers
+        self.unheard: set[str] = set()  # the ids of calls whose answer has no ACK yet
         self.ops: list[Op] = []
         self.askers: list[Asker | None] = []
         self.waiting: set[Waiting] = set()

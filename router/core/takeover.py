@@ -1,23 +1,26 @@
 """Taking over the calls of a dead worker from what the store holds of them.
 
-An answered call is stored with both dialogs and goes on. An unanswered one is stored with what its
-caller's transaction answers by; it is closed: 500 to the caller, CANCEL to the gateway, whose
-INVITE has an identity that follows from the call's id and the number of the attempt.
+An answered call is stored with both dialogs and goes on; what becomes of its 200: `answer`. An
+unanswered one is stored with what its caller's transaction answers by; it is closed: 500 to the
+caller, CANCEL to the gateway, whose INVITE has an identity that follows from the call's id and the
+number of the attempt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from router.core.access import MOST_CHALLENGES, access_to
+from router.core.answer import resume_answer
 from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
 from router.core.media.session import restored
+from router.core.packing import pack, unpack
 from router.core.session_headers import MAX_LONGER
 from router.core.steering import call_id_like
 from router.core.tally import PHONE
@@ -54,12 +57,6 @@ class EarlySnapshot(msgspec.Struct, array_like=True):
     branches: list[BranchSnapshot] = []
 
 
-_encoder = msgspec.msgpack.Encoder()
-# What msgspec takes as text must be UTF-8; peers send other bytes, which we carry as lone
-# surrogates. Such a snapshot is stored with its bytes spread over Latin-1 characters instead.
-_AS_TEXT, _AS_BYTES = b"t", b"b"
-
-
 def attempt_token(call_id: str, number: int) -> str:
     """The token in branch, tag and Call-ID of a call's attempt, counted from 1.
 
@@ -78,7 +75,7 @@ def snapshot_early(
     server: InviteServer, branches: Sequence[BranchSnapshot] = ()
 ) -> bytes:
     """What is stored of a call before its answer."""
-    return _pack(EarlySnapshot(server.key, server.flow, server.head, list(branches)))
+    return pack(EarlySnapshot(server.key, server.flow, server.head, list(branches)))
 
 
 def store_again(call: Call, attempt: CoreAttempt) -> None:
@@ -92,35 +89,7 @@ def store_again(call: Call, attempt: CoreAttempt) -> None:
 
 def snapshot_answered(a: Leg, b: Leg) -> bytes:
     """What is stored of an answered call."""
-    return _pack((a.snapshot(), b.snapshot()))
-
-
-def _pack(snapshot: EarlySnapshot | tuple[LegSnapshot, LegSnapshot]) -> bytes:
-    try:
-        return _AS_TEXT + _encoder.encode(snapshot)
-    except UnicodeEncodeError:
-        plain = msgspec.to_builtins(snapshot, builtin_types=(bytes,))
-        return _AS_BYTES + _encoder.encode(_each_text(plain, "utf-8", "surrogateescape", "latin-1"))
-
-
-def _unpack(stored: bytes, kind: Any) -> Any:
-    """The snapshot of a stored value; raises msgspec.DecodeError."""
-    if stored[:1] == _AS_TEXT:
-        return msgspec.msgpack.decode(stored[1:], type=kind)
-    if stored[:1] == _AS_BYTES:
-        plain = _each_text(msgspec.msgpack.decode(stored[1:]), "latin-1", "strict", "utf-8")
-        return msgspec.convert(plain, kind)
-    raise msgspec.DecodeError("not a snapshot of this version")
-
-
-def _each_text(value: Any, out_of: str, errors: str, into: str) -> Any:
-    """The same lists with every text encoded and decoded again."""
-    if isinstance(value, str):
-        raw = value.encode(out_of, errors)
-        return raw.decode(into, "surrogateescape" if into == "utf-8" else "strict")
-    if isinstance(value, list | tuple):
-        return [_each_text(one, out_of, errors, into) for one in value]
-    return value
+    return pack((a.snapshot(), b.snapshot()))
 
 
 def restore(call: Call, engine: Engine, record: CallRecord) -> None:
@@ -128,7 +97,7 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
 
     Raises msgspec.DecodeError when the snapshot cannot be read.
     """
-    first, second = _unpack(record.dialog, tuple[LegSnapshot, LegSnapshot])
+    first, second = unpack(record.dialog, tuple[LegSnapshot, LegSnapshot])
     call.cdr = record.cdr
     call.record = record
     call.callee = record.callee
@@ -146,12 +115,13 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
         b.media = restored(engine, b, second.media)
     call.a, call.b = a, b
     call.flow = a.flow
+    resume_answer(call)
 
 
 def dismiss(engine: Engine, record: CallRecord) -> None:
     """Tells both sides of an unanswered call that it is over, as far as the store knows them."""
     try:
-        early: EarlySnapshot = _unpack(record.dialog, EarlySnapshot)
+        early: EarlySnapshot = unpack(record.dialog, EarlySnapshot)
     except msgspec.DecodeError:
         return
     server = InviteServer(engine.layer, early.key, early.flow, early.head)

@@ -43,6 +43,7 @@ from router.store.live import LmdbLive
 from router.store.objects import OBJECTS_DIR
 from router.store.rates import RATES_DIR, LmdbRates
 from router.store.state import prepare_state
+from router.store.unheard import forget_heard
 
 METRICS_DIR = "metrics"
 MOST_CORRECTIONS = 20
@@ -185,6 +186,9 @@ def _worker_equipment(
                 for record in store.calls()
                 if owner_slot(record.call_id, birth.slots) == birth.slot
             ]
+            said = store.unheard()
+            for record in orphans:
+                forget_heard(record, said)
             engine.adopt(orphans, birth.now_ms)
             engine.events.begin()
             engine.health.watch(store.gateway_states())
@@ -198,7 +202,7 @@ def _worker_equipment(
         def on_second(now_ms: int) -> None:
             flusher.flush(birth.tally, now_ms)
             try:
-                store.heartbeat(birth.slot, now_ms)
+                store.heartbeat(birth.slot, now_ms, birth.generation, engine.unheard)
                 engine.guard.blocked = {
                     address: block.until_ms for address, block in store.blocks(now_ms).items()
                 }

@@ -40,6 +40,7 @@ class LiveDatabases(NamedTuple):
     blocks: lmdb._Database
     blocks_until: lmdb._Database
     quality: lmdb._Database
+    unheard: lmdb._Database
 
 
 class CachedUsages(dict[str, list[Any]]):

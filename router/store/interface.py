@@ -6,7 +6,7 @@ LMDB implements it for one machine. A second backend must pass the same tests
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from router.store.money import Money
@@ -14,6 +14,7 @@ from router.store.ops import Answer, Op
 from router.store.quality import Quality
 from router.store.query import CdrQuery
 from router.store.records import CallRecord, Cdr, GatewayState, Registration
+from router.store.unheard import Unheard
 
 OutboxEntry = tuple[bytes, bytes]
 """Key and value of one entry of the outbox; only the store knows what is in them."""
@@ -120,11 +121,22 @@ class LiveStore(Protocol):
     def backlog(self) -> int:
         """How many entries wait for the ledger."""
 
-    def heartbeat(self, slot: int, now_ms: int) -> None:
-        """Note that a worker slot was alive at `now_ms`."""
+    def heartbeat(
+        self, slot: int, now_ms: int, generation: int = 0, unheard: Collection[str] = ()
+    ) -> None:
+        """Note that a worker slot was alive at `now_ms`.
+
+        `unheard` are the calls of its generation whose answer has no ACK yet.
+        """
 
     def heartbeats(self) -> dict[int, int]:
         """The last heartbeat of every slot, epoch ms."""
+
+    def unheard(self) -> Mapping[int, Unheard]:
+        """What each generation of workers said last of unheard answers, since the start."""
+
+    def settle_answers(self) -> None:
+        """Take what callers have acknowledged out of the records; while no worker runs."""
 
     def verify(self) -> list[str]:
         """One sentence for each in-use and reserve that is not the sum over the records."""

@@ -12,6 +12,7 @@ before the transaction is, and nothing waits inside it.
                    id + "+"            the call's opening, a CDR so far
                    id + "$"            Funds
     heartbeat      slot, decimal       epoch ms (int64)
+    unheard        generation, decimal the calls whose answer had no ACK then (`unheard`)
     pace           key                 calls of the last second, where there is a limit (`window`)
     money, funded                          `live_money`
     shared         kind + key          what routes share (`shared`), and by its end:
@@ -25,7 +26,7 @@ before the transaction is, and nothing waits inside it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,6 +65,7 @@ from router.store.recount import differences
 from router.store.room import Room
 from router.store.shared import RATE, VALUE, SharedDatabases, read_shared, shared_key, write_shared
 from router.store.turn import OPENING_SUFFIX, Turn
+from router.store.unheard import Unheard, note_unheard, read_unheard, settle_answers
 from router.store.window import Window
 
 LIVE_MAP_BYTES = 4 * GIB
@@ -300,10 +302,24 @@ class LmdbLive(LivePhones, LiveMoney):
         with reading(self._env) as txn:
             return txn.stat(self._databases.outbox)["entries"]
 
-    def heartbeat(self, slot: int, now_ms: int) -> None:
-        """Note that a worker slot was alive at `now_ms`."""
+    def heartbeat(
+        self, slot: int, now_ms: int, generation: int = 0, unheard: Collection[str] = ()
+    ) -> None:
+        """Note that a worker slot was alive at `now_ms`, and which answers had no ACK then."""
         with self._writing() as txn:
             txn.put(b"%d" % slot, _INSTANT.pack(now_ms), db=self._databases.heartbeat)
+            if generation:
+                note_unheard(txn, self._databases, generation, now_ms, unheard)
+
+    def unheard(self) -> dict[int, Unheard]:
+        """What each generation of this supervisor's workers said last."""
+        with reading(self._env) as txn:
+            return read_unheard(txn, self._databases)
+
+    def settle_answers(self) -> None:
+        """Take what callers have acknowledged out of the records; while no worker runs."""
+        with self._writing() as txn:
+            settle_answers(txn, self._databases)
 
     def heartbeats(self) -> dict[int, int]:
         """The last heartbeat of every slot, epoch ms."""

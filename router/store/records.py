@@ -120,7 +120,7 @@ class CallRecord(msgspec.Struct, array_like=True, gc=False):
     call or renews its credit, and by nothing else. `cdr` is the record so far, `dialog` the core's
     own snapshot, opaque here; `callee` and `caller` the numbers as the routes left them; prices
     are for the first. `paid_until` is the epoch ms until which the reserve pays for the call, 0
-    without a limit.
+    without a limit. `answer` is the core's own too: the 200 for the caller, until its ACK.
     """
 
     id: str = ""
@@ -138,6 +138,7 @@ class CallRecord(msgspec.Struct, array_like=True, gc=False):
     reserved: list[tuple[str, int]] = []
     paid_until: int = 0
     gateway_reserved: list[tuple[str, int]] = []
+    answer: bytes = b""
 
 
 class Lease(msgspec.Struct, array_like=True, gc=False):

@@ -40,7 +40,8 @@ def prepare_state(
     """Make folders and environments, and throw live state of an earlier boot away.
 
     To be called in a short-lived process before the workers start, because an environment must
-    not be inherited through fork. In-use and reserves are recounted from the leases. Calls of an
+    not be inherited through fork. In-use and reserves are recounted from the leases, and answers
+    that were heard leave the records of calls. Calls of an
     earlier boot are billed, then live money is seeded from the ledger. StoreError, one sentence,
     when the folder cannot be written, is damaged, or is in use by another Trunkline for longer
     than `wait_s` (one that was killed may need a moment to be gone).
@@ -52,6 +53,7 @@ def prepare_state(
         stale = ensure_current_live(folder / LIVE_DIR)
         live = LmdbLive(folder / LIVE_DIR)
         try:
+            live.settle_answers()
             live.recount()
             draining = Draining(ledger, live)
             closed = draining.bind(time.time_ns() // 1_000_000)

@@ -6,6 +6,7 @@ Everything random comes from one seed, so that a run that went wrong can be had 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,7 @@ class Simulation:
         self.random = rng = random.Random(seed)
         self.calls = calls
         self.crashes = crashes
+        self.crashed: list[int] = []
         self.trouble = trouble
         self.spoilt = spoilt
         self.forking = forking
@@ -247,7 +249,8 @@ class Simulation:
             if rng.random() < self.trouble:
                 self.break_something()
             if number in crash_at:
-                world.crash()
+                self.crashed.append(world.network.now)
+                world.crash(told=rng.random() < 0.5)
         # The longest that may follow: four attempts, the longest duration, 64*T1 for its BYEs.
         world.run(400_000)
 
@@ -277,9 +280,11 @@ class Simulation:
                 assert cdr.sip_code == 200, cdr
             else:
                 assert cdr.sip_code >= 400 and cdr.duration_ms == 0, cdr
+        if self.crashes and not self.trouble and not self.spoilt:
+            self.check_answers()
         if self.crashes or self.trouble or self.spoilt:
-            # What a dead worker still had to resend is lost, and so is what a broken transport
-            # took: the peers' own timers end that.
+            # What a dead worker still had to resend of calls that were over is lost, and so is
+            # what a broken transport took: the peers' own timers end that.
             return
         answered = {cdr.call_id for cdr in world.cdrs if cdr.answered}
         for agent in self.callers:
@@ -294,6 +299,19 @@ class Simulation:
             assert all(isinstance(user, Meddling) for user in clients), clients
             for call in agent.received:
                 assert call.ended_ms or not call.answered_ms, "a callee still talks"
+
+    def check_answers(self) -> None:
+        """Whoever is charged for a call has heard that it was answered."""
+        calls = {call.leg.call_id: call for agent in self.callers for call in agent.placed}
+        copies = Counter(cdr.call_id for cdr in self.world.cdrs)
+        for cdr in self.world.cdrs:
+            # An INVITE that comes again after all was over, to a worker that knows nothing of it,
+            # is a call of its own; nobody resends for a call that ended before its worker died.
+            died_later = any(0 <= at - cdr.ended <= 33_000 for at in self.crashed)
+            call = calls[cdr.call_id]
+            gave_up = 0 < call.ended_ms < cdr.answered
+            if cdr.answered and copies[cdr.call_id] == 1 and not died_later and not gave_up:
+                assert call.status == 200, f"its caller never heard: {cdr}"
 
 
 def simulate(seed: int, **more: Any) -> Simulation:

@@ -46,6 +46,7 @@ from router.store.ops import (
     Save,
 )
 from router.store.records import CallRecord, Cdr, GatewayState, decode_call, encode_call
+from router.store.unheard import Unheard, forget_heard
 
 T0 = 1_700_000_000_000
 US = ("10.0.0.1", 5060)
@@ -464,11 +465,19 @@ class World:
         """Commits and sends what was made outside of the network's steps."""
         self.network.run_for(0)
 
-    def crash(self) -> Engine:
-        """The worker dies and a successor takes over what the store holds."""
-        successor = self.make_engine(2)
+    def crash(self, *, told: bool = True) -> Engine:
+        """The worker dies and a successor takes over what the store holds.
+
+        `told`: its last words on whose answers have no ACK were of this moment.
+        """
+        dead, records = self.engine, self.store.copies()
+        if told:
+            said = {dead.generation: Unheard(self.network.now, dead.unheard)}
+            for record in records:
+                forget_heard(record, said)
+        successor = self.make_engine(dead.generation + 1)
         self.engine = self.network.engine = successor
-        successor.adopt(self.store.copies(), self.network.now)
+        successor.adopt(records, self.network.now)
         return successor
 
     # -- what it looks at ---------------------------------------------------------------------
@@ -532,6 +541,7 @@ class World:
             "initial": list(engine.initial.values()),
             "waiting": engine.waiting,
             "ops": engine.ops,
+            "unheard": engine.unheard,
             "records": list(self.store.records),
         }
         assert not any(left.values()), left

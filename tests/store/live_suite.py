@@ -43,6 +43,7 @@ from router.store.ops import (
 from router.store.quality import UNKNOWN, Quality
 from router.store.query import CdrQuery
 from router.store.records import NEVER_MS, CallRecord, Registration
+from router.store.unheard import MAX_NAMED, Unheard
 
 
 def in_use(live: Any) -> dict[str, int]:
@@ -521,6 +522,39 @@ class LiveStoreSuite(AdmissionSuite, RegistrationSuite, GuardSuite):
         live.heartbeat(17, NOW_MS + 1)
         live.heartbeat(0, NOW_MS + 2)
         assert live.heartbeats() == {0: NOW_MS + 2, 17: NOW_MS + 1}
+
+    def test_what_each_generation_said_last_of_unheard_answers(self, live: Any) -> None:
+        live.heartbeat(0, NOW_MS, 7, {"one", "two"})
+        live.heartbeat(0, NOW_MS + 1_000, 7, {"two"})
+        live.heartbeat(1, NOW_MS + 5, 8)
+        live.heartbeat(2, NOW_MS)  # not a worker's
+        assert live.unheard() == {
+            7: Unheard(NOW_MS + 1_000, {"two"}), 8: Unheard(NOW_MS + 5, set())
+        }
+
+    def test_with_too_many_unheard_nothing_new_is_said(self, live: Any) -> None:
+        live.heartbeat(0, NOW_MS, 7, {"one"})
+        live.heartbeat(0, NOW_MS + 1_000, 7, set(map(str, range(MAX_NAMED + 1))))
+        assert live.unheard() == {7: Unheard(NOW_MS, {"one"})}
+        assert live.heartbeats() == {0: NOW_MS + 1_000}
+
+    def test_answers_that_were_heard_are_settled_at_a_start(self, live: Any) -> None:
+        admits = [sample_admit(number) for number in range(4)]
+        for number, admit in enumerate(admits):
+            admit.record.generation = 8 if number == 3 else 7
+            admit.record.answer = b"200"
+            admit.record.cdr.answered = NOW_MS + number
+        live.commit([*admits[:2], sample_admit(9)], NOW_MS)
+        live.commit([Keep(admit.record) for admit in admits[2:]], NOW_MS)
+        live.heartbeat(0, NOW_MS + 2, 7, {admits[1].record.id})
+        live.settle_answers()
+        kept = {record.id: record.answer for record in live.calls() if record.answer}
+        # Named, answered when the word was given, of a generation that gave none.
+        assert set(kept) == {admit.record.id for admit in admits[1:]}
+        assert live.unheard() == {}
+        assert live.verify() == []
+        live.settle_answers()
+        assert len([record for record in live.calls() if record.answer]) == 3
 
     def test_text_that_is_no_utf8_is_stored_readably(self, live: Any) -> None:
         admit = sample_admit(1)

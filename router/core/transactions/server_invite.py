@@ -32,12 +32,12 @@ PROCEEDING, ACCEPTED, COMPLETED, CONFIRMED, TERMINATED = range(5)
 class InviteServer:
     """One INVITE that came from a peer.
 
-    `head` is what every response begins with (`reply_head`); `flow` where responses go.
+    `head` is what every response begins with (`reply_head`); `flow` where responses go; `last` the
+    response that is sent again, b"" for none.
     """
 
     __slots__ = (
-        "_end", "_interval", "_last", "_retransmit", "flow", "head", "key", "layer", "state",
-        "user",
+        "_end", "_interval", "_retransmit", "flow", "head", "key", "last", "layer", "state", "user",
     )
 
     method = "INVITE"
@@ -49,7 +49,7 @@ class InviteServer:
         self.head = head
         self.user: ServerUser | None = None
         self.state = PROCEEDING
-        self._last = b""
+        self.last = b""
         self._interval = 0
         self._retransmit: Timer | None = None
         self._end: Timer | None = None
@@ -71,33 +71,45 @@ class InviteServer:
             status, reason or REASONS.get(status, "Unknown"), self.head, extra, body
         )
         layer.send_response(data, self.flow, "INVITE", status)
-        resend = resend or bool(self._last)
-        self._last = data
+        resend = resend or bool(self.last)
+        self.last = data
         if status < 200:
+            return
+        if status < 300:
+            self._accept()
             return
         now = layer.now
         at = layer.wheel.at
         self._interval = layer.t1
-        if status < 300:
-            self.state = ACCEPTED
+        self.state = COMPLETED
+        self.user = None
+        if resend and self.flow.transport == "udp":
             self._retransmit = at(now + layer.t1, InviteServer._on_resend, self)
-            self._end = at(now + layer.timeout, InviteServer._on_timer_l, self)
-        else:
-            self.state = COMPLETED
-            self.user = None
-            if resend and self.flow.transport == "udp":
-                self._retransmit = at(now + layer.t1, InviteServer._on_resend, self)
-            self._end = at(now + layer.timeout, InviteServer._terminate, self)
+        self._end = at(now + layer.timeout, InviteServer._terminate, self)
+
+    def _accept(self) -> None:
+        layer = self.layer
+        at = layer.wheel.at
+        self.state = ACCEPTED
+        self._interval = layer.t1
+        self._retransmit = at(layer.now + layer.t1, InviteServer._on_resend, self)
+        self._end = at(layer.now + layer.timeout, InviteServer._on_timer_l, self)
+
+    def resume(self, accepted: bytes) -> None:
+        """Goes on with a 2xx that was sent before, as if it were sent now for the first time."""
+        self.last = accepted
+        self.layer.resend(accepted, self.flow)
+        self._accept()
 
     def trying(self) -> None:
         """100, so that the peer does not resend; once is enough."""
-        if not self._last:
+        if not self.last:
             self.respond(100)
 
     def on_retransmission(self) -> None:
         """The same INVITE came again: the route must not run twice."""
-        if self._last and self.state in (PROCEEDING, COMPLETED):
-            self.layer.resend(self._last, self.flow)
+        if self.last and self.state in (PROCEEDING, COMPLETED):
+            self.layer.resend(self.last, self.flow)
 
     def on_ack(self) -> None:
         """An ACK with our branch: it acknowledges a failure."""
@@ -105,7 +117,7 @@ class InviteServer:
             return
         self.state = CONFIRMED
         self._stop_timers()
-        self._last = b""
+        self.last = b""
         layer = self.layer
         if self.flow.transport == "udp":
             self._end = layer.wheel.at(layer.now + layer.t4, InviteServer._terminate, self)
@@ -122,13 +134,13 @@ class InviteServer:
         """The dialog got the ACK for our 2xx."""
         cancel(self._retransmit)
         self._retransmit = None
-        self._last = b""
+        self.last = b""
         self.head = ""
         self.user = None
 
     def _on_resend(self) -> None:
         layer = self.layer
-        layer.resend(self._last, self.flow)
+        layer.resend(self.last, self.flow)
         self._interval = min(2 * self._interval, layer.t2)
         self._retransmit = layer.wheel.at(
             layer.now + self._interval, InviteServer._on_resend, self

@@ -40,6 +40,8 @@ class Peer:
         self.socket.bind((host, port))
         self.port: int = self.socket.getsockname()[1]
         self.heard: list[Heard] = []
+        self.acks: dict[bytes, tuple[bytes, int]] = {}
+        """The ACK of each 2xx acknowledged, and where it went: it is owed to every copy of it."""
 
     def close(self) -> None:
         """Closes the socket; what comes later is refused by the kernel."""
@@ -58,14 +60,20 @@ class Peer:
             raw, source = self.socket.recvfrom(65535)
         except TimeoutError:
             return None
-        message = Heard(raw, source, time.monotonic())
+        return self.take(Heard(raw, source, time.monotonic()))
+
+    def take(self, message: Heard) -> Heard:
+        """Keeps what was heard; a 2xx that was acknowledged gets its ACK again (§13.2.2.4)."""
         self.heard.append(message)
+        if message.raw in self.acks:
+            self.send(*self.acks[message.raw])
         return message
 
     def expect(self, *wanted: str | int, timeout: float = 4.0, skip: tuple = (100,)) -> Heard:
         """The next message that is one of `wanted`; before it only those in `skip` may come.
 
-        A message already heard byte by byte (a retransmission) is passed over too, unless wanted.
+        A message already heard byte by byte (a retransmission) is passed over too, unless wanted;
+        a 2xx that has its ACK is never wanted again.
         """
         end = time.monotonic() + timeout
         while True:
@@ -73,6 +81,8 @@ class Peer:
             message = self.next(end - time.monotonic())
             if message is None:
                 raise AssertionError(f"no {wanted} within {timeout} s; heard:\n{self.story()}")
+            if message.raw in self.acks:
+                continue
             if describes(message, wanted):
                 return message
             if not describes(message, skip) and message.raw not in before:
@@ -156,6 +166,7 @@ class StreamPeer(Peer):
         self.port = self.socket.getsockname()[1]
         self.peer = ("", port)
         self.heard = []
+        self.acks = {}
         self.rest = b""
 
     def send(self, data: str | bytes, port: int) -> bytes:
@@ -176,9 +187,7 @@ class StreamPeer(Peer):
             if not part:
                 return None
             self.rest += part
-        message = Heard(raw, self.peer, time.monotonic())
-        self.heard.append(message)
-        return message
+        return self.take(Heard(raw, self.peer, time.monotonic()))
 
     def closed_by_peer(self, seconds: float = 3.0) -> bool:
         """Whether the other end closes the connection within these seconds."""
@@ -279,7 +288,9 @@ class Call:
         """Sends the ACK that belongs to this final response (RFC 3261 §13.2.2.4, §17.1.1.3)."""
         if response.status < 300:
             self.answered(response)
-            return self.send(self.compose("ACK", cseq=response.cseq[0], body=body))
+            sent = self.send(self.compose("ACK", cseq=response.cseq[0], body=body))
+            self.peer.acks[response.raw] = (sent, self.port)
+            return sent
         return self.send(
             self.compose(
                 "ACK",
