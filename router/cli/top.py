@@ -32,8 +32,8 @@ def top(*, state: State = Path("state"), every: float = 1.0) -> int:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise WrongValue("top needs a terminal: trunkline status prints once, also --json")
         # Loaded here: it takes a good part of a second.
+        from router.admin.live_figures import Reader
         from router.cli.top_app import TopApp
-        from router.cli.top_state import Reader
 
         TopApp(Reader(state), every).run(mouse=False)
 

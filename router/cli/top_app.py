@@ -1,4 +1,4 @@
-"""The screens of `trunkline top`: keys in, tables out. What they show is `top_state`'s and
+"""The screens of `trunkline top`: keys in, tables out. What they show is `admin/live_figures`' and
 `top_text`'s.
 """
 
@@ -20,9 +20,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
+from router.admin.live_figures import CALLS, VIEWS, Row, Snapshot
 from router.admin.story import tell
 from router.cli.explain import show_story
-from router.cli.top_state import CALLS, VIEWS, Row, Snapshot
 from router.cli.top_text import (
     CALL_COLUMNS,
     GATEWAY_COLUMNS,

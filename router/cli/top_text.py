@@ -9,7 +9,7 @@ from typing import Final
 from rich.text import Text
 
 from router.admin.gateway_health import span
-from router.cli.top_state import CALLS, ENDED, FAILURES, Row, Snapshot
+from router.admin.live_figures import CALLS, ENDED, FAILURES, Row, Snapshot
 from router.core.end_reasons import reason_named
 from router.store.cdr_lines import plain
 from router.store.records import CallRecord, Cdr

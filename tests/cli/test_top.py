@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from router.admin.live_figures import CALLS, FAILURES, Reader, Row, Snapshot
 from router.admin.status_facts import Gateway, Status, Worker
 from router.cli.top_app import Page, TopApp
-from router.cli.top_state import CALLS, FAILURES, Reader, Row, Snapshot
 from router.cli.top_text import bar, spark
 from router.store.quality import Quality
 from router.store.records import Attempt, CallRecord, Cdr
