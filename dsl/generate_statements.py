@@ -43,8 +43,8 @@ class RouteGenerator:
         node = route.node
         place = "" if node.span.file == main else f"{node.span.file.rpartition('/')[2]}:"
         self._place = f"{node.name or node.kind}:{place}"
-        self._marked = 0
-        """the line of the last mark, 0 where the way may have come from several"""
+        self._told: ast.Span | None = None
+        """the statement that the last mark stands before"""
 
     def function(self, name: str, catches: bool) -> python.stmt:
         """The function; `catches` says that a route which it reaches raises Stop."""
@@ -87,16 +87,13 @@ class RouteGenerator:
         """What is run where a condition holds: its first line tells that the call came by."""
         if not body:
             return []
-        self._marked = 0
-        made = [*self._mark(body[0].span), *self._statements(body)]
-        self._marked = 0
-        return made
+        return [*self._mark(body[0].span), *self._statements(body)]
 
     def _mark(self, span: ast.Span) -> list[python.stmt]:
-        """Notes that a call came by this line, once in a row."""
-        if span.line == self._marked:
+        """Notes that a call came by this statement, once."""
+        if span == self._told:
             return []
-        self._marked = span.line
+        self._told = span
         start = ast.Span(span.file, span.line, span.column, span.line, span.column + 1)
         place = self._expressions.constant(f"{self._place}{span.line}", start)
         call = self._expressions.call(self._expressions.context("at", start), [place], start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
@@ -101,16 +102,24 @@ def _shape_of(handler: Handler, program: Program) -> object:
 
 
 def _shape(code: CodeType, namespace: Mapping[str, Any]) -> object:
-    constants = tuple(
-        _shape(one, namespace) if isinstance(one, CodeType) else (type(one).__name__, one)
-        for one in code.co_consts
-    )
-    # Constants are numbered through the file: a new one in another route must not count here.
-    names = tuple(
-        _meaning(namespace[name]) if is_constant_name(name) and name in namespace else name
-        for name in code.co_names
-    )
-    return code.co_code, constants, names, code.co_varnames
+    """What the code does, whatever lines it stands in."""
+    steps: list[tuple[str, object]] = []
+    says_where = False
+    for one in dis.get_instructions(code):
+        value = one.argval
+        if one.opcode in dis.hasconst and one.arg is not None:
+            value = code.co_consts[one.arg]
+            known: object = None if says_where else (type(value).__name__, value)
+            steps.append(
+                ("", _shape(value, namespace) if isinstance(value, CodeType) else known)
+            )
+        elif isinstance(value, str) and is_constant_name(value) and value in namespace:
+            # They are numbered through the file: a new one in another route must not count here.
+            steps.append((one.opname, _meaning(namespace[value])))
+        else:
+            steps.append((one.opname, value))
+        says_where = one.opname in ("LOAD_METHOD", "LOAD_ATTR") and value == "at"
+    return tuple(steps), code.co_varnames
 
 
 def _meaning(value: Any) -> object:
