@@ -345,8 +345,13 @@ def _bill(cdr: Cdr) -> Iterator[str]:
             f"{_amount(charge.amount)} {what} account {charge.account}: {charge.billed_s} s at "
             f"{_amount(charge.rate)} a minute (prefix {charge.rate_prefix or 'any'})."
         )
+    for asked in cdr.cost_terms:
+        yield (
+            f"{_amount(asked.amount)} is the cost, at gateway {cdr.gateway}: {asked.billed_s} s at "
+            f"{_amount(asked.rate)} a minute (prefix {asked.rate_prefix or 'any'})."
+        )
     if not paid:
-        if cdr.charge or cdr.cost:
+        if cdr.charge or (cdr.cost and not cdr.cost_terms):
             yield f"{_amount(cdr.charge)} is charged, {_amount(cdr.cost)} is the cost."
         else:
             yield "Nothing is charged: no rate was asked for, the account has no deck."

@@ -1,9 +1,9 @@
 """What each account pays for a call, by the terms that stand on its CDR.
 
-The terms are written when the call is admitted: `terms` for the account, for each agent above it
-and for the gateway's clearing account. `settle` needs nothing else, so that a call is billed alike
-by the worker that had it, by a successor that cannot go on with it, and by the ledger after a power
-cut, when there may be no deck any more.
+The terms of the account and of each agent above it are written when the call is admitted, those of
+the gateway when it is answered. `settle` needs nothing else, so that a call is billed alike by the
+worker that had it, by a successor that cannot go on with it, and by the ledger after a power cut,
+when there may be no deck any more.
 """
 
 from __future__ import annotations
@@ -57,15 +57,21 @@ def settle(cdr: Cdr, paid_until: int = 0) -> None:
 
     What the call's account pays is repeated in `charge`, the vendor's in `cost`; what those pay
     whose call a phone passed on stands in `charges` alone. Doing it twice changes nothing. What
-    credit did not pay for is not billed: `paid_until` is epoch ms, 0 for no limit.
+    credit did not pay for is not billed: `paid_until` is epoch ms, 0 for no limit. A vendor whom no
+    account pays asks for the whole time all the same.
     """
     if not cdr.answered:
-        cdr.charges = []
+        cdr.charges, cdr.cost_terms = [], []
         return
-    if not cdr.charges:
+    if not cdr.charges and not cdr.cost_terms:
         return
     cdr.charge = cdr.cost = 0
     duration_ms = cdr.duration_ms
+    for one in cdr.cost_terms:
+        one.billed_s, one.amount = rate_call(
+            rate_of(one), duration_ms, one.hold_precision_ms, one.fee_decimals
+        )
+        cdr.cost = one.amount
     if paid_until:
         duration_ms = max(min(duration_ms, paid_until - cdr.answered), 0)
     for one in cdr.charges:

@@ -47,6 +47,10 @@ CUTS: Final = (
     ("CALLEE", 6),
 )
 """Which columns give way to a narrow terminal, in order, and what is left of them."""
+LISTS: Final = frozenset(
+    {"attempts", "variables", "decision", "charges", "cost_terms", "route_lines"}
+)
+"""What `show` gives a title of its own."""
 
 
 def write_csv(cdrs: Iterable[Cdr]) -> None:
@@ -140,7 +144,7 @@ def show_cdr(cdr: Cdr) -> None:
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")
     for name, value in cdr_fields(cdr).items():
-        if name not in ("attempts", "variables", "decision", "charges", "route_lines"):
+        if name not in LISTS:
             facts.add_row(name, Text(_readable(name, value)))
     console.print(facts)
     for title, lines in (
@@ -148,6 +152,7 @@ def show_cdr(cdr: Cdr) -> None:
         ("route_lines", [", ".join(cdr.route_lines)] if cdr.route_lines else []),
         ("decision", sentences(cdr.decision)),
         ("charges", [_charge(charge) for charge in cdr.charges]),
+        ("cost_terms", [_charge(charge) for charge in cdr.cost_terms]),
     ):
         console.print(f"\n{title}" if lines else f"\n{title}: none", style="bold")
         for line in lines:
@@ -164,8 +169,9 @@ def show_cdr(cdr: Cdr) -> None:
 
 
 def _charge(charge: Charge) -> str:
+    who = f"{charge.account} ({charge.kind}) pays" if charge.account else "the vendor asks"
     return (
-        f"{charge.account} ({charge.kind}) pays {decimal(charge.amount)}: {charge.billed_s} s at "
+        f"{who} {decimal(charge.amount)}: {charge.billed_s} s at "
         f"{decimal(charge.rate)} a minute, prefix {charge.rate_prefix or '*'}"
     )
 

@@ -150,10 +150,13 @@ def _clearing_credit(gateway: Gateway, rate_in: RateOf) -> Credit | None:
     return credit_for(account, rate) if rate is not None and not _free(rate) else None
 
 
-def vendor_charge(gateway: Gateway, rate: Rate) -> Charge | None:
-    """What the vendor of an answered call is paid; None where no account pays it."""
+def note_vendor(cdr: Cdr, gateway: Gateway, rate: Rate) -> None:
+    """Writes to the CDR what the vendor of an answered call asks, whoever pays it."""
     account = gateway.clearing
-    return _charge(account, rate, VENDOR) if account is not None else None
+    if account is not None:
+        cdr.charges.append(_charge(account, rate, VENDOR))
+    else:
+        cdr.cost_terms = [terms("", VENDOR, rate)]
 
 
 def payers(cdr: Cdr, accounts: Mapping[str, Account]) -> list[Payer]:

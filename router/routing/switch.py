@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from dsl.program import Program
 from router.billing.charges import settle
-from router.billing.rate import rate_call
 from router.core.attempt import Attempt
 from router.core.call import Call
 from router.core.credit import Payer
@@ -24,7 +23,7 @@ from router.routing.caller_id import privacy_of
 from router.routing.config import Config
 from router.routing.context import Context
 from router.routing.hook_meter import HookMeter
-from router.routing.levels import payers, short_of_credit, vendor_charge
+from router.routing.levels import note_vendor, payers, short_of_credit
 from router.routing.live_view import SharedState
 from router.routing.objects import NO_ACCOUNT, NO_PHONE, Gateway
 from router.routing.route_runs import make_run
@@ -136,14 +135,13 @@ class Switch:
         return wait if wait is not None else _verdict_or_next(context)
 
     def answered(self, call: Call) -> None:
-        """Writes the vendor's terms to the CDR, where an account pays it."""
+        """Writes the vendor's terms to the CDR."""
         gateway = self.config.gateways.get(call.cdr.gateway)
-        if gateway is None or gateway.clearing is None or gateway.deck is None:
+        if gateway is None or gateway.deck is None:
             return
         rate = call.context.rate_in(gateway.deck)
-        charge = vendor_charge(gateway, rate) if rate is not None else None
-        if charge is not None:
-            call.cdr.charges.append(charge)
+        if rate is not None:
+            note_vendor(call.cdr, gateway, rate)
 
     def payers(self, call: Call) -> list[Payer]:
         """Whose credit limits an answered call."""
@@ -173,7 +171,6 @@ class Switch:
         context: Context | None = call.context
         if cdr.answered:
             settle(cdr, call.record.paid_until)
-            self._cost(call, context)
         elif cdr.charges:
             settle(cdr)
         if context is None:
@@ -231,17 +228,6 @@ class Switch:
             text = f"$call.{name} is {config.variables[name]} now and was {cdr.variables[name]}"
             context.log("warning", text)
         call.context = context
-
-    def _cost(self, call: Call, context: Context | None) -> None:
-        """Writes what the vendor asks, where no account pays it: that is with the charges."""
-        cdr = call.cdr
-        gateway = self.config.gateways.get(cdr.gateway)
-        if gateway is None or gateway.deck is None or gateway.clearing is not None:
-            return
-        deck = gateway.deck
-        rate = context.rate_in(deck) if context else deck.find(call.callee, cdr.started)
-        if rate is not None:
-            cdr.cost = rate_call(rate, cdr.duration_ms)[1]
 
     def event(
         self, event: str, target: Target | None, account: str, engine: Engine

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from router.store.records import Cdr
+from router.store.records import Cdr, Charge
 
 AMOUNTS: Final = frozenset({"rate", "charge", "cost"})
 INSTANTS: Final = frozenset({"started", "ringing", "answered", "ended"})
@@ -54,18 +54,20 @@ def cdr_fields(cdr: Cdr) -> dict[str, Any]:
     """The fields by name, with what is inside of them as plain data."""
     fields = msgspec.structs.asdict(cdr)
     fields["attempts"] = [msgspec.structs.asdict(attempt) for attempt in cdr.attempts]
-    fields["charges"] = [
-        {
-            "account": charge.account,
-            "kind": charge.kind,
-            "amount": decimal(charge.amount),
-            "rate_prefix": charge.rate_prefix,
-            "rate": decimal(charge.rate),
-            "billed_s": charge.billed_s,
-        }
-        for charge in cdr.charges
-    ]
+    fields["charges"] = [_charge(charge) for charge in cdr.charges]
+    fields["cost_terms"] = [_charge(charge) for charge in cdr.cost_terms]
     return fields
+
+
+def _charge(charge: Charge) -> dict[str, Any]:
+    return {
+        "account": charge.account,
+        "kind": charge.kind,
+        "amount": decimal(charge.amount),
+        "rate_prefix": charge.rate_prefix,
+        "rate": decimal(charge.rate),
+        "billed_s": charge.billed_s,
+    }
 
 
 def _cell(name: str, value: Any) -> Any:

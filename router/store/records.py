@@ -68,7 +68,8 @@ class Cdr(msgspec.Struct, array_like=True, gc=False):
     none. `pdd_ms` is to the first sign of ringing or else the
     answer, -1 when there was neither. `end_side` is caller, callee or server. `charges` are what
     each account pays; `charge` repeats the retail account's, `cost` the vendor's. `route_lines` are
-    the branches of routes.cfg that the call went by, as "CALL:61".
+    the branches of routes.cfg that the call went by, as "CALL:61". `cost_terms` has what the vendor
+    asks, as a charge of no account, where no clearing account pays it.
     """
 
     id: str = ""
@@ -108,6 +109,7 @@ class Cdr(msgspec.Struct, array_like=True, gc=False):
     decision: list[str] = []
     charges: list[Charge] = []
     route_lines: list[str] = []
+    cost_terms: list[Charge] = []
 
 
 class CallRecord(msgspec.Struct, array_like=True, gc=False):

@@ -10,7 +10,7 @@ RESTART_Q850 = 41  # temporary failure
 
 def charge_nothing(cdr: Cdr) -> None:
     """How calls are billed that a power cut ended, where nobody says better: not at all."""
-    cdr.charges = []
+    cdr.charges, cdr.cost_terms = [], []
 
 
 def closed_by_restart(cdr: Cdr, ended_ms: int) -> Cdr:

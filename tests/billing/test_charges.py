@@ -65,3 +65,28 @@ def test_a_call_without_terms_keeps_what_it_says() -> None:
     cdr = Cdr(id="a", answered=1, duration_ms=5_000, charge=7, cost=3)
     settle(cdr)
     assert (cdr.charge, cdr.cost) == (7, 3)
+
+
+def test_a_vendor_whom_no_account_pays_asks_by_the_terms_too() -> None:
+    asks = terms("", VENDOR, VENDOR_RATE)
+    cdr = Cdr(id="a", answered=1_000, duration_ms=61_400, cost_terms=[asks])
+    stored = decode_cdr(encode_cdr(cdr))
+    settle(stored)
+    assert stored.cost == rate_call(VENDOR_RATE, 61_400)[1] == 44_000
+    assert (stored.cost_terms[0].billed_s, stored.cost_terms[0].amount) == (66, 44_000)
+    assert (stored.charge, stored.charges) == (0, [])
+    once = encode_cdr(stored)
+    settle(stored)
+    assert encode_cdr(stored) == once
+    stored.answered = 0
+    settle(stored)
+    assert stored.cost_terms == []
+
+
+def test_what_credit_did_not_pay_for_costs_at_the_vendor_all_the_same() -> None:
+    cdr = answered(61_400)
+    cdr.charges.pop()
+    cdr.cost_terms = [terms("", VENDOR, VENDOR_RATE)]
+    settle(cdr, paid_until=31_000)
+    assert cdr.charge == rate_call(RETAIL_RATE, 30_000, 500, 2)[1]
+    assert cdr.cost == rate_call(VENDOR_RATE, 61_400)[1]

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from routed import T0, US, Routed, program_of
 
+from router.billing.charges import settle
 from router.billing.deck import Deck
 from router.billing.rate import Rate
 from router.core.agent import Behaviour
@@ -19,6 +20,7 @@ from router.routing.pricing import by_cost
 from router.routing.trial.ground import Ground
 from router.routing.trial.run import run_trial
 from router.store.records import Cdr, decode_call, encode_call
+from router.store.restart import closed_by_restart
 
 HEAD = "prefix,rate_per_min,connect_fee,first_s,cycle_s\n"
 FILES = {
@@ -137,20 +139,56 @@ def test_the_number_of_the_prices_lives_on_with_the_call() -> None:
     assert decode_call(encode_call(record)).callee == "8613800138000"
 
 
-def test_a_successor_bills_a_call_as_its_own_worker_would_have() -> None:
-    routed = world(PLAIN.replace("call(", '$rU = "8613800138000"; call('))
-    routed.caller.place("1", "1000", Flow("udp", *US, 0), hang_up_after_ms=7_000)
-    routed.network.run_for(1_000)
+def succeed(routed: Routed, files: dict[str, str], spoil: bool = False) -> None:
+    """The worker dies; its successor was born after a reload with these rates."""
     records = [decode_call(encode_call(record)) for record in routed.store.records.values()]
+    for record in records:
+        record.dialog = b"\xc1" if spoil else record.dialog
     routed.store.records.update({record.id: record for record in records})
     successor = Engine(
-        routed.switch, listeners=routed.config.listeners, slot=0, slots=1, generation=2,
-        token=routed.token, tally=Tally(), now_ms=T0, timers=TimerDefaults(),
+        Routed(DECKS % "" + PLAIN, files=FILES | files).switch, listeners=routed.config.listeners,
+        slot=0, slots=1, generation=2, token=routed.token, tally=Tally(), now_ms=T0,
+        timers=TimerDefaults(),
     )
     successor.adopt(records, routed.network.now)
     routed.engine = routed.network.engine = successor
+
+
+@pytest.mark.parametrize("dear", ["86,0.50,,60,60\n", "44,0.50,,1,1\n"], ids=["dearer", "none"])
+def test_a_successor_bills_a_call_as_its_own_worker_would_have(dear: str) -> None:
+    routed = world(PLAIN.replace("call(", '$rU = "8613800138000"; call('))
+    routed.caller.place("1", "1000", Flow("udp", *US, 0), hang_up_after_ms=7_000)
+    routed.network.run_for(1_000)
+    succeed(routed, {"dear.csv": HEAD + dear, "retail.csv": HEAD + "86,0.01,,1,1\n"})
     routed.network.run_for(20_000)
-    assert money(routed.cdr) == ("8613", 240_000, 7, 38_000, 11_667)
+    cdr = routed.cdr
+    assert money(cdr) == ("8613", 240_000, 7, 38_000, 11_667)
+    (asked,) = cdr.cost_terms
+    assert (asked.account, asked.kind, asked.rate_prefix, asked.rate) == (
+        "", "vendor", "86", 100_000
+    )
+    assert (asked.billed_s, asked.amount) == (7, 11_667)
+
+
+def test_a_call_that_nobody_can_go_on_with_has_its_cost() -> None:
+    routed = world()
+    routed.caller.place("8613800138000", "1000", Flow("udp", *US, 0), hang_up_after_ms=None)
+    routed.network.run_for(7_000)
+    succeed(routed, {"dear.csv": HEAD + "86,0.50,,60,60\n"}, spoil=True)
+    routed.network.run_for(10)
+    cdr = routed.cdr
+    assert cdr.end_reason == "ServerFailure"
+    assert (cdr.charge, cdr.cost) == (38_000, 11_667)
+
+
+def test_a_power_cut_leaves_what_the_opening_says() -> None:
+    routed = world()
+    routed.caller.place("8613800138000", "1000", Flow("udp", *US, 0), hang_up_after_ms=None)
+    routed.network.run_for(7_000)
+    (record,) = routed.store.records.values()
+    cdr = closed_by_restart(decode_call(encode_call(record)).cdr, routed.network.now)
+    settle(cdr)
+    assert (cdr.charge, cdr.cost) == (38_000, 11_667)
 
 
 def test_a_test_block_expects_charge_and_cost() -> None:

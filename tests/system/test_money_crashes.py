@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections import defaultdict
 from decimal import Decimal
+from typing import Any
 
 from harness.ports import wait_until
 from harness.processes import alive
 from harness.routes import Routes
 from harness.switch import Switch
+from harness.wire import ANSWER, Call
 
 SECONDS = float(os.environ.get("CRASH_SECONDS", "8"))
 SEED = int(os.environ.get("CRASH_SEED", random.randrange(2**32)))
@@ -29,6 +32,11 @@ account short   {{
 }}
 account carrier {{ deck = retail  balance = {carrier} }}
 """.format(**OPENING)
+
+VENDOR = """
+deck vendor { file = "vendor.csv" }
+account acme { trunk office { ips = 127.0.0.1 } }
+"""
 
 
 def kill_some(switch: Switch, dice: random.Random) -> None:
@@ -93,3 +101,43 @@ def check_the_money(switch: Switch) -> None:
     assert spent["short"] > Decimal("0.18"), "the short account was used up"
     verified = switch.command("ledger", "verify", "--state", str(switch.state))
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_what_a_vendor_asks_is_by_the_prices_that_a_call_was_answered_at(run_switch, peer) -> None:
+    """No clearing account: a reload, a dead worker and a power cut change nothing of a cost."""
+    switch = run_switch(Routes(pairs=2, accounts=VENDOR, first={"deck": "vendor"}), start=False)
+    rates = switch.folder / "vendor.csv"
+    rates.write_text("prefix,rate_per_min\n7,0.60\n")
+    switch.start()
+    pair = switch.routes.pair()
+    gateway = peer(pair.first)
+    calls = []
+    for _ in range(2):
+        call = Call(peer(), switch.port, pair.number)
+        call.invite()
+        gateway.reply(gateway.expect("INVITE"), 200, tag="g", body=ANSWER)
+        call.ack(call.peer.expect("200 INVITE"))
+        gateway.expect("ACK")
+        calls.append(call)
+    rates.write_text("prefix,rate_per_min\n7,6.00\n")
+    done = switch.command("reload", "--state", str(switch.state))
+    assert done.returncode == 0, done.stdout + done.stderr
+    os.kill(switch.worker_pids()[0], signal.SIGKILL)
+    hung_up, cut_off = calls
+    hung_up.bye()
+    gateway.reply(gateway.expect("BYE", timeout=8), 200)
+    costs_a_cent_a_second(switch.cdr(hung_up.call_id))
+    time.sleep(2.5)  # until the ledger has heard of the other, and of a heartbeat
+    switch.kill()
+    shutil.rmtree(switch.state / "live.lmdb")  # as after a power cut: it belongs to another boot
+    switch.start()
+    cdr = switch.cdr(cut_off.call_id)
+    assert cdr["end_reason"] == "SystemRestart"
+    costs_a_cent_a_second(cdr)
+
+
+def costs_a_cent_a_second(cdr: dict[str, Any]) -> None:
+    (asked,) = cdr["cost_terms"]
+    assert asked["rate"] == "0.600000"
+    assert asked["billed_s"] == max(1, -(-(cdr["duration_ms"] - 49) // 1000))
+    assert Decimal(cdr["cost"]) == asked["billed_s"] * Decimal("0.01")

@@ -79,6 +79,8 @@ CDR_FIELDS: Final[Mapping[str, Field]] = {
                          "called and what ended them, as `CALL:61`: route and line, of an included "
                          "file `CALL:lcr.cfg:61`. Each once, the first 40.",
                          "the routes have no branches"),
+    "cost_terms": Field("list, below", "What the vendor asks where no clearing account pays it: a "
+                        "charge of no account.", "the gateway has a clearing account, or no deck"),
 }
 
 ATTEMPT_FIELDS: Final[Mapping[str, Field]] = {
@@ -97,7 +99,8 @@ ATTEMPT_FIELDS: Final[Mapping[str, Field]] = {
 }
 
 CHARGE_FIELDS: Final[Mapping[str, Field]] = {
-    "account": Field("name", "Who pays, or whose clearing account it is.", "never"),
+    "account": Field("name", "Who pays, or whose clearing account it is.",
+                     "in `cost_terms`"),
     "amount": Field("amount", "What is taken from its balance.", "0: nothing is billed"),
     "kind": Field("retail, agent or vendor", "The customer, an agent above it, or the vendor.",
                   "never"),
