@@ -18,10 +18,13 @@ from router.admin.api_calls import call_routes, cdr_routes
 from router.admin.api_counted import mark_unkept
 from router.admin.api_desk import Desk
 from router.admin.api_gate import MAX_WRONG, AllowMiddleware, Gate, GateMiddleware
+from router.admin.api_ledger import ledger_routes
+from router.admin.api_live import live_routes
 from router.admin.api_money import money_routes
 from router.admin.api_objects import object_routes
 from router.admin.api_problems import Log, handlers
-from router.admin.api_router import rate_routes, router_routes
+from router.admin.api_rates import rate_routes
+from router.admin.api_router import router_routes
 from router.runtime.api_metrics import ApiTally
 
 MAX_BODY: Final = 64 * 1024
@@ -46,6 +49,8 @@ def make_api(
             *call_routes(desk),
             *cdr_routes(desk),
             *rate_routes(desk),
+            *ledger_routes(desk),
+            *live_routes(desk),
         ],
         middleware=[
             AllowMiddleware, DefineMiddleware(GateMiddleware, exclude="^/schema"), BodyMiddleware

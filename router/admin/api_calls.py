@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Request, delete, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
+from litestar.response import Stream
 
 from router.admin.api_desk import Desk, in_time
 from router.admin.api_gate import Caller, needs
@@ -32,11 +33,12 @@ from router.admin.cdr_search import (
 from router.admin.live_calls import call_fields, end_call, find_call, live_folder, read_calls
 from router.admin.story import tell
 from router.admin.wrong_value import WrongValue
-from router.store.cdr_lines import cdr_data
+from router.store.cdr_lines import cdr_data, csv_header, csv_line, json_line
 from router.store.query import CdrQuery
 from router.store.records import Cdr
 
 TIME_DIGITS: Final = 12
+MOST_DIGITS: Final = 64
 Ask = Request[Any, Caller, Any]
 Instant = Annotated[
     str,
@@ -105,6 +107,25 @@ def cdr_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
         return await desk.searches.do(work)
 
+    @get(
+        "/cdrs/export", summary="All CDRs that match, newest first, as CSV or JSON lines",
+        media_type="text/csv", **told,
+    )
+    async def export_cdrs(
+        since: Instant = "", until: Instant = "", gateway: Word = "", account: Word = "",
+        callee: Word = "", reason: Word = "", call_id: Word = "",
+        format: Annotated[Literal["csv", "jsonl"], QueryParameter()] = "csv",
+    ) -> Stream:
+        def lines() -> Generator[str, None, None]:
+            query = _query(since, until, gateway, account, callee, reason, call_id)
+            with closing(_as_generator(read_cdrs(desk.state, query))) as cdrs:
+                if format == "csv":
+                    yield csv_header()
+                yield from map(csv_line if format == "csv" else json_line, cdrs)
+
+        kind = "text/csv; charset=utf-8" if format == "csv" else "application/jsonl"
+        return Stream(await desk.stream(lines()), media_type=kind)
+
     @get("/cdrs/{id:str}", summary="Show one CDR, by its id, the end of it, or a Call-ID", **told)
     async def show_cdr(id: Name) -> dict[str, Any]:
         return await desk.searches.do(lambda: cdr_data(find_cdr(desk.state, id)))
@@ -135,7 +156,12 @@ def cdr_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
         return await desk.searches.do(work)
 
-    return [list_cdrs, show_cdr, explain_cdr, stats]
+    return [list_cdrs, export_cdrs, show_cdr, explain_cdr, stats]
+
+
+def _as_generator(cdrs: Iterator[Cdr]) -> Generator[Cdr, None, None]:
+    """The same, to be closed: the ledger is open until then."""
+    yield from cdrs
 
 
 def _query(
@@ -159,7 +185,7 @@ def _query(
 def _after(desk: Desk, query: CdrQuery, cursor: str) -> Generator[Cdr, None, None]:
     """The matching CDRs below the cursor, the id of one, newest first; bounded in time."""
     if cursor:
-        if len(cursor) <= TIME_DIGITS or not ID_DIGITS.issuperset(cursor[:TIME_DIGITS]):
+        if not TIME_DIGITS < len(cursor) <= MOST_DIGITS or not ID_DIGITS.issuperset(cursor):
             raise WrongValue("cursor is none that a page has given as `next`")
         end_ms = int(cursor[:TIME_DIGITS], 16) + 1
         if not query.until_ms or end_ms < query.until_ms:

@@ -5,6 +5,7 @@
     orders     changes of objects, and reloads: one after the other
     money      payments: one after the other, with nothing else before them
     loads      rates files: one after the other
+    calls      test calls: as long as they are, two beside each other
 
 A lane is a few threads and a queue with an end: who comes when it is full is told to come again.
 Requests wait outside of the loop that serves connections, and never across a transaction: each
@@ -16,8 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,11 +27,16 @@ from router.admin.api_problems import Refusal
 from router.admin.object_changes import Known, read_known
 from router.store.api_access import ACCESS_DIR, LmdbAccess
 from router.store.errors import StoreError
+from router.store.objects import OBJECTS_DIR, AuditRow, LmdbObjects
 from router.store.sharing import share_environments
 
 PATIENCE_S: Final = 30.0
 MAX_WAITING: Final = 32
 MAX_LOADS: Final = 4
+MAX_CALLS: Final = 4
+UPLOAD: Final = ".upload."
+"""How the names of files begin that are being sent."""
+BLOCK_LINES: Final = 500
 SEARCH_S: Final = 10.0
 AGAIN: Final = {"Retry-After": "5"}
 _T = TypeVar("_T")
@@ -94,14 +101,56 @@ class Desk:
         self.orders = Lane("orders", 1)
         self.money = Lane("money", 1)
         self.loads = Lane("loads", 1, MAX_LOADS)
+        self.calls = Lane("calls", 2, MAX_CALLS)
+        self.uploads = 0
+        for left in state.glob(UPLOAD + "*"):  # by a process that was killed
+            left.unlink(missing_ok=True)
+        self.stopping = False
+        """Whether the process ends: what goes on for long looks at it."""
 
     def known(self) -> Known:
         """The configuration as it is on disk now; WrongValue when it has errors."""
         return read_known(self.config, self.state)
 
+    def note(self, who: str, command: str, what: str, result: str, why: str = "") -> None:
+        """A row in the audit for what was done, or refused."""
+        objects = LmdbObjects(self.state / OBJECTS_DIR)
+        try:
+            objects.begin(
+                AuditRow(
+                    time.time_ns() // 1_000_000, who, command, what, result=result, why=why[:200]
+                )
+            )
+        finally:
+            objects.close()
+
+    async def stream(self, lines: Generator[str, None, None]) -> AsyncIterator[str]:
+        """The lines, in blocks that are made in the lane of searches; no thread waits for readers.
+
+        What goes wrong before the first block is raised here, before there is an answer.
+        """
+
+        def block() -> str:
+            return "".join(islice(lines, BLOCK_LINES))
+
+        first = await self.searches.do(block)
+
+        async def blocks() -> AsyncIterator[str]:
+            text = first
+            try:
+                while text:
+                    yield text
+                    text = await self.searches.do(block)
+            finally:
+                lines.close()
+
+        return blocks()
+
     def close(self) -> None:
         """Let go of the threads and the stores."""
-        for lane in (self.short, self.searches, self.orders, self.money, self.loads):
+        self.stopping = True
+        lanes = (self.short, self.searches, self.orders, self.money, self.loads, self.calls)
+        for lane in lanes:
             lane.close()
         self.access.close()
         self._end_sharing()

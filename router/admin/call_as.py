@@ -13,6 +13,7 @@ from router.admin.object_changes import Known
 from router.admin.wrong_value import WrongValue
 from router.core.flow import Flow
 from router.core.parameters import Login
+from router.routing.config import DEFAULT_LISTEN
 
 FIB: Final = Path("/proc/net/fib_trie")
 LOOPBACK: Final = IPv4Network("127.0.0.0/8")
@@ -94,7 +95,7 @@ def router_flow(known: Known, source: str, given: str) -> Flow:
         if not _is_ip4(host) or not port.isdigit() or not 0 < int(port) < 65536:
             raise WrongValue(f'--router "{given}" is no IPv4 address and port: 127.0.0.1:5060')
         return Flow("udp", host, int(port), 0)
-    for one in known.outcome.settings.values.get("listen") or ():
+    for one in known.outcome.settings.values.get("listen") or DEFAULT_LISTEN:
         if one.transport == "udp" and _is_ip4(one.host):
             # Each address of this machine reaches a wildcard; ours is one for certain.
             return Flow("udp", source if one.host == ANY else one.host, one.port, 0)

@@ -11,8 +11,10 @@ from typing import Any
 from dsl.check.report import did_you_mean
 from dsl.outcome import Outcome
 from router.admin.wrong_value import NotThere
+from router.billing.amounts import amount
 from router.billing.deck import Deck
-from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck
+from router.billing.rate import Rate
+from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck, rate_of
 from router.store.rates import DeckVersion, LmdbRates, loaded_rates
 
 
@@ -53,3 +55,28 @@ def deck_row(
         return {"deck": name, "rates": 0, "from": "", "loaded": None}
     at = datetime.fromtimestamp(loaded.loaded_ms / 1000, UTC).isoformat(timespec="seconds")
     return {"deck": name, "rates": loaded.rows, "from": loaded.source, "loaded": at}
+
+
+def rates_in(
+    decks: dict[str, AnyDeck], deck: str, rates: LmdbRates | None
+) -> Iterator[Rate]:
+    """Every rate of a deck by prefix, wherever it comes from; no transaction is held."""
+    one = decks[deck]
+    if isinstance(one, Deck):
+        return iter(one.rates())
+    stored = rates.rows(deck) if rates is not None else iter(())
+    return (rate_of(prefix, row) for prefix, row in stored)
+
+
+def rate_cells(rate: Rate) -> list[object]:
+    """A row as a rates file has it, in the order of `billing.rates_file.COLUMNS`."""
+    return [
+        rate.prefix, rate.name, amount(rate.rate_per_min), amount(rate.connect_fee), rate.first_s,
+        rate.cycle_s, rate.free_s, rate.kind, "yes", _iso(rate.valid_from), _iso(rate.valid_to),
+    ]
+
+
+def _iso(epoch_ms: int) -> str:
+    if not epoch_ms:
+        return ""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat().removesuffix("+00:00")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,9 +68,12 @@ class Snapshot(msgspec.Struct):
     trouble: str = ""
     rows: list[Row] = []
     cps: float | None = None
+    cps_over_ms: int = 0
+    reasons_over_ms: int = 0
     per_s: list[float] = []
     reasons: list[tuple[str, int]] = []
-    """Ends within the last minute by reason, the most frequent first."""
+    """Ends by reason within `reasons_over_ms`, a minute where it is asked so often, the most
+    frequent first."""
     ended: list[Cdr] = []
     calls: list[CallRecord] = []
 
@@ -189,18 +192,22 @@ class Reader:
         history.append(_Moment(found.at_ms, started, reasons))
         before = _moment_before(history, found.at_ms - RATE_OVER_MS)
         if before.at_ms < found.at_ms:
-            seconds = (found.at_ms - before.at_ms) / 1000
+            found.cps_over_ms = found.at_ms - before.at_ms
+            seconds = found.cps_over_ms / 1000
             found.cps = max(0.0, started - before.started) / seconds
             self._per_s.append(found.cps)
         found.per_s = list(self._per_s)
         past = _moment_before(history, found.at_ms - REASONS_OVER_MS)
+        found.reasons_over_ms = found.at_ms - past.at_ms
         found.reasons = [
             (reason, int(count)) for reason, count in (reasons - past.reasons).most_common(6)
         ]
 
 
-def _moment_before(history: Iterable[_Moment], at_ms: int) -> _Moment:
-    """The first moment that is not older than this."""
+def _moment_before(history: Sequence[_Moment], at_ms: int) -> _Moment:
+    """The first moment that is not older than this; the last but one, where only the last is."""
+    if len(history) > 1 and history[-2].at_ms < at_ms:
+        return history[-2]
     return next(one for one in history if one.at_ms >= at_ms)
 
 

@@ -16,15 +16,14 @@ from rich.table import Table
 
 from dsl.outcome import Outcome
 from dsl.sources import SourceError
-from router.admin.decks import deck_row, decks_of, open_decks
+from router.admin.decks import deck_row, decks_of, open_decks, rate_cells, rates_in
 from router.admin.loaded_rates import state_of
 from router.admin.wrong_value import NotThere
 from router.billing.amounts import amount
-from router.billing.deck import Deck
 from router.billing.rate import Rate
 from router.billing.rates_file import COLUMNS
 from router.cli.findings_text import show_findings
-from router.routing.stored_decks import AnyDeck, rate_of
+from router.routing.stored_decks import AnyDeck
 from router.runtime.clock import make_clock
 from router.runtime.routes_file import check_file
 from router.store.errors import StoreError
@@ -90,15 +89,9 @@ def export(
     """Write a deck's rates as CSV, as a rates file has them."""
 
     def show(decks: dict[str, AnyDeck], _: Outcome, rates: LmdbRates | None) -> int:
-        one = decks[deck]
-        if isinstance(one, Deck):
-            found = one.rates()
-        else:
-            stored = rates.rows(deck) if rates is not None else iter(())
-            found = (rate_of(prefix, row) for prefix, row in stored)
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(_csv_row(rate) for rate in found)
+        writer.writerows(rate_cells(rate) for rate in rates_in(decks, deck, rates))
         return 0
 
     return _with_decks(file, deck, state, show)
@@ -142,19 +135,6 @@ def _show_decks(rows: list[dict[str, Any]]) -> None:
             origin = row["from"] or "nothing loaded yet: trunkline load rates FILE --deck NAME"
         table.add_row(row["deck"], f"{row['rates']:,}", origin)
     Console(highlight=False, markup=False, soft_wrap=True).print(table)
-
-
-def _csv_row(rate: Rate) -> list[object]:
-    return [
-        rate.prefix, rate.name, amount(rate.rate_per_min), amount(rate.connect_fee), rate.first_s,
-        rate.cycle_s, rate.free_s, rate.kind, "yes", _iso(rate.valid_from), _iso(rate.valid_to),
-    ]
-
-
-def _iso(epoch_ms: int) -> str:
-    if not epoch_ms:
-        return ""
-    return datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat().removesuffix("+00:00")
 
 
 def _show(number: str, decks: dict[str, AnyDeck]) -> int:

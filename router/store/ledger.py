@@ -287,12 +287,14 @@ class LmdbLedger:
             for key, value in page
         }
 
-    def rows(self, account: str, limit: int = 0) -> Iterator[Row]:
-        """The rows of an account, newest first, at most `limit` (0: all)."""
+    def rows(self, account: str, limit: int = 0, before: int = 0) -> Iterator[Row]:
+        """The rows of an account, newest first, at most `limit` (0: all).
+
+        With `before` only those whose number (`seq`) is below it.
+        """
         left = limit or -1
-        pages = page_backward(
-            self._environment(), self._book.rows, row_key(account), rows_end(account)
-        )
+        end = row_key(account, before) if before else rows_end(account)
+        pages = page_backward(self._environment(), self._book.rows, row_key(account), end)
         for page in pages:
             for _, value in page:
                 yield decode_row(value)

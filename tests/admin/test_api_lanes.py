@@ -35,7 +35,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Held:
     held = Held()
-    monkeypatch.setattr("router.admin.api_router._load", held)
+    monkeypatch.setattr("router.admin.api_rates._load", held)
     return held
 
 

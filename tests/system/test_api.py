@@ -120,6 +120,26 @@ def test_while_a_big_rates_file_is_loaded_others_are_answered(api: Api) -> None:
     assert api("read", "GET", "/decks/wide/rate?number=8600001")["rate"]["prefix"] == "8600001"
 
 
+def test_a_test_call_is_placed_and_counted(api: Api) -> None:
+    before = api("read", "GET", "/figures")
+    asked = {"number": api.switch.routes.unserved_number, "trunk": "acme/office"}
+    found = api("operate", "POST", "/test-calls", json=asked)
+    assert (found["answered"], found["end_reason"], found["as_asked"]) == (False, "NotFound", True)
+    assert api("read", "GET", f"/cdrs/{found['cdr']['id']}") == found["cdr"]
+
+    def counted() -> bool:
+        figures = api("read", "GET", "/figures")
+        return {"reason": "NotFound", "calls": 1} in figures["ended"]
+
+    wait_until(counted, "the figures have it", 5)
+    figures = api("read", "GET", "/figures")
+    assert figures["failures"][0]["id"] == found["cdr"]["id"]
+    assert figures["running"] and len(figures["gateways"]) == len(before["gateways"])
+    row = api("read", "GET", "/audit?limit=1")["items"][0]
+    assert (row["who"], row["command"]) == ("token:operateer", "call")
+    assert row["what"] == f"call {asked['number']} as trunk acme/office"
+
+
 def test_who_may_not_is_told_so(api: Api) -> None:
     assert "role operate" in api("read", "POST", "/reload", 403, json={})["detail"]
     assert "role operate" in api("money", "PUT", "/accounts/acme/lock", 403, json={})["detail"]
