@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from router.core import orphans
 from router.core.access import Access
 from router.core.asking import Asker, call_of
 from router.core.call import Call
@@ -34,7 +35,6 @@ from router.core.parameters import TimerDefaults
 from router.core.policy import Policy
 from router.core.states import ROUTING
 from router.core.steering import call_id_like
-from router.core.takeover import close_orphan, dismiss
 from router.core.tally import Tally, gateway_label
 from router.core.transactions.layer import Expecting, TransactionLayer
 from router.core.transactions.server_invite import InviteServer
@@ -44,7 +44,7 @@ from router.core.waiting import Waiting
 from router.sip.errors import SipError
 from router.sip.message import Request, Response, is_keepalive, parse_message
 from router.sip.uri import uri_host_port
-from router.store.ops import Answer, Finish, Keep, Leave, Op, Remember
+from router.store.ops import Answer, Keep, Leave, Op, Remember
 from router.store.records import CallRecord
 
 MAX_FLOWS = 20_000
@@ -294,8 +294,8 @@ class Engine:
     def adopt(self, records: Iterable[CallRecord], now_ms: int) -> None:
         """Takes over the calls of a dead worker: answered ones go on, the others are closed."""
         self.layer.now = now_ms
-        for record in records:
-            if record.answered:
+        for number, record in enumerate(records):
+            if record.answered and not record.closing:
                 call = Call(self, record.id, None, self.no_flow, None)
                 try:
                     call.restore(record)
@@ -305,13 +305,7 @@ class Engine:
                     self.calls[call.id] = call
                     self.adopted[call.a.call_id + call.a.remote_tag] = call
                     continue
-            else:
-                dismiss(self, record)
-            cdr = close_orphan(record, now_ms)
-            self.policy.orphaned(cdr, record.paid_until)
-            key = (gateway_label(cdr.gateway), cdr.end_reason)
-            self.tally.calls[key] = self.tally.calls.get(key, 0) + 1
-            self.ask(Finish(record.id, cdr), None)
+            orphans.close(self, record, number)
 
     def use_policy(self, policy: Policy, timers: TimerDefaults, now_ms: int) -> None:
         """Routes for every request from here on; calls in progress keep those they began with."""

@@ -77,6 +77,9 @@ class Policy(Protocol):
     def ended(self, call: Call) -> None:
         """end_route: the CDR is complete and can still take fields."""
 
+    has_end_route: bool
+    """whether `ended` is asked also of calls of a dead worker that nobody can go on with"""
+
     def orphaned(self, cdr: Cdr, paid_until: int) -> None:
         """Writes what a call cost that a worker left and nobody can go on with; no route runs."""
 

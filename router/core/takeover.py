@@ -1,9 +1,7 @@
 """Taking over the calls of a dead worker from what the store holds of them.
 
 An answered call is stored with both dialogs and goes on; what becomes of its 200: `answer`. An
-unanswered one is stored with what its caller's transaction answers by; it is closed: 500 to the
-caller, CANCEL to the gateway, whose INVITE has an identity that follows from the call's id and the
-number of the attempt.
+unanswered one is stored with what its caller's transaction answers by, and closed: `orphans`.
 """
 
 from __future__ import annotations
@@ -14,21 +12,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from router.core.access import MOST_CHALLENGES, access_to
+from router.core.access import access_to
 from router.core.answer import resume_answer
-from router.core.end_reasons import EndReason, reason_header
 from router.core.flow import Flow
 from router.core.leg import Leg, LegSnapshot
 from router.core.media.session import restored
 from router.core.packing import pack, unpack
-from router.core.session_headers import MAX_LONGER
-from router.core.steering import call_id_like
-from router.core.tally import PHONE
-from router.core.transactions.client_request import RequestClient, Silent
 from router.core.transactions.server_invite import InviteServer
-from router.sip.render import render_request
 from router.store.ops import Save
-from router.store.records import Attempt, CallRecord, Cdr
+from router.store.records import CallRecord
 
 if TYPE_CHECKING:
     from router.core.attempt import Attempt as CoreAttempt
@@ -116,84 +108,3 @@ def restore(call: Call, engine: Engine, record: CallRecord) -> None:
     call.a, call.b = a, b
     call.flow = a.flow
     resume_answer(call)
-
-
-def dismiss(engine: Engine, record: CallRecord) -> None:
-    """Tells both sides of an unanswered call that it is over, as far as the store knows them."""
-    try:
-        early: EarlySnapshot = unpack(record.dialog, EarlySnapshot)
-    except msgspec.DecodeError:
-        return
-    server = InviteServer(engine.layer, early.key, early.flow, early.head)
-    server.respond(500, "", reason_header(EndReason.ServerFailure.q850))
-    if any(not attempt.ended for attempt in record.cdr.attempts):
-        for branch in early.branches:
-            # A stream died with the worker that held it, unless that was another one.
-            flow = branch.flow
-            if flow.slot == engine.slot:
-                flow = flow._replace(connection=0, slot=-1)
-            _cancel(
-                engine, flow, branch.uri, branch.token, record.call_id, branch.again
-            )
-    elif target := engine.policy.target(record.gateway):
-        number = len(record.cdr.attempts) + 1
-        listener = engine.listener_for(target.transport)
-        flow = Flow(target.transport, target.host, target.port, listener)
-        host = f"[{target.host}]" if ":" in target.host else target.host
-        uri = f"sip:{record.cdr.callee_in}@{host}:{target.port}"
-        token = attempt_token(record.id, number)
-        _cancel(engine, flow, uri, token, record.call_id, target.login is not None)
-
-
-def close_orphan(record: CallRecord, now_ms: int) -> Cdr:
-    """The CDR of a call that nobody can go on with; it names the gateway that had it last."""
-    cdr = record.cdr
-    reason = EndReason.ServerFailure
-    kind, _, name = record.gateway.partition(":")
-    name = f"{PHONE}{name}" if kind == "phone" else name
-    ringing = [attempt for attempt in cdr.attempts if not attempt.ended]
-    for attempt in () if cdr.answered else ringing:
-        attempt.ended = now_ms
-        attempt.reason = reason.name
-    if name and not cdr.answered and not ringing:
-        number = len(cdr.attempts) + 1
-        token = attempt_token(record.id, number)
-        cdr.attempts.append(
-            Attempt(
-                gateway=name, b_call_id=call_id_like(record.call_id, token),
-                callee_out=cdr.callee_in, caller_out=cdr.caller_in, started=cdr.started,
-                ended=now_ms, reason=reason.name,
-            )
-        )
-        cdr.attempt = number
-        cdr.gateway = name
-    cdr.ended = now_ms
-    cdr.end_reason = reason.name
-    cdr.end_side = "server"
-    cdr.q850 = reason.q850
-    if cdr.answered:
-        cdr.duration_ms = now_ms - cdr.answered
-    else:
-        cdr.sip_code = reason.status
-    return cdr
-
-
-def _cancel(
-    engine: Engine, flow: Flow, uri: str, token: str, call_id: str, again: bool
-) -> None:
-    """Sends the CANCEL for an INVITE that a dead worker sent; its numbers follow from `token`.
-
-    The peer matches it by Via (RFC 3261 §9.2), so what only the dead worker knew may differ.
-    `call_id` is the caller's.
-    """
-    at = max(flow.listener, 0)
-    # Nobody knows any more how often it was sent.
-    for tries in range(MOST_CHALLENGES + MAX_LONGER + 1 if again else 1):
-        branch = "z9hG4bK" + challenged_token(token, tries)
-        data = render_request(
-            "CANCEL", uri,
-            f"{engine.vias[at]}{branch};rport\r\nMax-Forwards: 70\r\n"
-            f"From: <sip:{engine.hosts[at]}>;tag={token}\r\nTo: <{uri}>\r\n"
-            f"Call-ID: {call_id_like(call_id, token)}\r\nCSeq: {1 + tries} CANCEL\r\n",
-        )
-        RequestClient(engine.layer, Silent, branch, flow, "CANCEL", data)

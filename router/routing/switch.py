@@ -67,6 +67,7 @@ class Switch:
         }
         self._request_route = self._routes.get(("request_route", ""), _no_route)
         self._end_route = self._routes.get(("end_route", ""))
+        self.has_end_route = self._end_route is not None
         self.periods = program.periods
         self.wants_quality = config.wants_quality
         self.relays = config.media.relays

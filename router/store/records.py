@@ -123,6 +123,7 @@ class CallRecord(msgspec.Struct, array_like=True, gc=False):
     own snapshot, opaque here; `callee` and `caller` the numbers as the routes left them; prices
     are for the first. `paid_until` is the epoch ms until which the reserve pays for the call, 0
     without a limit. `answer` is the core's own too: the 200 for the caller, until its ACK.
+    `closing`: nobody can go on with it, `cdr` is complete, and only its end_route is left to run.
     """
 
     id: str = ""
@@ -141,6 +142,7 @@ class CallRecord(msgspec.Struct, array_like=True, gc=False):
     paid_until: int = 0
     gateway_reserved: list[tuple[str, int]] = []
     answer: bytes = b""
+    closing: bool = False
 
 
 class Lease(msgspec.Struct, array_like=True, gc=False):

@@ -81,6 +81,7 @@ class Fixed:
     """A policy without any routes: what the core costs alone."""
 
     wants_quality = False
+    has_end_route = False
     relays: Sequence[tuple[str, int]] = ()
 
     def __init__(self) -> None:

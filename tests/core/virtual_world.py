@@ -161,6 +161,10 @@ class Routes:
         if self.on_adopted is not None:
             self.on_adopted(call)
 
+    @property
+    def has_end_route(self) -> bool:
+        return self.on_ended is not None
+
     def orphaned(self, cdr: Cdr, paid_until: int) -> None:
         self.orphans.append((cdr, paid_until))
 

@@ -126,6 +126,21 @@ def test_the_successor_runs_end_route_with_their_types() -> None:
     assert said[2].startswith(f"{call_id}70")
 
 
+def test_the_successor_runs_end_route_of_a_call_that_was_not_answered() -> None:
+    world = Routed(OBJECTS + ROUTES + END_ROUTE)
+    world.behaviours.update(g1=REFUSES, g2=RINGS)
+    placed = world.caller.place("8613800", "1000", Flow("udp", "10.0.0.1", 5060, 0))
+    world.network.run_for(500)
+    call_id = placed.leg.call_id
+    dies(world)
+    assert world.cdr.end_reason == "ServerFailure"
+    assert world.cdr.variables["failed"] == "503"
+    said = [text for _, text, _ in world.lines]
+    assert said[0] == "acme office g2 8613800 1000"
+    assert said[1].startswith("INVITE 192.0.2.10 sip:1000@")
+    assert said[2].startswith(f"{call_id}70")
+
+
 def test_a_successor_of_a_successor_has_them_too() -> None:
     world = calling(ROUTES)
     records = list(world.store.records.values())

@@ -132,13 +132,55 @@ def test_variables_of_a_call_survive_its_worker(run_switch, peer) -> None:
     ringing.ack(caller.expect(500, timeout=8))
     gateway.reply(gateway.expect("CANCEL"), 200)
     gateway.reply(invite, 487, tag="h")
-    assert switch.cdr(ringing.call_id)["variables"] == {"tier": "gold", "left": "90000"}
+    assert switch.cdr(ringing.call_id)["variables"] == {"tier": "gold", "left": "30000"}
     dialog_request(gateway, talking, "BYE", tag="g")
     gateway.expect("200 BYE")
     caller.reply(caller.expect("BYE"), 200)
     cdr = switch.cdr(answered.call_id)
     assert cdr["end_reason"] == "Normal"
     assert cdr["variables"] == {"tier": "gold", "left": "30000", "code": "200"}
+    switch.is_idle()
+
+
+DEADLY = """
+import python "deadly.py" as deadly
+request_route {
+    if ($rm == "OPTIONS") reply(200);
+    if (!identify()) end(IllegalCall);
+    call(gateways($rU));
+}
+end_route { $call.seen = true; deadly.kill(); }
+"""
+KILLS = """
+import os
+import signal
+
+from router.routing.hooks import route_function
+
+
+@route_function
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_an_end_route_that_kills_its_worker_is_not_run_for_that_call_again(
+    run_switch, peer
+) -> None:
+    switch = run_switch(Routes(pairs=2, policy=DEADLY), start=False)
+    (switch.folder / "deadly.py").write_text(KILLS)
+    switch.start()
+    pair = switch.routes.pair()
+    caller, gateway = peer(), peer(pair.first)
+    call = Call(caller, switch.port, pair.number)
+    call.invite()
+    gateway.reply(gateway.expect("INVITE"), 180, tag="g")
+    caller.expect(180)
+    kill(switch.worker_pids()[0])
+    call.ack(caller.expect(500, timeout=8))
+    cdr = switch.cdr(call.call_id)
+    assert (cdr["end_reason"], cdr["variables"]) == ("ServerFailure", {})
+    wait_until(lambda: switch.log(1 << 30).count('"event": "died"') == 2, "both have died")
     switch.is_idle()
 
 

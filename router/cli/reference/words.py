@@ -122,7 +122,13 @@ KINDS: Final = (
         "An attempt failed, `$rs` is its status: `call(…, on_failure = NAME)`. "
         "`next()` goes on, `end(…)` stops.",
     ),
-    Word(END, "end_route { … }", "The call is over; its CDR can still take `$call` variables."),
+    Word(
+        END,
+        "end_route { … }",
+        "The call is over; its CDR can still take `$call` variables. Also of a call that its "
+        "worker's death ended: by what was stored of it, which of the INVITE's headers is From, "
+        "To and Call-ID. Not when a power cut ended it.",
+    ),
     Word(
         EVENT,
         "event_route[gateway:down] { … }",
