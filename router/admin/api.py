@@ -10,13 +10,13 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from router.admin.api_bodies import BodyMiddleware
 from router.admin.api_calls import call_routes, cdr_routes
 from router.admin.api_counted import mark_unkept
 from router.admin.api_desk import Desk
+from router.admin.api_document import DocumentPlugin
 from router.admin.api_gate import MAX_WRONG, AllowMiddleware, Gate, GateMiddleware
 from router.admin.api_ledger import ledger_routes
 from router.admin.api_live import live_routes
@@ -66,7 +66,8 @@ def make_api(
             version=version("trunkline"),
             description=DESCRIPTION,
             path="/schema",
-            render_plugins=[JsonRenderPlugin()],
+            render_plugins=[DocumentPlugin()],
+            operation_id_creator=lambda handler, method, path: handler.handler_name,
             components=Components(
                 security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}
             ),

@@ -66,6 +66,19 @@ HELP: Final = {
     500: "This is a fault of ours: the router's log has it. Please report it.",
     503: "Try again later; trunkline status shows whether the router is well.",
 }
+EXAMPLES: Final = {
+    400: "Validation failed for GET /gateways?limit=0",
+    401: "There is no token in the request.",
+    403: "This needs the role operate; token:reports has read.",
+    404: "there is no gateway `hkk`: did you mean `hk`?",
+    408: "the body was not there after 10 s",
+    409: "gateway hk is locked already",
+    413: "Request Entity Too Large",
+    422: "a gateway has no setting `line`: did you mean `lines`?",
+    429: "Too many wrong tokens came from 192.0.2.7.",
+    500: "Something went wrong inside of the API.",
+    503: "32 requests of this kind (searches) are here already",
+}
 TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
@@ -79,7 +92,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=MEDIA,
             examples=[Example(summary=_title(status), value=_example(status))],
         )
-        for status in sorted({400, 401, 403, 404, 408, 429, 500, 503, *statuses})
+        for status in sorted({400, 401, 403, 404, 408, 413, 429, 500, 503, *statuses})
     }
 
 
@@ -143,7 +156,7 @@ def _example(status: int) -> dict[str, Any]:
     return {
         "title": _title(status),
         "status": status,
-        "detail": f"why the answer is {status}",
+        "detail": EXAMPLES[status],
         "help": HELP[status],
         "type": "about:blank",
     }

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "admin"))
+from api_client import Document
 from harness.ports import LOOPBACK, free_ports, tcp_listening, wait_until
 from harness.routes import Routes
 from harness.switch import Switch
@@ -24,6 +29,7 @@ class Api:
     def __init__(self, switch: Switch, port: int) -> None:
         self.switch = switch
         self.base = f"http://{LOOPBACK}:{port}"
+        self.document = Document(httpx.get(self.base + "/schema/openapi.json").json())
         self.tokens = {role: self._token(role) for role in ("read", "operate", "money")}
 
     def _token(self, role: str) -> str:
@@ -41,6 +47,7 @@ class Api:
         answer = httpx.request(method, self.base + path, headers=headers, timeout=60, **more)
         assert answer.status_code == status, answer.text
         found: dict[str, Any] = answer.json()
+        self.document.check(method, path, status, found)
         return found
 
 

@@ -1,0 +1,212 @@
+"""The OpenAPI document of the HTTP API: what Litestar knows, with examples, shapes and links.
+
+`api_examples.json` has an answer and a body of each operation, from a running router, and what is
+to be said of it. Answers that are plain data get their schema from their example: so what a client
+reads there and what it gets are one thing, and the tests hold every answer against it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from litestar import Request
+from litestar.openapi.plugins import JsonRenderPlugin
+
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+FREE: Final = frozenset(("settings", "variables", "holds", "formulas"))
+"""Fields that are maps: their names are anything."""
+NULLABLE: Final = {
+    "acd_s": "number",
+    "asr_percent": "number",
+    "calls_per_s": "number",
+    "cps": "integer",
+    "free": "string",
+    "heartbeat_age_ms": "integer",
+    "lines": "integer",
+    "loaded": "string",
+    "met": "boolean",
+    "ner_percent": "number",
+    "next": "string",
+    "pdd_ms": "integer",
+    "percent": "number",
+    "prefix": "string",
+    "price": "object",
+    "rate": "string",
+    "registered_until_ms": "integer",
+    "sent": "object",
+    "ser_percent": "number",
+}
+"""Fields that may be null, and what they are else where the example has null."""
+SOMETIMES: Final = frozenset(("stats.gateway", "stats.reason"))
+"""Fields that not every answer has, with their operation."""
+LINKS: Final = {
+    "list_calls": ("show_call", {"id": "/items/0/id"}),
+    "list_cdrs": ("explain_cdr", {"id": "/items/0/id"}),
+    "test_call": ("explain_cdr", {"id": "/cdr/id"}),
+    "list_gateways": ("show_gateway", {"name": "/items/0/name"}),
+    "list_accounts": ("list_rows", {"name": "/items/0/name"}),
+    "add_gateway": ("show_gateway", {"name": "/name"}),
+    "add_account": ("show_account", {"name": "/name"}),
+    "topup": ("list_rows", {"name": "/account"}),
+    "list_decks": ("export_rates", {"deck": "/items/0/deck"}),
+}
+RETRY: Final = {
+    "Retry-After": {
+        "description": "Seconds to wait.", "schema": {"type": "integer"}, "required": False,
+    }
+}
+CHALLENGE: Final = {
+    "WWW-Authenticate": {
+        "description": "Bearer.", "schema": {"type": "string"}, "required": False,
+    }
+}
+
+
+class DocumentPlugin(JsonRenderPlugin):
+    """Serves the document; made once."""
+
+    _made: dict[str, Any] | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The document as JSON."""
+        if self._made is None:
+            self._made = complete(openapi_schema)
+        return super().render(request, self._made)
+
+
+@cache
+def told() -> dict[str, dict[str, Any]]:
+    """`answers`, `bodies` and `descriptions`, each by operation."""
+    raw = files("router.admin").joinpath("api_examples.json").read_text("utf-8")
+    found: dict[str, dict[str, Any]] = json.loads(raw)
+    return found
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with everything that Litestar does not know; it is changed."""
+    problems: dict[str, Any] = {}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            _complete(operation)
+            _share_problems(operation["responses"], problems)
+    document["components"]["responses"] = problems
+    return document
+
+
+def _share_problems(answers: dict[str, Any], problems: dict[str, Any]) -> None:
+    """Problems stand in the document once for each status."""
+    for status in [one for one in answers if not one.startswith("2")]:
+        problem = problems.setdefault(f"Problem{status}", answers[status])
+        assert problem == answers[status], status
+        answers[status] = {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    name = operation["operationId"]
+    operation["description"] = told()["descriptions"].get(name, "")
+    if name == "load_rates":
+        operation["requestBody"] = {
+            "required": True,
+            "description": "A rates file, also gzipped.",
+            "content": {CSV: {"schema": {"type": "string"}}},
+        }
+    if "requestBody" not in operation:
+        for status in ("408", "413"):  # which are about a body
+            operation["responses"].pop(status, None)
+    body = told()["bodies"].get(name)
+    if body is not None:
+        operation["requestBody"]["content"][JSON]["examples"] = _examples(operation, body)
+    for status, answer in operation["responses"].items():
+        if status.startswith("2"):
+            _complete_answer(name, operation, answer)
+        elif status in ("429", "503"):
+            answer["headers"] = RETRY
+        elif status == "401":
+            answer["headers"] = CHALLENGE
+
+
+def _complete_answer(name: str, operation: dict[str, Any], answer: dict[str, Any]) -> None:
+    example = told()["answers"].get(name)
+    if isinstance(example, str):
+        answer["content"] = {CSV: {"schema": {"type": "string"}}}
+        if name == "export_cdrs":
+            answer["content"]["application/jsonl"] = {"schema": {"type": "string"}}
+    kind = CSV if isinstance(example, str) else JSON
+    content = answer["content"][kind]
+    content["examples"] = _examples(operation, example)
+    if kind == JSON and _is_plain(content["schema"]):
+        content["schema"] = shape_of(example, name)
+    if name in LINKS:
+        target, parameters = LINKS[name]
+        answer["links"] = {
+            target: {
+                "operationId": target,
+                "parameters": {
+                    key: f"$response.body#{pointer}" for key, pointer in parameters.items()
+                },
+            }
+        }
+
+
+def _examples(operation: Mapping[str, Any], value: Any) -> dict[str, Any]:
+    return {"usual": {"summary": operation["summary"], "value": value}}
+
+
+def _is_plain(schema: Mapping[str, Any]) -> bool:
+    """Whether Litestar knows no more than that it is an object, or a page of them."""
+    return schema.get("$ref", "").endswith("Page") or "$ref" not in schema
+
+
+def shape_of(example: Any, place: str) -> dict[str, Any]:
+    """The schema of plain data that looks like the example; `place` ends in its field's name."""
+    field = place.rpartition(".")[2]
+    if example is None:
+        return {"type": [NULLABLE[field], "null"]}
+    if isinstance(example, dict):
+        shape = _object(example, place)
+    elif isinstance(example, list):
+        shape = {"type": "array", "items": _items(example, place)}
+    else:
+        shape = {"type": _TYPES[type(example)]}
+    if field in NULLABLE and "." in place:
+        shape["type"] = [shape["type"], "null"]
+    return shape
+
+
+_TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def _object(example: Mapping[str, Any], place: str) -> dict[str, Any]:
+    if place.rpartition(".")[2] in FREE:
+        return {"type": "object", "additionalProperties": True}
+    operation = place.partition(".")[0]
+    return {
+        "type": "object",
+        "properties": {
+            name: shape_of(value, f"{place}.{name}") for name, value in example.items()
+        },
+        "required": [name for name in example if f"{operation}.{name}" not in SOMETIMES],
+    }
+
+
+def _items(example: list[Any], place: str) -> dict[str, Any]:
+    """What all items are; those of an object's fields that all have are required."""
+    shapes = [shape_of(one, f"{place}[]") for one in example]
+    if not shapes:
+        return {}
+    merged = shapes[0]
+    for shape in shapes[1:]:
+        if shape["type"] != merged["type"]:
+            return {}
+        if shape["type"] == "object" and "properties" in merged:
+            merged = {
+                "type": "object",
+                "properties": {**shape["properties"], **merged["properties"]},
+                "required": [one for one in merged["required"] if one in shape["required"]],
+            }
+    return merged
