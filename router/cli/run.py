@@ -76,6 +76,7 @@ def run(
     metrics: str | None = None,
     steering: bool = True,
     log_level: Literal["debug", "info", "warning", "error"] = "info",
+    log_format: Literal["auto", "json", "text"] = "auto",
 ) -> None:
     """Start the router and stay in the foreground until it is stopped.
 
@@ -91,8 +92,9 @@ def run(
         metrics: HOST:PORT of /metrics, instead of the configuration's.
         steering: Let the kernel give every datagram to the worker that owns its call.
         log_level: The least severe log lines to write.
+        log_format: JSON lines, text for people, or text on a terminal and JSON elsewhere.
     """
-    configure_logs(log_level)
+    logs = configure_logs(log_level, form=log_format)
     set_process_name("trunkline")
     try:
         supervisor = _prepare(routes, listen or [], state, workers, metrics, steering)
@@ -102,7 +104,9 @@ def run(
     # What exists now is never garbage, and a collector that touched it would copy it in each child.
     gc.collect()
     gc.freeze()
-    sys.exit(supervisor.run())
+    code = supervisor.run()
+    logs.close()
+    sys.exit(code)
 
 
 def _prepare(
@@ -144,7 +148,7 @@ def _prepare(
     deployment = Deployment()
     posts = [
         *worker_posts(program, config, sockets, deployment),
-        ledger_post(config.state, file_plan(config)),
+        ledger_post(config.state, file_plan(config), config.log_calls),
     ]
     if metrics_socket is not None:
         config.metrics = metrics_socket.getsockname()[:2]

@@ -437,7 +437,8 @@ class Engine:
             if call is not None:
                 call.hang_up(EndReason.ServerFailure)
         except Exception:
-            self.log("error", "a failed call could not be ended", trace=traceback.format_exc())
+            why = traceback.format_exc()
+            self.log("error", "a failed call could not be ended", trace=why, id=call and call.id)
         server = self._dispatch.server
         if server is not None:
             server.respond(500, "", failure_header(server, 500))

@@ -74,6 +74,7 @@ class Config:
         self.state = Path(program.path).parent / settings.get("state", DEFAULT_STATE)
         self.folder = Path(program.path).parent.absolute()
         self.cdr_file: str = settings.get("cdr_file", "")
+        self.log_calls: str = settings.get("log_calls", "all")
         self.cdr_file_mb: int = settings.get("cdr_file_mb", 0)
         metrics = settings.get("metrics")
         self.metrics: tuple[str, int] | None = (

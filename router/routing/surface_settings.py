@@ -176,6 +176,12 @@ GLOBAL = (
         "At how many megabytes another part follows: calls.csv, calls.1.csv.",
         "no limit",
     ),
+    Setting(
+        "log_calls",
+        _word("all", "failed", "none"),
+        "Which calls have a line in the log when they have ended; failed: those without an answer.",
+        "all",
+    ),
     Setting("max_attempts", POSITIVE, "How many gateways one call tries at most.", "5"),
     Setting("max_hops", POSITIVE, "How often one call is forwarded at most.", "5"),
     Setting(

@@ -19,6 +19,8 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from router.runtime.logs import log_sink
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CANNOT_BOOT = 3
@@ -153,6 +155,7 @@ def _live(
         try:
             sys.stdout.flush()
             sys.stderr.flush()
+            log_sink().close()
         finally:
             # Not sys.exit: what the supervisor's program registered for its end is not ours.
             os._exit(code)

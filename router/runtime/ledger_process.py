@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Protocol
 
 from router.billing.charges import settle
+from router.runtime.call_log import CallLog
 from router.runtime.cdr_file import CdrFile, FilePlan
 from router.runtime.child import EXIT_CANNOT_BOOT, EXIT_FAILED, EXIT_OK
 from router.runtime.logs import Log
@@ -82,6 +83,7 @@ def run_ledger(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     beat: Callable[[], None] = lambda: None,
     file: FilePlan | None = None,
+    calls: CallLog | None = None,
 ) -> int:
     """Move what waits in the outbox into the ledger until told to stop; the exit code.
 
@@ -89,6 +91,7 @@ def run_ledger(
     the ledger refuses what is left (it stays in the outbox for the next start), 3 when the state
     cannot be opened or another process writes this ledger. `beat` is called every turn. With `file`
     a line of each CDR goes there as well; what a full disk keeps out of it waits in the ledger.
+    `calls` writes the lines of calls into the log.
     """
     folder = Path(state)
     stop = stop or _stop_on_sigterm()
@@ -112,7 +115,8 @@ def run_ledger(
                 log("error", "the file of CDRs cannot be switched on or off", reason=str(error))
                 return EXIT_FAILED
             lines = CdrFile(ledger, file, log) if file is not None else None
-            return _Drain(ledger, live, log, now_ms, lines).run(stop, interval_s, beat)
+            draining = Draining(ledger, live, calls.tell if calls and calls.is_on else None)
+            return _Drain(ledger, live, draining, log, now_ms, lines).run(stop, interval_s, beat)
         finally:
             live.close()
     finally:
@@ -123,14 +127,14 @@ class _Drain:
     """The loop, with what it must remember between turns: the heartbeat and the current fault."""
 
     def __init__(
-        self, ledger: LmdbLedger, live: LmdbLive, log: Log, now_ms: Callable[[], int],
-        file: CdrFile | None,
+        self, ledger: LmdbLedger, live: LmdbLive, draining: Draining, log: Log,
+        now_ms: Callable[[], int], file: CdrFile | None,
     ) -> None:
         self._file = file
         self._indexed = ledger.search.is_complete()
         self._ledger = ledger
         self._live = live
-        self._draining = Draining(ledger, live)
+        self._draining = draining
         self._log = log
         self._now_ms = now_ms
         self._to_index = -1

@@ -12,7 +12,7 @@ from router.routing.surface import SURFACE
 from router.runtime.reload_changes import Portrait
 
 RESTART_SETTINGS = (
-    *("listen", "workers", "state", "metrics", "cdr_file", "cdr_file_mb"),
+    *("listen", "workers", "state", "metrics", "cdr_file", "cdr_file_mb", "log_calls"),
     *("api", "api_tls_certificate", "api_tls_key"),
 )
 """What is bound to sockets, processes and files that exist already."""

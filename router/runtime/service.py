@@ -22,11 +22,12 @@ from router.core.steering import owner_slot
 from router.routing.accounts import openings
 from router.routing.config import Config
 from router.routing.switch import build_switch
+from router.runtime.call_log import ALL, CallLog
 from router.runtime.cdr_file import FilePlan
 from router.runtime.child import EXIT_OK, CannotBoot, Life
 from router.runtime.clock import make_clock
 from router.runtime.ledger_process import StopSignal, run_ledger
-from router.runtime.logs import structlog_emitter
+from router.runtime.logs import log_sink, structlog_emitter
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
 from router.runtime.operator_orders import OperatorOrders
 from router.runtime.posts import Post
@@ -100,8 +101,8 @@ def worker_posts(
     return [post(slot) for slot in range(len(sockets.slots))]
 
 
-def ledger_post(state: Path, file: FilePlan | None = None) -> Post:
-    """The process that moves CDRs from the outbox into the ledger, and from there into a file."""
+def ledger_post(state: Path, file: FilePlan | None = None, log_calls: str = ALL) -> Post:
+    """The process that moves CDRs from the outbox into the ledger, and tells file and log."""
 
     def run(life: Life) -> int:
         stop = StopSignal()
@@ -111,7 +112,10 @@ def ledger_post(state: Path, file: FilePlan | None = None) -> Post:
         def log(level: str, event: str, /, **fields: object) -> None:
             emit(level, event, fields)
 
-        return run_ledger(state, log=log, stop=stop, beat=life.beat, file=file)
+        return run_ledger(
+            state, log=log, stop=stop, beat=life.beat, file=file,
+            calls=CallLog(log_sink(), log_calls),
+        )
 
     return Post("ledger", "tl-ledger", run, LEDGER_STAGE)
 

@@ -11,7 +11,8 @@ nothing:
    that what calls have changed since live state was made stays; it all still waits in the outbox.
    From here on live money is the ledger's balance and what of it waits in the outbox.
 3. store. A batch of the outbox becomes CDRs, charges and rows: one transaction of the ledger.
-   Killed behind it, the batch is stored again, and every id in it is found to be there.
+   Killed behind it, the batch is stored again, and every id in it is found to be there. Then
+   whoever wants to hear of CDRs that are durable is told, of each at least once.
 4. delete. The batch leaves the outbox. Live money has counted it since it came into the outbox.
 
 An account is opened (`open_accounts`) with the balance that routes.cfg gives it, in live state and
@@ -22,12 +23,12 @@ reload and every worker may ask for it again. Before step 2 it is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from router.store.boot import live_mark
 from router.store.errors import StoreError
 from router.store.funds import Funds, opening_id
-from router.store.ledger import LmdbLedger
+from router.store.ledger import LmdbLedger, is_cdr
 from router.store.ledger_check import right_balances
 from router.store.live import LmdbLive
 
@@ -37,7 +38,12 @@ BATCH_ENTRIES = 2_000
 class Draining:
     """One ledger and the live state it serves; the steps above."""
 
-    def __init__(self, ledger: LmdbLedger, live: LmdbLive) -> None:
+    def __init__(
+        self, ledger: LmdbLedger, live: LmdbLive,
+        tell: Callable[[list[bytes], int], None] | None = None,
+    ) -> None:
+        """`tell` gets the stored CDRs of a batch, encoded, and now_ms."""
+        self._tell = tell
         self._ledger = ledger
         self._live = live
         self._bound = False
@@ -70,6 +76,8 @@ class Draining:
         entries = self._live.outbox(BATCH_ENTRIES)
         if entries:
             self._ledger.store(entries, now_ms)
+            if self._tell is not None:
+                self._tell([value for key, value in entries if is_cdr(key)], now_ms)
             self._live.outbox_delete([key for key, _ in entries])
         return len(entries)
 

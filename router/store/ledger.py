@@ -61,6 +61,11 @@ _OPENING_BYTE = OPENING_SUFFIX[0]
 _FUNDS_BYTE = FUNDS_SUFFIX[0]
 
 
+def is_cdr(key: bytes) -> bool:
+    """Whether an entry of the outbox is a CDR, by its key."""
+    return key[-1] not in (_OPENING_BYTE, _FUNDS_BYTE)
+
+
 class Snapshot(NamedTuple):
     """A read transaction and the databases that it may look at."""
 
@@ -147,7 +152,7 @@ class LmdbLedger:
             raise StoreError(
                 f"{self.path} was deleted or replaced while in use: start Trunkline again"
             )
-        cdrs = [entry for entry in batch if entry[0][-1] not in (_OPENING_BYTE, _FUNDS_BYTE)]
+        cdrs = [entry for entry in batch if is_cdr(entry[0])]
         with self._writing() as txn:
             book = Book(txn, self._book)
             if len(cdrs) < len(batch):

@@ -212,7 +212,9 @@ def test_log_lines_of_the_engine_are_limited_and_the_rest_is_counted() -> None:
         log = stage.drivers[0]._log
         assert len(stage.lines) == 200
         log.tick()
-        assert stage.lines[-1] == ("warning", "log lines left out", {"lines": 800})
+        assert stage.lines[-1] == (
+            "warning", "log lines left out", {"lines": 800, "events": {"a line": 800}},
+        )
         assert stage.engines[0].logs == []
 
     play(scene)
