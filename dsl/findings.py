@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -61,6 +62,10 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(unique, key=lambda found: (found.file, found.line, found.column, found.code))
 
 
+_SECRET = re.compile(r'(\b\w*(?:pass|secret)\w*\s*=\s*")([^"]*)', re.IGNORECASE)
+"""A password in the text, also behind a misspelt setting: findings end up in logs and mails."""
+
+
 def render_finding(finding: Finding, source: str) -> str:
     """The finding as lines of text: place, sentence, source line with a caret, help and chain.
 
@@ -90,7 +95,8 @@ def _marked_line(finding: Finding, source: str) -> list[str]:
     # Tabs stay tabs under the text, so that the caret stands where the eye expects it.
     indent = "".join("\t" if char == "\t" else " " for char in text[: finding.column - 1])
     indent += " " * (finding.column - 1 - len(indent))
-    return [f"{finding.line:>5} | {text}", f"      | {indent}{'^' * width}"]
+    shown = _SECRET.sub(lambda found: found[1] + "*" * len(found[2]), text)
+    return [f"{finding.line:>5} | {shown}", f"      | {indent}{'^' * width}"]
 
 
 def render_findings(findings: Iterable[Finding], sources: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ import pytest
 from routes_text import WHOLE, check_text, with_request_route
 
 from dsl.codes import CODES
-from dsl.findings import Finding
+from dsl.findings import Finding, render_finding
 from router.routing.surface import SURFACE
 
 FOLDER = Path(__file__).parent / "errors"
@@ -98,3 +98,13 @@ def test_there_are_many_wrong_programs_and_they_cover_every_code() -> None:
     covered = {expected.code for _, text in PROGRAMS for expected in expectations(text)}
     assert CODES - covered == set()
     assert len(PROGRAMS) >= 420, "what was refused once is refused for ever"
+
+
+def test_a_password_in_a_quoted_line_is_covered_and_the_caret_stays() -> None:
+    text = 'account acme { phone 1001 { passwort = "geheim"  ips = nowhere } }\n'
+    outcome = check_text(text)
+    shown = [render_finding(found, text) for found in outcome.findings]
+    assert shown and all('passwort = "******"  ips' in one for one in shown)
+    assert not any("geheim" in one for one in shown)
+    caret = next(one for one in shown if "passwort" in one.splitlines()[0]).splitlines()
+    assert caret[2].index("^") == caret[1].index("passwort")
