@@ -10,7 +10,7 @@ ROUTES ?= routes.cfg
 PYTEST := $(VENV)/bin/python -m pytest
 SETUP := PYTHON="$(PYTHON)" .ci/setup
 
-.PHONY: help run test lint bench soak dashboards fuzz docs clean
+.PHONY: help run test lint bench soak dashboards pictures fuzz docs clean
 
 help:  ## show this list
 	@echo "make TARGET, with one of:"
@@ -50,6 +50,12 @@ docs: $(VENV)/.run-ready  ## write the pages that are made of the function table
 dashboards: $(VENV)/.test-ready  ## write the dashboards of grafana/ that differ
 	@$(VENV)/bin/python -m grafana.generate
 
+pictures: $(VENV)/.pictures-ready dashboards  ## draw the dashboards for docs/ from seven minutes of calls
+	@.ci/setup packages
+	@.ci/setup fonts
+	@$(PYTEST) -s tests/system/draw_dashboards.py
+	@$(VENV)/bin/python -m grafana.pictures
+
 clean:  ## remove everything that make and the tests have made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
 	find router dsl tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -61,3 +67,7 @@ $(VENV)/.run-ready: pyproject.toml .ci/constraints.txt
 $(VENV)/.test-ready: pyproject.toml .ci/constraints.txt
 	@$(SETUP) venv $(VENV) test
 	@touch $@ $(VENV)/.run-ready
+
+$(VENV)/.pictures-ready: pyproject.toml .ci/constraints.txt
+	@$(SETUP) venv $(VENV) test,pictures
+	@touch $@ $(VENV)/.test-ready $(VENV)/.run-ready

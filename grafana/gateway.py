@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from grafana import panels
-from grafana.panels import BAD, CALM, GOOD, WARN, Query, Step
+from grafana import pages, panels
+from grafana.colours import BAD, CALM, GOOD, WARN, Step
+from grafana.panels import Query
 from grafana.queries import asr, finite, ner, pdd, rate
 
 UID = "trunkline-gateway"
 CHOSEN = 'gateway=~"$gateway"'
+LOAD = f"trunkline_active_calls{{{CHOSEN}}}"
 
 
 def build() -> Any:
     """The dashboard."""
-    page = panels.page(
+    page = pages.page(
         UID, "Trunkline / Gateway", "One gateway, or some: lines, attempts, answers, delays.",
         variables=[
-            panels.choice("gateway", "Gateway", "label_values(trunkline_gateway_up, gateway)"),
+            pages.choice("gateway", "Gateway", "label_values(trunkline_gateway_up, gateway)"),
         ],
-        down=f"trunkline_gateway_up{{{CHOSEN}}} == 0",
+        events=[pages.gateway_down(CHOSEN)],
     )
-    load = f"trunkline_active_calls{{{CHOSEN}}}"
-    for panel in (
+    for panel in (*_numbers(), *_traffic(), *_quality()):
+        page = page.with_panel(panel)
+    return page
+
+
+def _numbers() -> list[Any]:
+    return [
         panels.number("Up", Query(f"min(trunkline_gateway_up{{{CHOSEN}}})"), "bool_yes_no",
-                      "No: it is down, aside or not registered: trunkline gateways show NAME.",
-                      (Step(None, BAD), Step(1, GOOD))),
-        panels.number("Lines in use", Query(f"sum({load})"), "short",
-                      "Calls on it now.", decimals=0),
+                      "No: one of the chosen is down, aside or not registered: trunkline gateways "
+                      "show NAME.", (Step(None, BAD), Step(1, GOOD))),
+        panels.number("Lines in use", Query(f"sum({LOAD})"), "short", "Calls on it now.",
+                      decimals=0),
         panels.number("Attempts", Query(f"sum({rate('call_attempts_total', CHOSEN)})"), "cps",
                       "INVITEs per second.", decimals=1),
         panels.number("ASR", Query(asr(labels=CHOSEN, window="15m")), "percentunit",
@@ -35,41 +42,64 @@ def build() -> Any:
                       (Step(None, BAD), Step(0.3, WARN), Step(0.5, GOOD)), decimals=1),
         panels.number("PDD, half of the calls", Query(pdd(0.5, labels=CHOSEN)), "s",
                       "INVITE until it rings.",
-                      (Step(None, GOOD), Step(4, WARN), Step(8, BAD)), decimals=2),
-        panels.number("Cost an hour", Query(
-            f"3600 * sum(rate(trunkline_gateway_costs_total{{{CHOSEN}}}[1h])) or vector(0)"),
-            "short", "What its vendor asks for the calls of the last hour.", decimals=2),
+                      (Step(None, GOOD), Step(4, WARN), Step(8, BAD))),
+        panels.number("Cost, last hour", Query(
+            f"sum(increase(trunkline_gateway_costs_total{{{CHOSEN}}}[1h])) or vector(0)"),
+            "short", "What its vendor asks for the calls that ended in it.", decimals=2),
+    ]
+
+
+def _traffic() -> list[Any]:
+    return [
         panels.lines("Lines", [
-            Query(load, "{{gateway}} in use"),
-            Query(finite(f"trunkline_gateway_lines{{{CHOSEN}}}"), "{{gateway}} allowed"),
-        ], "short", "In use against allowed; none is drawn where there is no limit."),
-        panels.lines("Attempts and answers", [
-            Query(f"sum by (gateway) ({rate('call_attempts_total', CHOSEN)})",
-                  "{{gateway}} attempts"),
-            Query(f"sum by (gateway) ({rate('call_answers_total', CHOSEN)})",
-                  "{{gateway}} answers"),
-        ], "cps", "Attempts without answers: see the end reasons beside."),
+            Query(LOAD, "{{gateway}}"),
+            Query(finite(f"trunkline_gateway_lines{{{CHOSEN}}}"), "{{gateway}} allowed",
+                  limit=True),
+        ], "short", "In use against allowed; none is drawn where there is no limit.", by="gateway"),
+        panels.states("Up and down", Query(
+            f"max by (gateway) (trunkline_gateway_up{{{CHOSEN}}})", "{{gateway}}"),
+            "Whether it is a candidate for calls.", {1: ("up", GOOD), 0: ("down", BAD)}),
+        panels.lines("Attempts by gateway", [
+            Query(f"sum by (gateway) ({rate('call_attempts_total', CHOSEN)})", "{{gateway}}"),
+        ], "cps", "INVITEs to it, failed ones too.", by="gateway", stacked=True),
+        panels.lines("Answers by gateway", [
+            Query(f"sum by (gateway) ({rate('call_answers_total', CHOSEN)})", "{{gateway}}"),
+        ], "cps", "Attempts without answers: see codes and end reasons.", by="gateway",
+            stacked=True),
+        panels.lines("Codes", [
+            Query(f"sum by (code) ({rate('call_attempt_failures_total', CHOSEN)})", "{{code}}"),
+        ], "cps", "With what it refuses INVITEs; a word where it gave no final answer in time.",
+            stacked=True, by="code", none="it has refused nothing"),
         panels.lines("End reasons", [
             Query(f"sum by (reason) ({rate('calls_total', CHOSEN)})", "{{reason}}"),
-        ], "cps", "How the calls whose last gateway it was have ended.", stacked=True),
-        panels.lines("ASR and NER", [
-            Query(asr("gateway", CHOSEN), "{{gateway}} ASR"),
-            Query(ner("gateway", CHOSEN), "{{gateway}} NER"),
-        ], "percentunit", "NER far under the other gateways': ask its carrier.", maximum=1),
+        ], "cps", "How the calls whose last gateway it was have ended.", stacked=True,
+            by="reason"),
+    ]
+
+
+def _quality() -> list[Any]:
+    return [
+        panels.lines("ASR by gateway", [Query(asr("gateway", CHOSEN, "15m"), "{{gateway}}")],
+                     "percentunit", "Answered of its attempts, over 15 minutes.", maximum=1,
+                     by="gateway"),
+        panels.lines("NER by gateway", [Query(ner("gateway", CHOSEN, "15m"), "{{gateway}}")],
+                     "percentunit", "Far under the other gateways': ask its carrier.", maximum=1,
+                     by="gateway"),
         panels.heat("Post-dial delay", "sum by (le) (increase("
                     f"trunkline_post_dial_delay_seconds_bucket{{{CHOSEN}}}[$__rate_interval]))",
-                    "How long calls waited for the first ring: the darker the more calls."),
+                    "How long calls waited for the first ring: the brighter the more calls."),
         panels.lines("Post-dial delay, 95 of 100 calls", [
-            Query(pdd(0.95, "gateway", CHOSEN), "{{gateway}}"),
-        ], "s", "Against the others: a gateway that is slower than its price deserves."),
-        panels.lines("Up and down", [
-            Query(f"trunkline_gateway_up{{{CHOSEN}}}", "{{gateway}}"),
-        ], "bool_yes_no", "1 while it is a candidate for calls.", maximum=1, table_legend=False),
+            Query(pdd(0.95, "gateway", CHOSEN, "15m"), "{{gateway}}"),
+        ], "s", "Over 15 minutes, against the others: is it slower than its price deserves?",
+            by="gateway"),
         panels.lines("OPTIONS missed", [
             Query(f"sum by (gateway) (increase(trunkline_gateway_pings_total"
                   f'{{{CHOSEN},result="missed"}}[5m]))', "{{gateway}}"),
-        ], "short", "Three misses in a row take it down.", table_legend=False,
+        ], "short", "In five minutes. Three misses in a row take it down.", by="gateway",
             steps=(Step(None, CALM), Step(3, BAD))),
-    ):
-        page = page.with_panel(panel)
-    return page
+        panels.lines("Cost a minute", [
+            Query(f"60 * sum by (gateway) ({rate('gateway_costs_total', CHOSEN)})",
+                  "{{gateway}}"),
+        ], "short", "What its vendor asks, by the minute in which calls ended.", by="gateway",
+            stacked=True),
+    ]

@@ -11,13 +11,21 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana import gateway, money, overview, reasons, workers
+from grafana import gateway, money, overview, pages, reasons, workers
+from grafana.pictures.questions import SPAN_S, SPEED
 
 FOLDER = Path(__file__).parent / "dashboards"
 PAGE = FOLDER.parents[1] / "docs/dashboards.md"
 TABLE_OF_REASONS = (
     "The table of [end reasons](end-reasons.md): what each means, where to look, what to do."
 )
+PICTURES = f"""
+The pictures are not Grafana's: `make pictures` draws every panel out of the answers of a real Prometheus to the panel's
+own queries, in the places and colours of the committed JSON. It watched a router with seven gateways and five customers
+for {SPAN_S // 60} minutes, in which every second stands for {SPEED}: where a panel says an hour, the picture has two minutes. Meanwhile
+`uk_london` refuses most calls, `cn_unicom` has few lines, `us_wholesale` is down for a while, the florist has used up
+its balance, the bakery has more callers than lines, and one reload is applied and one refused.
+"""  # noqa: E501 - a page's lines are longer
 INTRODUCTION = """\
 # Dashboards
 
@@ -25,7 +33,9 @@ INTRODUCTION = """\
 
 `grafana/` holds dashboards, provisioning files and alert rules; Grafana 10 and newer loads them as they are
 ([how](first-hour.md#8-see-it)). All have links to each other at the top right, and mark reloads on their curves. Colours
-mean the same everywhere: green is as it should be, orange look soon, red look now, blue a fact.
+mean the same everywhere: green is as it should be, orange look soon, red look now, blue a fact. In charts of end reasons
+and codes green is answered, blue is what people decided, orange routing, purple the account, yellow capacity, red the
+network and the gateways.
 """  # noqa: E501 - a page's lines are longer
 PAGES = (overview, gateway, money, workers, reasons)
 
@@ -37,17 +47,28 @@ def rendered() -> dict[str, str]:
         made = page.build().build()
         for number, panel in enumerate(made.panels or (), 1):
             panel.id_val = number
-        text = json.dumps(made, cls=JSONEncoder, indent=1, sort_keys=True, ensure_ascii=False)
+        plain = json.loads(json.dumps(made, cls=JSONEncoder))
+        for event in plain["annotations"]["list"]:
+            event["titleFormat"] = pages.texts()[event["name"]]
+            event["step"] = "15s"
+        text = json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False)
         texts[f"{page.UID}.json"] = text + "\n"
     return texts
 
 
+def picture_of(uid: str) -> str:
+    """Where docs/dashboards.md finds a dashboard's picture."""
+    return f"images/{uid.replace('trunkline-', 'dashboard-')}.png"
+
+
 def page_of_panels() -> str:
     """docs/dashboards.md: the introduction, and what each panel is for."""
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, PICTURES]
     for page in PAGES:
         made = page.build().build()
-        parts.append(f"\n## {made.title.partition('/ ')[2]}\n\n{made.description}\n\n")
+        title = made.title.partition("/ ")[2]
+        parts.append(f"\n## {title}\n\n{made.description}\n\n")
+        parts.append(f"![The dashboard {title}]({picture_of(page.UID)})\n\n")
         parts.append("| panel | what it is for |\n|---|---|\n")
         for panel in made.panels or ():
             parts.append(f"| {panel.title} | {panel.description or TABLE_OF_REASONS} |\n")

@@ -1,21 +1,22 @@
-"""The parts that all dashboards share: panels, queries, colours, links.
+"""The panels that all dashboards are made of: numbers, curves, heatmaps, states, bars.
 
 One panel, one question: its title asks it, its description says what to do with the answer.
+Tables stand in `tables.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from grafana_foundation_sdk.builders import (
+    bargauge,
     common,
     dashboard,
     heatmap,
     prometheus,
     stat,
-    table,
-    text,
+    statetimeline,
     timeseries,
 )
 from grafana_foundation_sdk.models import common as common_models
@@ -23,49 +24,41 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-TAG = "trunkline"
-GOOD, WARN, BAD, CALM = "green", "orange", "red", "blue"
-"""What a colour means, everywhere: as it should be, look soon, look now, a fact."""
-HEIGHT = 8
-STAT_HEIGHT = 4
-RATE = "$__rate_interval"
-"""Four scrapes at least, and never less than what a pixel stands for."""
+from grafana.colours import CALM, LIMIT, Step, by_name, fixed, thresholds
+
+DATASOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+HEIGHT: Final = 8
+STAT_HEIGHT: Final = 4
+SINGLE: Final = ["lastNotNull"]
 
 
 class Query(NamedTuple):
-    """A PromQL expression and how its series are named."""
+    """A PromQL expression, how its series are named, and what colour they have.
+
+    Without a colour it follows from the names, or is the next one of the palette. A `limit` is
+    drawn dashed, with nothing under it.
+    """
 
     expr: str
     legend: str = ""
+    colour: str = ""
+    limit: bool = False
 
 
-class Step(NamedTuple):
-    """From this value on, this colour; None: from the lowest on."""
-
-    value: float | None
-    colour: str
-
-
-def _target(query: Query, number: int, *, instant: bool = False) -> prometheus.Dataquery:
-    target = (
+def target(
+    query: Query, number: int = 0, form: PromQueryFormat | None = None, *, instant: bool = False
+) -> prometheus.Dataquery:
+    """A query as a panel has it; the first is A."""
+    made = (
         prometheus.Dataquery()
         .expr(query.expr)
         .legend_format(query.legend or "__auto")
         .ref_id(chr(ord("A") + number))
         .datasource(DATASOURCE)
     )
-    if instant:
-        return target.instant().format(PromQueryFormat.TABLE)
-    return target.range()
-
-
-def _thresholds(steps: Sequence[Step]) -> dashboard.ThresholdsConfig:
-    return (
-        dashboard.ThresholdsConfig()
-        .mode(models.ThresholdsMode.ABSOLUTE)
-        .steps([models.Threshold(value=one.value, color=one.colour) for one in steps])
-    )
+    if form is not None:
+        made = made.format(form)
+    return made.instant() if instant else made.range()
 
 
 def number(
@@ -79,15 +72,13 @@ def number(
         .description(why)
         .datasource(DATASOURCE)
         .unit(unit)
-        .thresholds(_thresholds(steps))
-        .color_scheme(
-            dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS)
-        )
+        .thresholds(thresholds(steps))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .graph_mode(common_models.BigValueGraphMode.AREA)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .reduce_options(common.ReduceDataOptions().calcs(SINGLE))
         .height(STAT_HEIGHT)
         .span(width)
-        .with_target(_target(query, 0))
+        .with_target(target(query))
     )
     return panel if decimals is None else panel.decimals(decimals)
 
@@ -95,34 +86,30 @@ def number(
 def lines(
     title: str, queries: Sequence[Query], unit: str, why: str, *, width: int = 12,
     stacked: bool = False, minimum: float | None = 0, maximum: float | None = None,
-    steps: Sequence[Step] = (), table_legend: bool = True,
+    steps: Sequence[Step] = (), by: str = "", decimals: int | None = None,
+    height: int = HEIGHT, none: str = "",
 ) -> Any:
-    """Curves over time; `stacked` where the sum means something."""
-    legend = common.VizLegendOptions().show_legend(True).placement(
-        common_models.LegendPlacement.BOTTOM
-    )
-    if table_legend:
-        legend = legend.display_mode(common_models.LegendDisplayMode.TABLE).calcs(
-            ["mean", "max", "lastNotNull"]
-        )
-    else:
-        legend = legend.display_mode(common_models.LegendDisplayMode.LIST)
+    """Curves over time; `stacked` where the sum means something.
+
+    `by` is the label that names the curves where there are many: the legend then stands at the
+    right, the greatest first. `none` is said where there is nothing to show.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
         .description(why)
         .datasource(DATASOURCE)
         .unit(unit)
-        .legend(legend)
+        .legend(_legend(bool(by)))
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
             .sort(common_models.SortOrder.DESCENDING)
         )
         .line_width(1)
-        .fill_opacity(25 if stacked else 8)
+        .fill_opacity(50 if stacked else 8)
         .show_points(common_models.VisibilityMode.NEVER)
-        .height(HEIGHT)
+        .height(height)
         .span(width)
     )
     if stacked:
@@ -133,26 +120,60 @@ def lines(
         panel = panel.min(minimum)
     if maximum is not None:
         panel = panel.max(maximum)
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    if none:
+        panel = panel.no_value(none)
     if steps:
-        panel = panel.thresholds(_thresholds(steps)).thresholds_style(
-            common.GraphThresholdsStyleConfig().mode(common_models.GraphTresholdsStyleMode.LINE)
+        panel = panel.thresholds(thresholds(steps)).thresholds_style(
+            common.GraphThresholdsStyleConfig().mode(common_models.GraphTresholdsStyleMode.DASHED)
         )
     for index, query in enumerate(queries):
-        panel = panel.with_target(_target(query, index))
+        panel = panel.with_target(target(query, index))
+    return _coloured(panel, queries, by)
+
+
+def _legend(many: bool) -> common.VizLegendOptions:
+    legend = (
+        common.VizLegendOptions()
+        .show_legend(True)
+        .display_mode(common_models.LegendDisplayMode.TABLE)
+    )
+    if many:
+        return (
+            legend.placement(common_models.LegendPlacement.RIGHT)
+            .calcs(["max", "lastNotNull"])
+            .sort_by("Last *")
+            .sort_desc(True)
+        )
+    return legend.placement(common_models.LegendPlacement.BOTTOM).calcs(
+        ["mean", "max", "lastNotNull"]
+    )
+
+
+def _coloured(panel: Any, queries: Sequence[Query], by: str) -> Any:
+    for name, colour in by_name(by).items():
+        panel = panel.override_by_name(name, [fixed(colour)])
+    for index, query in enumerate(queries):
+        look = [fixed(query.colour)] if query.colour else []
+        if query.limit:
+            dash = {"fill": "dash", "dash": [8, 6]}
+            look += [
+                models.DynamicConfigValue(id_val="custom.lineStyle", value=dash),
+                models.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
+            ]
+        if query.limit and by:  # it would take the place of a name in a long legend
+            hidden = {"legend": True, "tooltip": False, "viz": False}
+            look.append(models.DynamicConfigValue(id_val="custom.hideFrom", value=hidden))
+            look.append(fixed(LIMIT))
+        if look:
+            panel = panel.override_by_query(chr(ord("A") + index), look)
     return panel
 
 
 def heat(title: str, expr: str, why: str, *, width: int = 12) -> Any:
     """How a duration is spread, over time; `expr` gives the buckets by `le`."""
-    target = (
-        prometheus.Dataquery()
-        .expr(expr)
-        .legend_format("{{le}}")
-        .format(PromQueryFormat.HEATMAP)
-        .ref_id("A")
-        .datasource(DATASOURCE)
-        .range()
-    )
+    query = Query(expr, "{{le}}")
     return (
         heatmap.Panel()
         .title(title)
@@ -169,129 +190,64 @@ def heat(title: str, expr: str, why: str, *, width: int = 12) -> Any:
         )
         .height(HEIGHT)
         .span(width)
-        .with_target(target)
+        .with_target(target(query, form=PromQueryFormat.HEATMAP))
     )
 
 
-def ranking(
-    title: str, queries: Sequence[tuple[str, str, str]], by: Sequence[str], why: str, *,
-    sort: str = "", width: int = 12, height: int = HEIGHT,
-    links: Sequence[tuple[str, str, str]] = (),
+def states(
+    title: str, query: Query, why: str, meanings: Mapping[int, tuple[str, str]], *,
+    width: int = 12, height: int = HEIGHT,
 ) -> Any:
-    """A table now: one row for each set of `by` labels, one column for each query.
-
-    `queries` are (column, expression, unit); `links` are (column, title, url).
-    """
-    panel = (
-        table.Panel()
+    """A row for each series, in the colour of its state; `meanings` are value to text, colour."""
+    return (
+        statetimeline.Panel()
         .title(title)
         .description(why)
         .datasource(DATASOURCE)
+        .mappings([value_map({str(value): meant for value, meant in meanings.items()})])
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+        .show_value(common_models.VisibilityMode.NEVER)
+        .row_height(0.8)
+        .fill_opacity(75)
+        .line_width(0)
+        .merge_values(True)
         .height(height)
         .span(width)
+        .with_target(target(query))
     )
-    renames = {}
-    for index, (column, expr, unit) in enumerate(queries):
-        panel = panel.with_target(_target(Query(expr), index, instant=True))
-        name = f"Value #{chr(ord('A') + index)}" if len(queries) > 1 else "Value"
-        renames[name] = column
-        panel = panel.override_by_name(
-            column, [models.DynamicConfigValue(id_val="unit", value=unit)]
-        )
-    if len(queries) > 1:
-        panel = panel.with_transformation(
-            models.DataTransformerConfig(id_val="merge", options={})
-        )
-    hidden = {"Time": True, "job": True, "instance": True, "__name__": True}
-    panel = panel.with_transformation(
-        models.DataTransformerConfig(
-            id_val="organize",
-            options={
-                "excludeByName": hidden,
-                "renameByName": {**{label: label.capitalize() for label in by}, **renames},
-            },
-        )
-    )
-    for column, link_title, url in links:
-        value = [{"title": link_title, "url": url}]
-        panel = panel.override_by_name(
-            column, [models.DynamicConfigValue(id_val="links", value=value)]
-        )
-    if sort:
-        panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
-    return panel
 
 
-def words(title: str, markdown: str, *, width: int = 24, height: int = HEIGHT) -> Any:
-    """Text."""
-    return text.Panel().title(title).content(markdown).height(height).span(width)
-
-
-def row(title: str) -> Any:
-    """A heading; the panels behind it belong to it."""
-    return dashboard.Row(title)
-
-
-def page(
-    uid: str, title: str, about: str, *, variables: Sequence[Any] = (), down: str = "",
-) -> dashboard.Dashboard:
-    """An empty dashboard with the datasource, links to the others, and events as annotations.
-
-    `down` adds a PromQL expression that is 1 while something is down.
-    """
-    made = (
-        dashboard.Dashboard(title)
-        .uid(uid)
-        .description(about)
-        .tags([TAG])
-        .refresh("30s")
-        .time("now-3h", "now")
-        .timezone("browser")
-        .readonly()
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .with_variable(
-            dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
-        )
-        .link(
-            dashboard.DashboardLink("Trunkline")
-            .type(models.DashboardLinkType.DASHBOARDS)
-            .tags([TAG])
-            .as_dropdown(True)
-            .include_vars(True)
-            .keep_time(True)
-        )
-    )
-    for variable in variables:
-        made = made.with_variable(variable)
-    made = made.annotation(
-        _event(
-            "Reload", 'sum(increase(trunkline_reloads_total{result="applied"}[1m])) > 0', CALM
-        )
-    )
-    if down:
-        made = made.annotation(_event("Down", down, BAD))
-    return made
-
-
-def _event(name: str, expr: str, colour: str) -> dashboard.AnnotationQuery:
-    return (
-        dashboard.AnnotationQuery()
-        .name(name)
+def bars(
+    title: str, query: Query, unit: str, why: str, steps: Sequence[Step], *, width: int = 12,
+    maximum: float = 1, decimals: int = 0, none: str = "",
+) -> Any:
+    """A bar for each series as it is now, full at `maximum`, coloured by its thresholds."""
+    panel = (
+        bargauge.Panel()
+        .title(title)
+        .description(why)
         .datasource(DATASOURCE)
-        .enable(True)
-        .icon_color(colour)
-        .expr(expr)
+        .unit(unit)
+        .decimals(decimals)
+        .min(0)
+        .max(maximum)
+        .thresholds(thresholds(steps))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+        .orientation(common_models.VizOrientation.HORIZONTAL)
+        .display_mode(common_models.BarGaugeDisplayMode.BASIC)
+        .reduce_options(common.ReduceDataOptions().calcs(SINGLE))
+        .height(HEIGHT)
+        .span(width)
+        .with_target(target(query))
     )
+    return panel.no_value(none) if none else panel
 
 
-def choice(name: str, label: str, query: str, *, every: bool = True) -> dashboard.QueryVariable:
-    """A variable to choose from the values of a label."""
-    variable = (
-        dashboard.QueryVariable(name)
-        .label(label)
-        .datasource(DATASOURCE)
-        .query({"query": query, "refId": name})
-        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(models.VariableSort.ALPHABETICAL_ASC)
+def value_map(meanings: Mapping[str, tuple[str, str]]) -> models.ValueMap:
+    """Texts, and colours if they are not empty, for values."""
+    return models.ValueMap(
+        options={
+            value: models.ValueMappingResult(text=text, color=colour or None, index=index)
+            for index, (value, (text, colour)) in enumerate(meanings.items())
+        }
     )
-    return variable.include_all(True).multi(True).all_value(".*") if every else variable

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from grafana.generate import FOLDER, PAGE, page_of_panels, rendered
-from grafana.panels import BAD, CALM, GOOD, WARN
+from grafana.colours import BAD, CALM, CODES, GOOD, REASONS, WARN
+from grafana.generate import FOLDER, PAGE, page_of_panels, picture_of, rendered
+from grafana.reasons import DIAGNOSIS, DIAGNOSIS_ID
 from router.core.end_reasons import EndReason
 from router.runtime.metrics_catalogue import CATALOGUE, PREFIX
 
@@ -94,6 +95,10 @@ def test_links_lead_to_a_dashboard_that_there_is(dashboard: dict[str, Any]) -> N
     known = {json.loads(text)["uid"] for text in rendered().values()}
     for uid in re.findall(r"/d/([\w-]+)", json.dumps(dashboard)):
         assert uid in known
+    numbers = {panel["id"]: panel["title"] for panel in dashboard["panels"]}
+    for number in re.findall(r"viewPanel=(\d+)", json.dumps(dashboard)):
+        assert dashboard["uid"] == "trunkline-reasons"
+        assert numbers[int(number)] == DIAGNOSIS
     assert dashboard["links"][0]["tags"] == dashboard["tags"]
 
 
@@ -111,7 +116,62 @@ def test_the_table_of_reasons_has_every_reason() -> None:
         assert f"**{reason.name}** {reason.chinese}" in words["options"]["content"]
 
 
+def test_every_reason_has_a_colour_of_its_own() -> None:
+    assert set(REASONS) == set(EndReason)
+    assert len(set(REASONS.values())) == len(REASONS)
+    for colour in (*REASONS.values(), *CODES.values()):
+        assert re.fullmatch(r"#[0-9A-F]{6}", colour)
+
+
+def test_a_reason_is_shown_with_its_diagnosis() -> None:
+    page = json.loads((FOLDER / "trunkline-reasons.json").read_text())
+    panel = next(panel for panel in page["panels"] if panel["id"] == DIAGNOSIS_ID)
+    by_column = {
+        one["matcher"]["options"]: {each["id"]: each["value"] for each in one["properties"]}
+        for one in panel["fieldConfig"]["overrides"]
+    }
+    (meanings,) = by_column["What it means"]["mappings"]
+    for reason in EndReason:
+        assert meanings["options"][reason.name]["text"] == reason.diagnosis.replace("`", "")
+    # A column of texts is a copy of the label that decides, with the texts as value mappings.
+    assert '"what_it_means", "$1", "reason", "(.*)"' in panel["targets"][0]["expr"]
+
+
+def test_what_is_marked_on_curves_is_above_zero_when_it_happens(dashboard: dict[str, Any]) -> None:
+    """Grafana marks samples above zero only: `up == 0` would give zeros, and mark nothing."""
+    for event in dashboard["annotations"]["list"]:
+        assert event["titleFormat"]
+        assert re.search(r"> 0$|== bool 0$", event["expr"]), event["expr"]
+
+
+def test_tables_and_charts_by_reason_say_so_where_they_are_empty(dashboard: dict[str, Any]) -> None:
+    for panel in dashboard["panels"]:
+        if panel["type"] == "table":
+            assert panel["fieldConfig"]["defaults"]["noValue"]
+
+
+def test_every_dashboard_has_its_picture_in_the_docs() -> None:
+    page = PAGE.read_text()
+    for name in NAMES:
+        picture = picture_of(name.removesuffix(".json"))
+        assert f"]({picture})" in page
+        data = (PAGE.parent / picture).read_bytes()
+        assert data.startswith(b"\x89PNG"), "make pictures"
+        assert len(data) < 320 << 10, f"{picture} is too large"
+
+
+def test_the_datasource_of_the_provisioning_is_the_one_that_dashboards_open_with(
+    dashboard: dict[str, Any],
+) -> None:
+    (datasource, *_) = dashboard["templating"]["list"]
+    file = (FOLDER.parent / "provisioning/datasources/trunkline.yml").read_text()
+    assert f"uid: {datasource['current']['value']}\n" in file
+    assert f"name: {datasource['current']['text']}\n" in file
+
+
 def test_the_schema_is_one_that_grafana_10_to_12_read(dashboard: dict[str, Any]) -> None:
     assert 36 <= dashboard["schemaVersion"] <= 41
     types = {panel["type"] for panel in dashboard["panels"]}
-    assert types <= {"stat", "timeseries", "table", "heatmap", "text"}
+    assert types <= {
+        "stat", "timeseries", "table", "heatmap", "text", "bargauge", "state-timeline",
+    }

@@ -12,7 +12,7 @@ import pytest
 from harness.handset import Handset
 from harness.ports import wait_until
 from harness.prometheus import ROOT, Prometheus
-from harness.routes import Routes
+from harness.routes import STRANGER, Routes
 from harness.switch import Switch
 
 GRAFANA = ROOT / "grafana"
@@ -98,6 +98,9 @@ def _under_load(server: Prometheus, switch: Switch, folder: Path) -> Iterator[Pr
             Sipp("caller_is_refused", folder, target=switch.port, number=other.number,
                  call_id="no", calls=SECONDS * RATE, rate=RATE,
                  changes={'response="404"': 'response="503"'}, **more),
+            Sipp("caller_is_refused", folder, target=switch.port, number=pair.number,
+                 call_id="stranger", calls=SECONDS, rate=1, ip=STRANGER,
+                 changes={'response="404"': 'response="403"'}, **more),
         ]
         time.sleep(SECONDS - 3)  # the load is still on while the questions are asked
         yield server
@@ -122,6 +125,18 @@ def panels() -> list[tuple[str, str]]:
                 expr = re.sub(r" offset \d+[hw]", "", expr)
                 found.append((f"{path.stem}: {panel['title']} {target['refId']}", expr))
     return found
+
+
+def test_every_event_is_one_that_prometheus_can_answer(prometheus: Prometheus) -> None:
+    for path in (GRAFANA / "dashboards").glob("*.json"):
+        for event in json.loads(path.read_text())["annotations"]["list"]:
+            expr = event["expr"].replace("$gateway", ".*")
+            found = prometheus.query(expr)
+            if event["name"] == "Gateway down":
+                marked = {one["metric"]["gateway"] for one in found if float(one["value"][1]) > 0}
+                assert marked == {"dead"}
+            elif event["name"] == "Reload":
+                assert found, "the reload of a minute ago"
 
 
 def test_every_panel_has_data_and_every_rule_is_evaluated(prometheus: Prometheus) -> None:

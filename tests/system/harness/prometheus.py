@@ -23,7 +23,7 @@ class Prometheus:
     def __init__(self, folder: Path, metrics_port: int, rules: Path) -> None:
         program = shutil.which("prometheus") or str(UNPACKED)
         assert Path(program).exists(), "prometheus is missing: make test fetches it"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (self.port,) = free_ports(1)
         config = folder / "prometheus.yml"
         config.write_text(
@@ -44,9 +44,10 @@ class Prometheus:
         wait_until(lambda: self._ready() or self.process.poll() is not None, "Prometheus", 20)
         assert self.process.poll() is None, (folder / "log").read_text()
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series of an expression now; AssertionError with Prometheus' own words."""
-        asked = urllib.parse.urlencode({"query": expression})
+    def query(self, expression: str, at_s: float | None = None) -> list[dict[str, Any]]:
+        """The series of an expression, now if not said; AssertionError with Prometheus' words."""
+        when = {} if at_s is None else {"time": at_s}
+        asked = urllib.parse.urlencode({"query": expression, **when})
         try:
             with urllib.request.urlopen(f"{self._url}/query?{asked}", timeout=10) as answer:
                 told = json.load(answer)
@@ -56,10 +57,12 @@ class Prometheus:
         result: list[dict[str, Any]] = told["data"]["result"]
         return result
 
-    def over_time(self, expression: str, start_s: float, end_s: float) -> list[dict[str, Any]]:
-        """The series of an expression over a time, in steps of a second."""
+    def over_time(
+        self, expression: str, start_s: float, end_s: float, step_s: float = 1
+    ) -> list[dict[str, Any]]:
+        """The series of an expression over a time, in steps."""
         asked = urllib.parse.urlencode(
-            {"query": expression, "start": start_s, "end": end_s, "step": 1}
+            {"query": expression, "start": start_s, "end": end_s, "step": step_s}
         )
         with urllib.request.urlopen(f"{self._url}/query_range?{asked}", timeout=10) as answer:
             result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
