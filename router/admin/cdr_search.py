@@ -131,6 +131,20 @@ def last_cdr(state: Path) -> Cdr:
     raise WrongValue(f'there is no CDR in state folder "{state}" yet')
 
 
+def last_of_number(state: Path, number: str, since: str) -> Cdr:
+    """The CDR of the last call from or to a number; StoreError, or WrongValue when there is none.
+
+    `since` is a time as people type it.
+    """
+    start_ms = parse_instant("--since", since, datetime.now().astimezone())
+    for cdr in read_cdrs(state, CdrQuery(since_ms=start_ms, number=number, limit=1)):
+        return cdr
+    raise WrongValue(
+        f"no call from or to {number} has ended since {since}: look further back with --since; "
+        "trunkline calls list shows those in progress"
+    )
+
+
 def _id_of(cdr: Cdr) -> str:
     return cdr.id
 

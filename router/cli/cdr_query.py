@@ -44,8 +44,17 @@ class Filters:
         Only calls that were tried on this gateway.
     account
         Only calls of this account.
+    trunk
+        Only calls of the trunk of this name.
+    phone
+        Only calls of this phone, by its number.
+    caller
+        Only calls from numbers that begin with this, as they came.
     callee
         Only calls to numbers that begin with this, as the caller dialled them.
+    number
+        Only calls from or to this number. How it begins may be left out: 40123456 also finds
+        +49 40 123456 and 004940123456.
     reason
         Only calls that ended for this reason, such as UserBusy.
     call_id
@@ -56,7 +65,11 @@ class Filters:
     until: str = ""
     gateway: str = ""
     account: str = ""
+    trunk: str = ""
+    phone: str = ""
+    caller: str = ""
     callee: str = ""
+    number: str = ""
     reason: str = ""
     call_id: str = ""
 
@@ -71,12 +84,21 @@ class Filters:
             end_reason=parse_reason(self.reason),
             limit=limit,
             call_id=self.call_id,
+            caller_prefix=self.caller,
+            trunk=self.trunk,
+            phone=self.phone,
+            number=number_of(self.number),
         )
         if query.until_ms and query.since_ms >= query.until_ms:
             raise WrongValue(
                 f"--since {self.since} is not before --until {self.until}: nothing lies between"
             )
         return query
+
+
+def number_of(text: str) -> str:
+    """A number as people write it down, without what only separates its digits."""
+    return "".join(char for char in text if char not in " -/().")
 
 
 def obey(run: Callable[[], None]) -> int:

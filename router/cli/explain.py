@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from router.admin.call_events import story_data
-from router.admin.cdr_search import find_cdr, last_cdr
+from router.admin.cdr_search import find_cdr, last_cdr, last_of_number
 from router.admin.story import Story, tell
 from router.admin.wrong_value import WrongValue
 from router.cli.call_ladder import draw_call
-from router.cli.cdr_query import Json, State, obey
+from router.cli.cdr_query import Json, State, number_of, obey
 from router.cli.paragraphs import print_wrapped
 from router.store.cdr_lines import iso
 from router.store.records import Cdr
@@ -29,6 +29,8 @@ def explain(
     /,
     *,
     last: Annotated[bool, Parameter(negative="")] = False,
+    number: str = "",
+    since: str = "1d",
     as_json: Json = False,
     state: State = Path("state"),
 ) -> int:
@@ -40,14 +42,24 @@ def explain(
         The CDR's id, or the end of it as trunkline cdr lists it, or a Call-ID.
     last
         The call that came in last, instead of an id.
+    number
+        The last call from or to this number, instead of an id. How it begins may be left out.
+    since
+        How far back to look for the number: 2026-05-01, 3d, 2w.
     as_json
         Print one JSON object instead.
     """
 
     def run() -> None:
-        if last == bool(id.strip()):
-            raise WrongValue("give the id of a CDR, a Call-ID, or --last for the newest call")
-        cdr = last_cdr(state) if last else find_cdr(state, id)
+        if sum(map(bool, (last, id.strip(), number.strip()))) != 1:
+            raise WrongValue(
+                "give the id of a CDR, a Call-ID, --number for the last call from or to somebody, "
+                "or --last for the newest of all"
+            )
+        if number.strip():
+            cdr = last_of_number(state, number_of(number), since)
+        else:
+            cdr = last_cdr(state) if last else find_cdr(state, id)
         story = tell(cdr)
         if as_json:
             print(json.dumps(story_data(story, cdr), ensure_ascii=False))

@@ -6,13 +6,17 @@ import msgspec
 
 from router.store.records import Cdr
 
+MIN_TAIL = 6
+
 
 class CdrQuery(msgspec.Struct, frozen=True):
     """Filters over CDRs; an empty one keeps everything.
 
     Times are epoch ms of arrival, as the id has it: from `since_ms` to before `until_ms`, 0 for no
     bound. `end_reason` matches with or without the code in brackets, so "GatewayRejected" finds
-    "GatewayRejected(503)". `call_id` is the Call-ID of any leg. `limit` 0 is no limit.
+    "GatewayRejected(503)". `call_id` is the Call-ID of any leg. `number` is the caller's or the
+    called number, as it came or went out; one of at least MIN_TAIL digits may leave out how it
+    begins, such as 0049 for 49. `limit` 0 is no limit.
     """
 
     since_ms: int = 0
@@ -23,6 +27,10 @@ class CdrQuery(msgspec.Struct, frozen=True):
     end_reason: str = ""
     limit: int = 0
     call_id: str = ""
+    caller_prefix: str = ""
+    trunk: str = ""
+    phone: str = ""
+    number: str = ""
 
     def matches(self, cdr: Cdr) -> bool:
         """Whether the CDR passes every filter (the limit is the reader's business)."""
@@ -34,6 +42,10 @@ class CdrQuery(msgspec.Struct, frozen=True):
             and (not self.gateway or self._tried_gateway(cdr))
             and (not self.end_reason or self._ended_so(cdr.end_reason))
             and (not self.call_id or self._has_call_id(cdr))
+            and (not self.caller_prefix or cdr.caller_in.startswith(self.caller_prefix))
+            and (not self.trunk or cdr.trunk == self.trunk)
+            and (not self.phone or cdr.phone == self.phone)
+            and (not self.number or self._has_number(cdr))
         )
 
     def first_id(self) -> str:
@@ -53,6 +65,13 @@ class CdrQuery(msgspec.Struct, frozen=True):
         return self.call_id in (cdr.call_id, cdr.b_call_id) or any(
             attempt.b_call_id == self.call_id for attempt in cdr.attempts
         )
+
+    def _has_number(self, cdr: Cdr) -> bool:
+        number = self.number.lstrip("+0") or self.number
+        numbers = (cdr.caller_in, cdr.callee_in, cdr.caller_out, cdr.callee_out)
+        if len(number) < MIN_TAIL:
+            return self.number in numbers
+        return any(one.endswith(number) for one in numbers)
 
     def _ended_so(self, reason: str) -> bool:
         return reason == self.end_reason or reason.partition("(")[0] == self.end_reason

@@ -148,6 +148,7 @@ def test_ledger_and_outbox_are_one_list_newest_first_and_nothing_twice(state: Pa
         ({"gateway": "backup"}, [1]),
         ({"account": "other"}, [1]),
         ({"callee": "861380003"}, [3]),
+        ({"number": "+86 138 0003"}, [3]),
         ({"reason": "gatewayrejected"}, [2]),
         ({"reason": "GatewayRejected(503)"}, [2]),
         ({"reason": "用户忙"}, [0]),

@@ -367,6 +367,16 @@ def test_a_call_is_explained_by_id_call_id_and_as_the_last(
     assert capsys.readouterr().out == out
 
 
+def test_the_last_call_of_somebody_who_complains_is_explained(
+    state: Path, capsys: Capture
+) -> None:
+    long_ago = "2020-01-01"
+    assert explain(number="555 123", since=long_ago, state=state) == 0
+    assert "NotFound: No gateway has a prefix that 555123 begins with." in capsys.readouterr().out
+    assert explain(number="555123", since="1d", state=state) == 1
+    assert "no call from or to 555123 has ended since 1d" in capsys.readouterr().err
+
+
 def test_json(state: Path, capsys: Capture) -> None:
     assert explain("no-prefix@caller", as_json=True, state=state) == 0
     told = json.loads(capsys.readouterr().out)
@@ -380,6 +390,8 @@ def test_json(state: Path, capsys: Capture) -> None:
     [
         lambda state: explain(state=state),
         lambda state: explain("1", last=True, state=state),
+        lambda state: explain("1", number="2", state=state),
+        lambda state: explain(number="1", since="soon", state=state),
         lambda state: explain("nobody@x", state=state),
         lambda state: explain(last=True, state=state / "none"),
     ],

@@ -32,6 +32,17 @@ CDR = sample_cdr(
         (CdrQuery(end_reason="Normal"), False),
         (CdrQuery(account="acme", gateway="second"), False),
         (CdrQuery(limit=1), True),
+        (CdrQuery(caller_prefix="10"), True),
+        (CdrQuery(caller_prefix="00"), False),
+        (CdrQuery(trunk="office"), True),
+        (CdrQuery(trunk="offic"), False),
+        (CdrQuery(phone="1001"), False),
+        (CdrQuery(number="1000"), True),
+        (CdrQuery(number="000"), False),
+        (CdrQuery(number="8613800138000"), True),
+        (CdrQuery(number="+13800138000"), True),
+        (CdrQuery(number="008613800138000"), True),
+        (CdrQuery(number="3800138001"), False),
     ],
 )
 def test_a_query_keeps_what_passes_every_filter(query: CdrQuery, matches: bool) -> None:
