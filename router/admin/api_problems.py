@@ -116,6 +116,9 @@ def handlers(log: Log) -> dict[int | type[Exception], Callable[[Request[Any, Any
         told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         return _answer(status_of(error), told, [], {})
 
+    def on_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem]:
+        return _answer(400, "The body is nested too deeply.", [], {})
+
     def on_fault(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
         told = "".join(traceback.format_exception(error, limit=8))
         log("error", "a request of the API failed", error=told)
@@ -125,6 +128,7 @@ def handlers(log: Log) -> dict[int | type[Exception], Callable[[Request[Any, Any
     return {
         HTTPException: on_http,
         Refusal: on_refusal,
+        RecursionError: on_deep,
         Exception: on_fault,
         **dict.fromkeys(known, on_known),
     }

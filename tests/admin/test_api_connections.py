@@ -7,43 +7,20 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from api_server import Address, listening
 from harness.certificates import make_certificate
 
 from router.admin import api_connections
-from router.admin.api_process import _announce, run_api
+from router.admin.api_process import _announce
 from router.admin.api_tls import TlsError, TlsFiles
 from router.admin.api_tokens import make_token
 from router.admin.scrape import Scrape
-
-Address = tuple[str, int]
-
-
-@contextmanager
-def listening(state: Path, log: Any, **more: Any) -> Iterator[Address]:
-    """Where an API listens, in a thread of this process."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    stops: list[Callable[[], None]] = []
-    thread = threading.Thread(
-        target=run_api,
-        kwargs={
-            "socket": listener, "config": state.parent / "routes.cfg", "state": state, "log": log,
-            "on_stop": stops.append, **more,
-        },
-    )
-    thread.start()
-    try:
-        # Connections wait in the socket until it serves them.
-        yield listener.getsockname()
-    finally:
-        stops[0]()
-        thread.join(20)
-        listener.close()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from harness.routes import Routes
 from harness.switch import Switch
 
 ROWS = 400_000
+PAYMENTS = 16
 
 
 class Api:
@@ -156,6 +157,43 @@ def test_who_may_not_is_told_so(api: Api) -> None:
     done = api.switch.command("tokens", "remove", "reader", "--state", str(api.switch.state))
     assert done.returncode == 0
     wait_until(lambda: _status(api) == 401, "the token is refused", 5)
+
+
+def test_payments_under_kills_are_booked_once_each(api: Api) -> None:
+    before = api("operate", "GET", "/accounts/acme")["balance"]
+
+    def pay(number: int) -> dict[str, Any]:
+        """Ask with one key until there is an answer, as a careful client does."""
+        end = time.monotonic() + 40
+        headers = {
+            "Authorization": f"Bearer {api.tokens['money']}", "Idempotency-Key": f"order-{number}"
+        }
+        while True:
+            try:
+                answer = httpx.post(
+                    api.base + "/accounts/acme/topup", headers=headers, json={"amount": "1"},
+                    timeout=10,
+                )
+                if answer.status_code == 200 and answer.json()["durable"]:
+                    found: dict[str, Any] = answer.json()
+                    return found
+                assert answer.status_code in (200, 503), answer.text
+            except httpx.TransportError:
+                time.sleep(0.02)
+            assert time.monotonic() < end, "nobody takes the payment"
+
+    with ThreadPoolExecutor(4) as threads:
+        paid = [threads.submit(pay, number) for number in range(PAYMENTS)]
+        for victim, share in (("api", 0.2), ("ledger", 0.5), ("api", 0.8)):
+            wait_until(lambda: sum(one.done() for one in paid) >= share * PAYMENTS, victim, 40)  # noqa: B023
+            os.kill(api.switch.posts()[victim], signal.SIGKILL)
+        answers = [one.result() for one in paid]
+    assert len({one["id"] for one in answers}) == PAYMENTS
+    wait_until(lambda: _answers(api), "the API is back", 10)
+    assert [pay(number)["id"] for number in range(PAYMENTS)] == [one["id"] for one in answers]
+    after = api("operate", "GET", "/accounts/acme")["balance"]
+    assert float(after) - float(before) == PAYMENTS
+    assert api("operate", "GET", "/ledger/verify")["sound"]
 
 
 def test_a_killed_api_comes_back_and_all_of_it_stops_with_the_router(api: Api) -> None:
