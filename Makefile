@@ -44,7 +44,7 @@ soak: $(VENV)/.test-ready  ## 500 reloads under load; kill -9 of every process, 
 fuzz: $(VENV)/.test-ready  ## bill a million random calls by two formulas; FUZZ_SEED=N repeats a run
 	@$(PYTEST) -s tests/billing/fuzz_billing.py
 
-docs: $(VENV)/.run-ready  ## write the pages that are made of the function table
+docs: $(VENV)/.run-ready  ## write the pages of docs/ that are made of the code
 	@$(VENV)/bin/python -m router.cli.reference.pages docs
 
 dashboards: $(VENV)/.test-ready  ## write the dashboards of grafana/ that differ

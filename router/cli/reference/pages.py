@@ -9,6 +9,7 @@ from pathlib import Path
 from router.cli.reference.cdr_page import cdr_page
 from router.cli.reference.end_reasons import end_reasons_page
 from router.cli.reference.language import language_page
+from router.cli.reference.metrics_page import metrics_page
 from router.cli.reference.textmate import textmate_grammar
 from router.routing.surface import SURFACE
 
@@ -19,6 +20,7 @@ def made_pages() -> Mapping[str, str]:
         "language.md": language_page(SURFACE),
         "end-reasons.md": end_reasons_page(),
         "cdr.md": cdr_page(),
+        "metrics.md": metrics_page(),
         "editor/syntaxes/trunkline.tmLanguage.json": textmate_grammar(SURFACE),
     }
 

@@ -1,0 +1,131 @@
+"""docs/metrics.md: every metric, what it says and what to do with it, and queries to begin with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from router.runtime.metrics_catalogue import SECTIONS, Metric, Section, exported_name
+
+_HEAD: Final = """\
+# Metrics
+
+<!-- Made by `make docs` out of router/runtime/catalogue: do not edit. -->
+
+With `metrics = 127.0.0.1:9464` in routes.cfg, `GET /metrics` on that address answers in the formats
+of Prometheus and OpenMetrics, from a process of its own; without the setting nothing is served.
+Counters and histograms are the sum over all workers; they go on counting when a worker is restarted
+and begin at 0 when the router is started. Gauges are read from live state at the moment of the
+scrape.
+
+Labels hold names from routes.cfg, SIP methods, response codes and end reasons, never a number, an
+address or a Call-ID. What is unknown or beyond a limit is `other`: methods that no RFC defines,
+gateways after the first 1,000. A call that ended before a gateway was chosen has `gateway="none"`;
+all phones that are called are one, `gateway="(phones)"`.
+"""
+
+_QUESTIONS: Final = (
+    (
+        "**ASR of each gateway** (attempts that were answered, of all), last 5 minutes",
+        "sum by (gateway) (rate(trunkline_call_answers_total[5m])) / sum by (gateway) "
+        "(rate(trunkline_call_attempts_total[5m]))",
+    ),
+    (
+        "**NER of each gateway** (attempts that reached the called network, of all: answered, "
+        "busy, not taken, absent or declined; ITU-T E.425)",
+        "1 - sum by (gateway) "
+        "(rate("
+        'trunkline_call_attempt_failures_total{code!~"480|486|600|603|ResponseTimeout"}[15m])) / '
+        "sum by (gateway) (rate(trunkline_call_attempts_total[15m]))",
+    ),
+    (
+        "**What does each gateway answer**",
+        "sum by (gateway, code) (increase(trunkline_call_attempt_failures_total[1h]))",
+    ),
+    (
+        "**ACD**, in seconds",
+        "rate(trunkline_call_duration_seconds_sum[15m]) / "
+        "rate(trunkline_call_duration_seconds_count[15m])",
+    ),
+    (
+        "**PDD that 95 of 100 calls stay under**, by gateway",
+        "histogram_quantile(0.95, sum by (gateway, le) "
+        "(rate(trunkline_post_dial_delay_seconds_bucket[5m])))",
+    ),
+    (
+        "**How full is each gateway** (0 when unlimited)",
+        "trunkline_active_calls / trunkline_gateway_lines",
+    ),
+    (
+        "**Why do calls fail**",
+        'topk(5, sum by (reason) (rate(trunkline_calls_total{reason!="Normal"}[5m])))',
+    ),
+    (
+        "**Margin a minute**, over all",
+        "60 * (sum(rate(trunkline_account_charges_total[15m])) - "
+        "sum(rate(trunkline_gateway_costs_total[15m])))",
+    ),
+    (
+        "**Who is near its limit of lines**",
+        "trunkline_account_active_calls / trunkline_account_lines > 0.8",
+    ),
+    (
+        "**Did a process die**",
+        "changes(trunkline_process_start_time_seconds[15m]) > 0",
+    ),
+    (
+        "**Whose credit ends soon**",
+        "trunkline_account_balance - trunkline_account_reserved < 10",
+    ),
+    (
+        "**Is a worker missing**",
+        "trunkline_worker_up == 0",
+    ),
+    (
+        "**Do CDRs pile up**",
+        "trunkline_cdr_backlog > 1000",
+    ),
+    (
+        "**Was a reload refused**",
+        'increase(trunkline_reloads_total{result!="applied"}[10m]) > 0',
+    ),
+    (
+        "**Which Python function holds up calls**",
+        "topk(5, sum by (hook) (rate(trunkline_hook_slow_total[5m])))",
+    ),
+    (
+        "**Does a Python function fail**",
+        "sum by (hook, reason) (increase(trunkline_hook_errors_total[10m])) > 0",
+    ),
+    (
+        "**Is routes.cfg the same on every host**",
+        "count by (hash) (trunkline_config_info)",
+    ),
+)
+
+
+def metrics_page() -> str:
+    """The text of docs/metrics.md."""
+    return "\n".join([_HEAD, *(_section(section) for section in SECTIONS), _questions()])
+
+
+def _section(section: Section) -> str:
+    rows = "".join(_row(metric) for metric in section.metrics)
+    after = f"\n{section.after}" if section.after else ""
+    return (
+        f"## {section.title}\n\n"
+        "| metric | type | labels | what it is | what to do |\n|---|---|---|---|---|\n"
+        f"{rows}{after}"
+    )
+
+
+def _row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    what = f"{metric.what} {metric.more}" if metric.more else metric.what
+    return (
+        f"| `{exported_name(metric)}` | {metric.kind} | {labels or '—'} | {what} | {metric.do} |\n"
+    )
+
+
+def _questions() -> str:
+    rows = "".join(f"- {question}:\n  `{query}`\n" for question, query in _QUESTIONS)
+    return f"## Questions and their queries\n\n{rows}"
