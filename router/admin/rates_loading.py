@@ -10,7 +10,7 @@ import gzip
 import io
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
@@ -27,6 +27,9 @@ from router.store.rates import RatesLoad
 Step = Callable[[str, int, int | None], None]
 
 MAX_PROBLEMS: Final = 100
+MAX_LINE: Final = 64 * 1024
+MAX_UNPACKED: Final = 2 << 30
+"""Characters of a file that is not packed any more."""
 """how many faulty lines are printed; all are counted"""
 GZIP: Final = b"\x1f\x8b"
 
@@ -114,8 +117,9 @@ def _read(
     """Adds every rate of the file; the first faults, and how many lines are wrong."""
     problems: list[Problem] = []
     faulty = 0
+    text = _text(raw)  # held here: it closes the file with its end
     try:
-        for count, (line, faults, rate) in enumerate(read_lines(_text(raw))):
+        for count, (line, faults, rate) in enumerate(read_lines(_bounded(text))):
             if rate is not None and rate.enabled and not load.add(rate.prefix, row_of(rate)):
                 faults = (twice(line, rate),)
             if faults:
@@ -129,6 +133,9 @@ def _read(
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         faulty += 1
         problems.append(Problem(0, f"is not a whole gzip file: {error}"))
+    except _TooMuch as error:
+        faulty += 1
+        problems.append(Problem(error.line, str(error)))
     load.finish()
     step("reading", size, max(size, 1))
     return problems, faulty
@@ -137,6 +144,30 @@ def _read(
 def _sweep(load: RatesLoad, step: Step, what: str) -> None:
     for removed in load.sweep():
         step(what, removed, None)
+
+
+class _TooMuch(Exception):
+    """A file that is none of rates: it would fill the memory, or never end."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(text)
+        self.line = line
+
+
+def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines; _TooMuch for one without end, or too much altogether: a small gzip file may
+    unpack to anything.
+    """
+    left = MAX_UNPACKED
+    number = 0
+    while line := text.readline(MAX_LINE):
+        number += 1
+        left -= len(line)
+        if len(line) >= MAX_LINE:
+            raise _TooMuch(number, f"is longer than {MAX_LINE >> 10} KiB")
+        if left < 0:
+            raise _TooMuch(number, f"comes after more than {MAX_UNPACKED >> 30} GiB")
+        yield line
 
 
 def _text(raw: BinaryIO) -> io.TextIOWrapper:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import socket
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from api_client import Api
 from api_server import listening
 
 from router.admin.api_tokens import make_token
+from router.admin.rates_loading import load_deck
 
 JSON = {"Content-Type": "application/json"}
 
@@ -118,3 +122,26 @@ def test_secrets_are_nowhere_in_what_is_told(api: Api) -> None:
     wrong = {"name": "acme/102", "settings": {"password": "another-secret } evil {"}}
     api("POST", "/phones", 201, json=wrong)
     assert "another-secret" not in str(api("GET", "/audit")) + str(api("GET", "/phones/acme/102"))
+
+
+def test_a_small_file_that_unpacks_to_anything_fills_no_memory(
+    api: Api, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = gzip.compress(b"prefix,rate_per_min\n" + b"8" * 50_000_000)
+    assert len(line) < 64 * 1024
+    tracemalloc.start()
+    try:
+        loading = load_deck(
+            io.BytesIO(line), "bomb", "retail", state / "rates.lmdb", size=0, dry_run=False, rise=0
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert loading.changes is None and peak < 5_000_000
+    problem = api("PUT", "/decks/retail/rates", 422, content=line)
+    assert problem["errors"][0]["message"] == "is longer than 64 KiB"
+    monkeypatch.setattr("router.admin.rates_loading.MAX_UNPACKED", 1_000)
+    rows = "".join(f"{n},0.1\n" for n in range(1_000))
+    body = f"prefix,rate_per_min\n{rows}".encode()
+    problem = api("PUT", "/decks/retail/rates", 422, content=body)
+    assert "comes after more than" in problem["errors"][-1]["message"]
