@@ -159,9 +159,18 @@ def _no_router(cdr: Cdr) -> str:
         parts.append(f"Every gateway that was tried failed: {', '.join(tried)}.")
     if left_out:
         parts.append(f"Gateways that could not take the call: {'; '.join(left_out)}.")
+    return " ".join(parts + _by_relays(cdr))
+
+
+def _by_relays(cdr: Cdr) -> list[str]:
+    """What media relays said against the call."""
     relays = [one for one in cdr.decision if one.startswith(RELAYED)]
-    parts += sentences(dict.fromkeys(one for one in relays if not one.startswith(RELAYED_BY)))
-    return " ".join(parts)
+    return sentences(dict.fromkeys(one for one in relays if not one.startswith(RELAYED_BY)))
+
+
+def _no_codec(cdr: Cdr) -> str:
+    refused = _refused_by_gateway("takes none of the codecs that were offered")(cdr)
+    return refused or " ".join(_by_relays(cdr))
 
 
 def _outcome(attempt: Attempt) -> str:
@@ -280,7 +289,7 @@ _CAUSES: Final[Mapping[EndReason, Callable[[Cdr], str]]] = {
     EndReason.AuthFailed: _wrong_credentials,
     EndReason.IllegalCall: _stranger,
     EndReason.ConnectionLimitExceeded: _full,
-    EndReason.CodecMismatch: _refused_by_gateway("takes none of the codecs that were offered"),
+    EndReason.CodecMismatch: _no_codec,
     EndReason.ForwardingLoop: _loop,
     EndReason.GatewayRejected: _refused_by_gateway("refused the call"),
     EndReason.ScriptRejected: _by_route,

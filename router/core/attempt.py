@@ -376,12 +376,15 @@ class Attempt:
         leg.send_ack(leg.invite_cseq)
         leg.hang_up(refusal_lines())
 
-    def on_no_relay(self, why: str) -> None:
-        """No media relay takes the call, which says nothing of the gateway; the next is tried."""
+    def on_no_relay(self, why: str, bad: bool = False) -> None:
+        """No media relay takes the call, which says nothing of the gateway; the next is tried.
+
+        `bad`: for what the caller's SDP is like; a gateway without a relay may see it otherwise.
+        """
         call = self.call
         if call is None:
             return
-        self.failure = EndReason.NoAvailableRouter
+        self.failure = EndReason.CodecMismatch if bad else EndReason.NoAvailableRouter
         self.record.reason = self.failure.name
         call.cdr.decision.append(RELAYED + why)
         self.detach()

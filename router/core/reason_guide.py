@@ -192,7 +192,8 @@ GUIDE: Final[Mapping[EndReason, Guide]] = {
     EndReason.CodecMismatch: Guide(
         "media", "双方没有共同的编解码。",
         "the codecs that the caller offers and the gateway takes",
-        "allow a codec that both have, or `media = transcode` for that gateway",
+        "allow a codec that both have, or `media = transcode` for that gateway; SDP that a media "
+        "relay cannot read is the caller's to mend",
         _SHOW,
     ),
     EndReason.MediaTimeout: Guide(

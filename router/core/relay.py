@@ -13,6 +13,7 @@ from router.core.end_reasons import EndReason, failure_header
 from router.core.headers import NOT_PASSED
 from router.core.identity import withheld_inside
 from router.core.leg import Leg
+from router.core.media.session import Media
 from router.core.media.steps import hold_request, hold_response, media_of
 from router.core.session_headers import MAX_LONGER, sdp_of, without_timer
 from router.core.transactions.client_invite import InviteClient
@@ -158,9 +159,18 @@ class Relay:
             call.store_dialog()
         self._answer(response, lines)
         self._request = None
+        media = media_of(sink)
+        if media is not None:
+            self._conclude(media, status)
         if status == 481 and sink.call is call and response.cseq_method not in _OWN_481:
             # RFC 3261 §12.2.1.2: the peer has lost the dialog.
             self._cut_off(f"the {self._side(sink)} knows the call no more (481)")
+
+    def _conclude(self, media: Media, status: int) -> None:
+        if status >= 300:
+            media.take_back(self)
+        else:
+            media.agree(self)
 
     def _asks_longer(self, response: Response) -> bool:
         """Sends the request again, with the session interval that the sink asks for."""
@@ -226,6 +236,8 @@ class Relay:
         self.server.respond(408, "", failure_header(self.server, 408))
         if isinstance(client, InviteClient) and self.sink.call is call:
             self._cut_off(f"the {self._side(self.sink)} answered no re-INVITE")
+        elif (media := media_of(self.sink)) is not None:
+            media.take_back(self)
 
     def _side(self, leg: Leg) -> str:
         return "caller" if leg is self.call.a else "callee"

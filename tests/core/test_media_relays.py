@@ -43,18 +43,26 @@ def test_without_a_relay_the_next_gateway_is_tried(world: World, relay: StandIn)
     assert world.engine.tally.relays["10.0.9.1:2223", "missed"] >= 1
 
 
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        ("Parallel sessions limit reached", 503, "NoAvailableRouter"),
+        ("Failed to parse SDP", 488, "CodecMismatch"),
+        ("Incomplete SDP specification", 488, "CodecMismatch"),
+    ],
+)
 def test_without_a_relay_and_another_gateway_the_call_ends(
-    make_world: Callable[..., World],
+    make_world: Callable[..., World], error: str, status: int, reason: str
 ) -> None:
     world = make_world([gateway("g1", 1)])
     world.errors_expected = True
     (relay,) = with_relays(world, PLACE)
-    relay.error = "Failed to parse SDP"
+    relay.error = error
     call = world.place()
     world.run(1_000)
-    assert call.status == 503
-    assert world.cdr.end_reason == "NoAvailableRouter"
-    assert media_entries(world) == ["media: 10.0.9.1:2223: Failed to parse SDP"]
+    assert call.status == status
+    assert world.cdr.end_reason == reason
+    assert media_entries(world) == [f"media: 10.0.9.1:2223: {error}"]
     assert world.engine.health is not None and not world.store.gateway_states()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -324,3 +326,53 @@ def test_the_callee_may_make_the_offer(run_switch, peer, rtpengine, rtp) -> None
     gateway.expect("200 BYE")
     caller.reply(caller.expect("BYE"), 200)
     assert switch.cdr(call.call_id)["end_reason"] == "Normal"
+
+
+def test_media_go_on_as_before_when_a_new_offer_is_refused(
+    run_switch, peer, rtpengine, rtp
+) -> None:
+    """rtpengine acts on an offer at once, and has another port for it: both are taken back."""
+    switch = run_switch(routes(rtpengine().ng))
+    talk = Talk(switch, peer, rtp)
+    elsewhere = rtp()
+    talk.call.invite(body=elsewhere.sdp)
+    offered = talk.gateway.expect("INVITE")
+    talk.gateway.reply(offered, 488, tag="g")
+    talk.gateway.expect("ACK")
+    talk.call.ack(talk.caller.expect("488 INVITE"))
+    talk.near.fall_silent()  # else the relay would find it by what it sends
+    time.sleep(0.1)
+    elsewhere.socket.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while elsewhere.socket.recv(2048):
+            pass  # what was on the way
+    heard = len(talk.near.heard)
+    wait_until(lambda: len(talk.near.heard) > heard + 10, "RTP arrives where it did before")
+    with pytest.raises(BlockingIOError):
+        elsewhere.socket.recv(2048)
+    talk.hang_up()
+    assert switch.cdr(talk.call.call_id)["end_reason"] == "Normal"
+    switch.is_idle()
+
+
+def test_an_offer_that_no_relay_can_read_is_not_acceptable(
+    run_switch, peer, rtpengine, rtp
+) -> None:
+    switch = run_switch(routes(rtpengine().ng))
+    talk = Talk(switch, peer, rtp)
+    talk.call.invite(body="v=0\r\nno description\r\n")
+    talk.call.ack(talk.caller.expect("488 INVITE"))
+    talk.flows()
+    talk.hang_up()
+    pair = switch.routes.pair()
+    caller, second = peer(), peer(pair.second)
+    call = Call(caller, switch.port, pair.number)
+    call.invite(body="v=0\r\nno description\r\n")
+    # A gateway that wants no relay is asked, and sees for itself.
+    second.reply(second.expect("INVITE"), 488, tag="g")
+    call.ack(caller.expect("488 INVITE"))
+    cdr = switch.cdr(call.call_id)
+    assert cdr["end_reason"] == "CodecMismatch"
+    assert [one["reason"] for one in cdr["attempts"]] == ["CodecMismatch"] * 2
+    assert any(entry.endswith("Failed to parse SDP") for entry in cdr["decision"])
+    switch.is_idle()

@@ -8,7 +8,12 @@ this place, session timers included, knows only what the relay has written.
     OFFER      offer                 goes on with its SDP     `lost`: whoever waits decides
     ANSWER     answer                the same                 the same
     PASS       nothing               goes on in its turn
+    refused    offer and answer of   nothing; the media go    the decision says so
+               before, again         where they went before
     the end    delete                                         the relay forgets it by itself
+
+ng has no word for taking an offer back, and a relay acts on an offer at once. So what both sides
+have agreed on is kept, and said again when an offer of one has come to nothing (RFC 3261 §14.1).
 
 A branch is a session of its own, by its leg's tag: forks and further attempts have nothing of each
 other. The relay stays the same for the life of the session, also after a worker's death.
@@ -26,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from router.core.decision import CUT_OFF, RELAYED_BY
+from router.core.decision import CUT_OFF, RELAYED, RELAYED_BY
 from router.core.end_reasons import EndReason
 from router.core.media.relays import Place, Reply, title
 from router.core.wheel import Timer, cancel
@@ -40,11 +45,15 @@ POLL_MS = 10_000
 MAX_POLLS = 2_000
 """Questions that wait at a worker beyond which nothing is asked that can be asked later."""
 MAX_WHY = 100
+MAX_SAID_BYTES = 8_192
+"""A longer session description is not kept: an offer after it cannot be taken back."""
 
 OFFER, ANSWER, PASS = "offer", "answer", ""
 CALLER, CALLEE = "caller", "callee"
 
 NO_RELAY = "no relay answers"
+_UNUSABLE = (b"Failed to parse SDP", b"Incomplete SDP specification", b"Error rewriting SDP")
+"""How rtpengine says that the fault lies in what it was given."""
 _HELD = (b"a=sendonly", b"a=recvonly", b"a=inactive", b"c=IN IP4 0.0.0.0")
 
 
@@ -66,13 +75,24 @@ class MediaSnapshot(msgspec.Struct, array_like=True):
     codecs: tuple[str, ...]
     timeout_ms: int
     quiet: bool
+    said: tuple[bytes, bytes] = (b"", b"")
+    """The session descriptions that caller and callee agreed on, as they came."""
+
+
+class Said(NamedTuple):
+    """What both sides had agreed on, by whether it is the caller's, before an offer was made."""
+
+    source: object
+    by_caller: bool
+    agreed: dict[bool, bytes]
 
 
 class Step(NamedTuple):
     """Something that waits for its SDP; of these functions exactly one is called, once.
 
     `source` tells steps of one transaction from others. `go_on(sdp)` with what the relay gave,
-    `lost(why)` when it gave nothing, `give_up()` when the session is over before its turn.
+    `lost(why, bad)` when it gave nothing, `bad` where that is the fault of the SDP; `give_up()`
+    when the session is over before its turn.
     """
 
     kind: str
@@ -80,7 +100,7 @@ class Step(NamedTuple):
     by_caller: bool
     sdp: bytes
     go_on: Callable[[bytes], None]
-    lost: Callable[[str], None]
+    lost: Callable[[str, bool], None]
     give_up: Callable[[], None]
     final: bool = False
 
@@ -89,8 +109,8 @@ class Media:
     """The session of one leg to a gateway or phone; it ends with that leg."""
 
     __slots__ = (
-        "_asking", "_engine", "_heard_ms", "_leg", "_packets", "_queue", "_timer", "id", "offered",
-        "over", "place", "quiet", "wish",
+        "_asking", "_before", "_engine", "_heard_ms", "_leg", "_packets", "_queue", "_timer", "id",
+        "offered", "over", "place", "quiet", "said", "wish",
     )
 
     def __init__(self, engine: Engine, leg: Leg, wish: Wish) -> None:
@@ -106,6 +126,8 @@ class Media:
         self.place: Place | None = None
         self.offered = b""  # what the INVITE said, as the relay wrote it
         self.quiet = False
+        self.said: dict[bool, bytes] = {}  # what the relay was told last, by who said it
+        self._before: Said | None = None  # while an offer has no answer
         self.over = False
 
     @property
@@ -164,6 +186,8 @@ class Media:
                 self._delete(place)
             return
         step = self._queue.popleft()
+        if step.kind == OFFER and step.source is not self:
+            self._before = Said(step.source, step.by_caller, {**self.said})
         sdp = reply.get(b"sdp") if reply is not None else None
         if reply is not None and reply.get(b"result") == b"ok" and isinstance(sdp, bytes) and sdp:
             if self.place is None:
@@ -173,13 +197,40 @@ class Media:
                     call.cdr.decision.append(RELAYED_BY + title(place))
             quiet = any(line.rstrip() in _HELD for line in step.sdp.split(b"\n"))
             changed, self.quiet = quiet != self.quiet, quiet
+            self.said[step.by_caller] = step.sdp if len(step.sdp) <= MAX_SAID_BYTES else b""
             step.go_on(sdp)
             call = self.call
             if changed and call is not None:
                 call.store_dialog()  # a successor has to know that silence is no fault
         else:
-            step.lost(NO_RELAY if reply is None else _why(reply, place))
+            bad = reply is not None and reply.get(b"error-reason") in _UNUSABLE
+            step.lost(NO_RELAY if reply is None else _why(reply, place), bad)
         self._next()
+
+    def agree(self, source: object = None) -> None:
+        """What this transaction offered, or whichever did, is accepted, and stays."""
+        before, call = self._before, self.call
+        if before is not None and call is not None and source in (None, before.source):
+            self._before = None
+            call.store_dialog()
+
+    def take_back(self, source: object) -> None:
+        """What this transaction offered is refused: both sides go on as before."""
+        before = self._before
+        if before is None or before.source is not source or self.over:
+            return
+        self._before = None
+        by_caller, agreed = before.by_caller, before.agreed
+        offer, answer = agreed.get(by_caller), agreed.get(not by_caller)
+        if offer and answer:
+            self.said = agreed
+            for kind, side, sdp in ((OFFER, by_caller, offer), (ANSWER, not by_caller, answer)):
+                self.hold(Step(kind, self, side, sdp, _known, self._not_taken_back, _nothing))
+
+    def _not_taken_back(self, why: str, bad: bool) -> None:
+        call = self.call
+        if call is not None:
+            call.cdr.decision.append(f"{RELAYED}a refused offer was not taken back: {why}")
 
     # -- while it is answered ---------------------------------------------------------------------
 
@@ -255,7 +306,10 @@ class Media:
         place, wish = self.place, self.wish
         if place is None:
             return None
-        return MediaSnapshot(place, wish.codecs, wish.timeout_ms, self.quiet)
+        before = self._before
+        said = before.agreed if before is not None and before.agreed else self.said
+        both = said.get(True, b""), said.get(False, b"")
+        return MediaSnapshot(place, wish.codecs, wish.timeout_ms, self.quiet, both)
 
 
 def restored(engine: Engine, leg: Leg, snapshot: MediaSnapshot) -> Media:
@@ -263,6 +317,8 @@ def restored(engine: Engine, leg: Leg, snapshot: MediaSnapshot) -> Media:
     media = Media(engine, leg, Wish(snapshot.codecs, snapshot.timeout_ms))
     media.place = snapshot.place
     media.quiet = snapshot.quiet
+    caller, callee = snapshot.said
+    media.said = {True: caller, False: callee}
     return media
 
 
@@ -272,6 +328,14 @@ def packets_in(reply: Reply) -> int:
     for key in (b"totals", b"RTP", b"packets"):
         found = found.get(key) if isinstance(found, dict) else None
     return found if isinstance(found, int) else 0
+
+
+def _known(sdp: bytes) -> None:
+    """What the relay wrote is what both sides have already."""
+
+
+def _nothing() -> None:
+    """The session is over, and what was agreed on with it."""
 
 
 def _why(reply: Reply, place: Place) -> str:

@@ -1,12 +1,15 @@
 """Where the messages of a call meet its media session: what waits for which SDP, and what then.
 
     message                                   step                        when the relay fails
-    INVITE to a gateway                       OFFER of the caller         the attempt has failed
+    INVITE to a gateway                       OFFER of the caller         the attempt has failed;
+                                                                          its own fault: 488
     18x, 200 of it                            ANSWER; without an offer    the attempt has failed, a
                                               in the INVITE: OFFER        200 gets ACK and BYE
     ACK, PRACK after such an OFFER            ANSWER                      the call ends
-    re-INVITE, UPDATE                         OFFER                       500, the call goes on
+    re-INVITE, UPDATE                         OFFER                       500 or 488, the call goes
+                                                                          on
     its response                              ANSWER, or OFFER            the call ends
+    its refusal                               what was agreed before      the decision says so
     answer to a refresh of ours               OFFER: the media may have   nothing: it only confirms
                                               moved; or ANSWER            what was agreed before
 
@@ -76,7 +79,7 @@ def holds_response(
         response.body = rewritten
         attempt.take(client, response)
 
-    def lost(why: str) -> None:
+    def lost(why: str, bad: bool) -> None:
         if final:
             attempt.refuse_answer(response)
         attempt.on_no_relay(why)
@@ -100,13 +103,16 @@ def hold_request(media: Media, relay: Relay, request: Request) -> None:
     late = request.method == "PRACK" and not media.offered and not call.cdr.answered
 
     def go_on(rewritten: bytes) -> None:
-        if not relay.is_taken_back:
+        if relay.is_taken_back:
+            media.take_back(relay)
+        else:
             request.body = rewritten
             relay.pass_on(request)
 
-    def lost(why: str) -> None:
+    def lost(why: str, bad: bool) -> None:
         call.cdr.decision.append(RELAYED + why)
-        relay.refuse(500)
+        relay.refuse(488 if bad else 500)
+        media.take_back(relay)
 
     by_caller = relay.source is call.a
     media.hold(Step(
@@ -130,7 +136,7 @@ def hold_response(
         response.body = rewritten
         relay.take(client, response)
 
-    def lost(why: str) -> None:
+    def lost(why: str, bad: bool) -> None:
         _end(call, why)
 
     def give_up() -> None:
@@ -156,8 +162,9 @@ def hold_ack(
     def go_on(rewritten: bytes) -> None:
         request.body = rewritten
         pass_on(leg, request)
+        media.agree()
 
-    def lost(why: str) -> None:
+    def lost(why: str, bad: bool) -> None:
         _end(call, why)
 
     media.hold(Step(
@@ -177,8 +184,9 @@ def hold_refresh(
     def known(rewritten: bytes) -> None:
         response.body = rewritten
         go_on()
+        media.agree(leg)
 
-    def lost(why: str) -> None:
+    def lost(why: str, bad: bool) -> None:
         call.cdr.decision.append(RELAYED + why)
         response.body = b""
         go_on()
