@@ -75,6 +75,9 @@ def test_every_operation_is_in_the_table(rows: list[Row], client: TestClient) ->
     paths = client.get("/schema/openapi.json").json()["paths"]
     there = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     assert {one for row in rows for one in row.operations} == there
+    for row in rows:
+        for method, path in row.operations:
+            assert paths[path][method.lower()]["x-role"] == row.role, (method, path)
 
 
 def test_the_roles_are_those_that_are_asked_for(rows: list[Row], client: TestClient) -> None:  # type: ignore[type-arg]

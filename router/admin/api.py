@@ -16,8 +16,8 @@ from router.admin.api_bodies import BodyMiddleware
 from router.admin.api_calls import call_routes, cdr_routes
 from router.admin.api_counted import mark_unkept
 from router.admin.api_desk import Desk
-from router.admin.api_document import DocumentPlugin
-from router.admin.api_gate import MAX_WRONG, AllowMiddleware, Gate, GateMiddleware
+from router.admin.api_document import DocumentPlugin, PagePlugin
+from router.admin.api_gate import MAX_WRONG, AllowMiddleware, Gate, GateMiddleware, role_of
 from router.admin.api_ledger import ledger_routes
 from router.admin.api_live import live_routes
 from router.admin.api_money import money_routes
@@ -41,17 +41,19 @@ def make_api(
     """The application for a configuration and a state folder; StoreError when it cannot be."""
     desk = Desk(config, state)
     gate = Gate(desk.access, most_wrong=most_wrong, tally=tally, log=log)
+    operations = [
+        *router_routes(desk),
+        *object_routes(desk),
+        *money_routes(desk),
+        *call_routes(desk),
+        *cdr_routes(desk),
+        *rate_routes(desk),
+        *ledger_routes(desk),
+        *live_routes(desk),
+    ]
+    roles = {str(one.operation_id or one.handler_name): role_of(one) for one in operations}
     return Litestar(
-        [
-            *router_routes(desk),
-            *object_routes(desk),
-            *money_routes(desk),
-            *call_routes(desk),
-            *cdr_routes(desk),
-            *rate_routes(desk),
-            *ledger_routes(desk),
-            *live_routes(desk),
-        ],
+        operations,
         middleware=[
             AllowMiddleware, DefineMiddleware(GateMiddleware, exclude="^/schema"), BodyMiddleware
         ],
@@ -66,7 +68,7 @@ def make_api(
             version=version("trunkline"),
             description=DESCRIPTION,
             path="/schema",
-            render_plugins=[DocumentPlugin()],
+            render_plugins=[DocumentPlugin(roles), PagePlugin(roles)],
             operation_id_creator=lambda handler, method, path: handler.handler_name,
             components=Components(
                 security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}

@@ -11,7 +11,15 @@ from litestar.types import Message, Receive, Scope, Send
 
 from router.runtime.api_metrics import ApiTally
 
-HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    # Of the one page for people; a browser that is shown anything else runs nothing of it.
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    ),
+)
 
 
 class CountedApi:

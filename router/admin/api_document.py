@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 from litestar import Request
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+
+from router.admin.api_page import render_page
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
@@ -55,6 +58,23 @@ LINKS: Final = {
     "topup": ("list_rows", {"name": "/account"}),
     "list_decks": ("export_rates", {"deck": "/items/0/deck"}),
 }
+PARAMETERS: Final = {
+    "account": "Only those of this account.",
+    "by": "What to group by: reason, gateway, prefix, account, trunk, hour; several with commas.",
+    "call_id": "Only the call with this Call-ID, of either leg.",
+    "callee": "Only calls to numbers that begin so, as they were dialled.",
+    "cursor": "`next` of the page before, if any.",
+    "digits": "How much of a number a prefix is.",
+    "dry_run": "Only say what would change.",
+    "format": "csv, or jsonl for one JSON object a line.",
+    "gateway": "Only those that are, or were tried, on this gateway.",
+    "note": "Why; stands in the audit.",
+    "prefix": "Only gateways that serve numbers that begin so.",
+    "reason": "Only calls that ended so, such as UserBusy; 用户忙 does as well.",
+    "rise": "From how many percent a rise is told.",
+    "what": "Only changes of this: `gateway hk`, `account acme`.",
+}
+"""What is said of parameters that say nothing of themselves."""
 RETRY: Final = {
     "Retry-After": {
         "description": "Seconds to wait.", "schema": {"type": "integer"}, "required": False,
@@ -68,15 +88,33 @@ CHALLENGE: Final = {
 
 
 class DocumentPlugin(JsonRenderPlugin):
-    """Serves the document; made once."""
+    """Serves the document, made once; `roles` are those that operations need."""
 
-    _made: dict[str, Any] | None = None
+    def __init__(self, roles: Mapping[str, str]) -> None:
+        super().__init__()
+        self._roles = roles
+        self._made: dict[str, Any] | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The document as JSON."""
         if self._made is None:
-            self._made = complete(openapi_schema)
+            self._made = complete(openapi_schema, self._roles)
         return super().render(request, self._made)
+
+
+class PagePlugin(OpenAPIRenderPlugin):
+    """Serves it to people at /schema/page, made once."""
+
+    def __init__(self, roles: Mapping[str, str]) -> None:
+        super().__init__(path="/page")
+        self._roles = roles
+        self._made = b""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The document as a page."""
+        if not self._made:
+            self._made = render_page(complete(openapi_schema, self._roles)).encode()
+        return self._made
 
 
 @cache
@@ -87,11 +125,13 @@ def told() -> dict[str, dict[str, Any]]:
     return found
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with everything that Litestar does not know; it is changed."""
+def complete(document: dict[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
+    """A document with everything that Litestar does not know."""
+    document = deepcopy(document)
     problems: dict[str, Any] = {}
     for methods in document["paths"].values():
         for operation in methods.values():
+            operation["x-role"] = roles[operation["operationId"]]
             _complete(operation)
             _share_problems(operation["responses"], problems)
     document["components"]["responses"] = problems
@@ -109,6 +149,8 @@ def _share_problems(answers: dict[str, Any], problems: dict[str, Any]) -> None:
 def _complete(operation: dict[str, Any]) -> None:
     name = operation["operationId"]
     operation["description"] = told()["descriptions"].get(name, "")
+    for parameter in operation.get("parameters", ()):
+        parameter.setdefault("description", PARAMETERS.get(parameter["name"], ""))
     if name == "load_rates":
         operation["requestBody"] = {
             "required": True,

@@ -19,7 +19,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from router.admin.api_problems import Log, Refusal
-from router.admin.api_tokens import ROLES, find_token
+from router.admin.api_tokens import READ, ROLES, find_token
 from router.runtime.api_metrics import NO_ROLE, NO_TOKEN, TOO_OFTEN, WRONG_TOKEN, ApiTally
 from router.store.api_access import LmdbAccess, Token
 
@@ -161,12 +161,21 @@ class AllowMiddleware:
         await self._app(scope, receive, sent if options else send)
 
 
-def needs(role: str) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+class Needs:
     """A guard: Refusal 403 for a token that has not this role."""
-    assert role in ROLES
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    def __init__(self, role: str) -> None:
+        assert role in ROLES
+        self.role = role
+
+    def __call__(
+        self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+    ) -> None:
         gate: Gate = connection.app.state.gate
-        gate.refuse(connection.auth, role)
+        gate.refuse(connection.auth, self.role)
 
-    return guard
+
+def role_of(handler: BaseRouteHandler) -> str:
+    """The role that an operation needs."""
+    asked = [guard.role for guard in handler.guards or () if isinstance(guard, Needs)]
+    return asked[0] if asked else READ

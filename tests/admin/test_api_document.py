@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from typing import Any
 
 from api_client import Api
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from router.admin.api_document import JSON, LINKS, told
+from router.admin.api_page import render_page
 from router.admin.api_problems import MEDIA
 
 
@@ -51,6 +53,7 @@ def test_every_operation_is_described_with_an_answer_and_a_body(api: Api) -> Non
             for example in content.get("examples", {}).values():
                 assert api.document.faults(content["schema"], example["value"]) == [], name
         assert next(iter(answer["content"].values()))["examples"], name
+        assert all(one["description"] for one in operation.get("parameters", ())), name
         body = operation.get("requestBody", {}).get("content", {}).get(JSON)
         assert (body is not None) == (name in told()["bodies"]), name
         if body is not None:
@@ -89,3 +92,44 @@ def test_no_secret_and_no_place_of_this_machine_is_in_it(api: Api) -> None:
 def test_there_is_no_page_that_asks_another_host(api: Api) -> None:
     for path in ("/schema", "/schema/swagger", "/schema/redoc", "/schema/elements", "/docs", "/"):
         assert "<script" not in api.client.get(path).text, path
+    page = api.client.get("/schema/page")
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    parts = Parts()
+    parts.feed(page.text)
+    assert parts.asked == {"openapi.json"} and "script" not in parts.tags
+    assert {one["operationId"] for one in operations(api)} <= parts.ids
+    assert page.text.count("<pre>") >= len(parts.ids)
+
+
+class Parts(HTMLParser):
+    """What a page consists of, and what it asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.ids: set[str] = set()
+        self.asked: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            if name in ("href", "src", "action"):
+                self.asked.add(value or "")
+            elif name == "id":
+                self.ids.add(value or "")
+
+
+def test_what_stands_in_the_document_is_text_on_the_page() -> None:
+    operation = {
+        "operationId": "a", "summary": "<b>", "tags": ["x"], "x-role": "read",
+        "description": "`a<`",
+        "responses": {"200": {"content": {JSON: {"examples": {"u": {"value": "</pre><script>"}}}}}},
+    }
+    document = {
+        "info": {"title": "T", "version": "1", "description": "d"},
+        "paths": {"/<i>": {"get": operation}},
+    }
+    page = render_page(document)
+    assert "<script" not in page and "<b>" not in page and "<i>" not in page
+    assert "<code>a&lt;</code>" in page
