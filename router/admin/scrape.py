@@ -20,8 +20,8 @@ from router.runtime.metrics import MAX_GATEWAYS
 from router.runtime.metrics_catalogue import (
     BY_NAME,
     CATALOGUE,
-    IN_MILLIONTHS,
     OTHER,
+    PARTS,
     PREFIX,
     SCRIPT,
 )
@@ -126,7 +126,8 @@ class Scrape:
             name = PREFIX + metric.name
             family = families.setdefault(name, Family(name, metric.help, metric.kind))
             family.documentation = metric.help
-        self._add_unused_gateways(families[PREFIX + "call_attempts"])
+        for name in ("call_attempts", "call_answers"):
+            self._add_unused_gateways(families[PREFIX + name])
         families[PREFIX + "config_info"].add_sample(
             PREFIX + "config_info", {"hash": self._config_hash}, 1
         )
@@ -134,10 +135,10 @@ class Scrape:
             families[PREFIX + "reloads"].add_sample(
                 PREFIX + "reloads_total", {"result": result}, self._reloads.get(result, 0)
             )
-        for name in IN_MILLIONTHS:
+        for name, parts in PARTS.items():
             family = families[PREFIX + name]
             family.samples = [
-                sample._replace(value=sample.value / MILLIONTHS) for sample in family.samples
+                sample._replace(value=sample.value / parts) for sample in family.samples
             ]
         self._add_lines(families)
         self._add_live(families)
@@ -159,12 +160,12 @@ class Scrape:
         except StoreError:
             return None
 
-    def _add_unused_gateways(self, attempts: Family) -> None:
+    def _add_unused_gateways(self, family: Family) -> None:
         """A gateway without attempts counts 0: a rate needs a value before the first attempt."""
-        counted = {sample.labels["gateway"] for sample in attempts.samples}
+        counted = {sample.labels["gateway"] for sample in family.samples}
         for name, _ in self._gateways[:MAX_GATEWAYS]:
             if name not in counted:
-                attempts.add_sample(attempts.name + "_total", {"gateway": name}, 0)
+                family.add_sample(family.name + "_total", {"gateway": name}, 0)
 
     def _add_lines(self, families: Mapping[str, Family]) -> None:
         lines: dict[str, float] = {}

@@ -82,9 +82,10 @@ def close_books(cdr: Cdr, reason: EndReason, side: str, now_ms: int, last_status
 
 def count_end(tally: Tally, cdr: Cdr, reason: EndReason) -> None:
     """Counts a call that has ended."""
+    gateway, account = gateway_label(cdr.gateway), cdr.account
     if cdr.answered:
         tally.call_duration.observe(cdr.duration_ms / 1000)
-    gateway, account = gateway_label(cdr.gateway), cdr.account
+        tally.talked_ms[gateway] += cdr.duration_ms
     tally.calls[gateway, reason.name] += 1
     tally.account_calls[account, reason.name] += 1
     if cdr.charge:

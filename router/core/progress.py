@@ -47,7 +47,9 @@ def note_failure(call: Call, attempt: Attempt, response: Response | None) -> Non
     health = engine.health
     failure = attempt.failure
     code = str(attempt.status) if failure is None else failure.name
-    engine.tally.failures[gateway_label(attempt.target.name), code] += 1
+    label, tally = gateway_label(attempt.target.name), engine.tally
+    tally.failures[label, code] += 1
+    tally.failed_delay[label].observe((engine.layer.now - attempt.record.started) / 1000)
     if response is not None:
         attempt.record.reason = gateway_reason(attempt)
         health.note_alive(attempt.target)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 CALL_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 POST_DIAL_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
+DISCONNECT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 HOOK_SECONDS = (0.00001, 0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 ROUTE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)
@@ -44,6 +45,10 @@ class Histogram:
 
 def _post_dial() -> Histogram:
     return Histogram(POST_DIAL_SECONDS)
+
+
+def _delay() -> Histogram:
+    return Histogram(DISCONNECT_SECONDS)
 
 
 def _route() -> Histogram:
@@ -96,6 +101,8 @@ class Tally:
         "charged",
         "costs",
         "counted",
+        "disconnect_delay",
+        "failed_delay",
         "failures",
         "hook_duration",
         "hook_errors",
@@ -104,6 +111,8 @@ class Tally:
         "pdd",
         "pings",
         "registers",
+        "registration_delay",
+        "registrations",
         "relays",
         "requests",
         "responses",
@@ -114,6 +123,7 @@ class Tally:
         "slow_hooks",
         "slow_routes",
         "strays",
+        "talked_ms",
         "unrecorded",
     )
 
@@ -130,6 +140,10 @@ class Tally:
         """account → what its calls have cost it, in millionths"""
         self.costs: dict[str, int] = defaultdict(int)
         """gateway → what calls have cost us there, in millionths"""
+        self.talked_ms: dict[str, int] = defaultdict(int)
+        """gateway → how long its answered calls were, in ms"""
+        self.registrations: dict[tuple[str, str], int] = defaultdict(int)
+        """(gateway, "registered", "refused" or "missed") → our tries to register there"""
         self.loop_lag = Histogram(LAG_SECONDS)
         """how late the worker's turn of the second came"""
         self.calls: dict[tuple[str, str], int] = defaultdict(int)
@@ -162,6 +176,12 @@ class Tally:
         """answer to end, of answered calls"""
         self.pdd: dict[str, Histogram] = defaultdict(_post_dial)
         """gateway → our INVITE to its first ringing or answer"""
+        self.failed_delay: dict[str, Histogram] = defaultdict(_post_dial)
+        """gateway → our INVITE to the end of an attempt that failed"""
+        self.disconnect_delay = Histogram(DISCONNECT_SECONDS)
+        """our BYE to its answer, or to the end of waiting for one"""
+        self.registration_delay: dict[str, Histogram] = defaultdict(_delay)
+        """gateway → our REGISTER to its 200"""
         self.route_duration: dict[str, Histogram] = defaultdict(_route)
         """route name → time its handler ran"""
         self.slow_routes: dict[str, int] = defaultdict(int)

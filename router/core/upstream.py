@@ -50,6 +50,8 @@ MIN_REFRESH_MS = 1_000
 SPREAD_MS = 1_000
 """First registrations are spread over this time, by the gateways' names."""
 GOODBYE_MS = 2_000
+REGISTERED, REFUSED, MISSED = "registered", "refused", "missed"
+"""How a try to register ends, in metrics."""
 
 
 class Upstream:
@@ -164,7 +166,7 @@ class Upstream:
         elif self._leaving:
             self._gone()
         elif status < 300:
-            self._on_success(response)
+            self._on_success(self._client, response)
         elif status == 423 and self._longer(response):
             self._tries = 0
             self._send()
@@ -186,7 +188,7 @@ class Upstream:
             self._gone()
         else:
             self._engine.policy.silent(self._at)
-            self._on_failure(why, "")
+            self._on_failure(why, "", MISSED)
 
     def _longer(self, response: Response) -> bool:
         """Takes a Min-Expires (RFC 3261 §10.2.8); False when there is none that helps."""
@@ -197,7 +199,7 @@ class Upstream:
         self._asked_s = least
         return True
 
-    def _on_success(self, response: Response) -> None:
+    def _on_success(self, client: RequestClient, response: Response) -> None:
         engine, target = self._engine, self.target
         granted_s = self._granted_s(response)
         if granted_s <= 0:
@@ -205,6 +207,9 @@ class Upstream:
             return
         self._failures = 0
         now = engine.layer.now
+        tally = engine.tally
+        tally.registrations[target.name, REGISTERED] += 1
+        tally.registration_delay[target.name].observe((now - client.sent_ms) / 1000)
         was_in = self._until_ms > now
         until_ms = now + granted_s * 1_000
         self._granted(until_ms)
@@ -239,8 +244,9 @@ class Upstream:
         cancel(self._lapse)
         self._lapse = self._engine.layer.wheel.at(until_ms, Upstream._on_lapse, self)
 
-    def _on_failure(self, why: str, retry_after: str) -> None:
+    def _on_failure(self, why: str, retry_after: str, result: str = REFUSED) -> None:
         engine, target = self._engine, self.target
+        engine.tally.registrations[target.name, result] += 1
         delay = min(FIRST_RETRY_MS << min(self._failures, 10), LAST_RETRY_MS)
         self._failures += 1
         digits = retry_after.partition(";")[0].partition("(")[0].strip()

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from router.core.tally import Histogram
-from router.runtime.metrics import Counters, Histograms, MetricsFile
 from router.runtime.metrics_catalogue import OTHER
+from router.runtime.metrics_files import Counters, Histograms, MetricsFile
 
 PROCESS: Final = "api"
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -11,25 +11,20 @@ time by router/admin/metrics_process.py.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
-from prometheus_client.utils import floatToGoString
-
-from router.core.tally import Histogram, Series, Tally
+from router.core.tally import Series, Tally
 from router.runtime.metrics_catalogue import (
-    BY_NAME,
     NO_ACCOUNT,
     NO_GATEWAY,
     OTHER,
-    PREFIX,
     SCRIPT,
     Labels,
     Metric,
 )
+from router.runtime.metrics_files import Counters, Histograms, MetricsFile, Value
 
 MAX_GATEWAYS: Final = 1000
 MAX_NAMES: Final = 200
@@ -54,186 +49,6 @@ def prepare_metrics(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for file in directory.glob("*.db"):
         file.unlink()
-
-
-class _Value:
-    """One number in a metrics file."""
-
-    __slots__ = ("_key", "_number", "_write")
-
-    def __init__(self, file: MetricsFile, key: str) -> None:
-        self._key = key
-        self._number: float = file.read(key)
-        self._write = file.write
-
-    def add(self, gain: float) -> None:
-        self._number += gain
-        self._write(self._key, self._number, 0.0)
-
-
-class MetricsFile:
-    """The metrics file of one slot, or process, and one kind of metric, its disk space taken.
-
-    prometheus_client makes its files sparse and writes them through a memory map: on a full disk
-    such a write is no error but a SIGBUS, which would kill the worker and its calls. So every
-    block is taken here first, where a full disk is an OSError. The sizes are those that MmapedDict
-    comes to by itself: 64 KiB, then doubled.
-    """
-
-    _FIRST_SIZE = 1 << 16
-
-    def __init__(self, directory: Path, kind: str, slot: int | str) -> None:
-        path = directory / f"{kind}_{slot}.db"
-        self._keys = self._read_keys(path)
-        self._used = 8 + sum(self._room(key) for key in self._keys)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._size = max(os.fstat(self._descriptor).st_size, self._FIRST_SIZE)
-        os.posix_fallocate(self._descriptor, 0, self._size)
-        self._mapped: Any = MmapedDict(str(path))  # type: ignore[no-untyped-call]
-        self.write: Callable[[str, float, float], None] = self._mapped.write_value
-
-    @staticmethod
-    def _read_keys(path: Path) -> set[str]:
-        if not path.exists():
-            return set()
-        entries = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
-        return {key for key, *_ in entries}
-
-    @staticmethod
-    def _room(key: str) -> int:
-        encoded = len(key.encode())
-        return 4 + encoded + (8 - (encoded + 4) % 8) + 16
-
-    def value(self, metric: Metric, suffix: str, names: Labels, labels: Labels) -> _Value:
-        """The value under these labels: what a predecessor left there, or 0."""
-        name = PREFIX + metric.name
-        # The help text stays out of the key: the metrics process knows it, and the files stay
-        # small (a key is repeated for every set of labels).
-        return _Value(self, mmap_key(name, name + suffix, list(names), list(labels), ""))
-
-    def read(self, key: str) -> float:
-        """The number under a key, made as 0 if need be; OSError when the disk is full."""
-        if key not in self._keys:
-            self._take_room(key)
-        number: float = self._mapped.read_value(key)[0]
-        return number
-
-    def _take_room(self, key: str) -> None:
-        used = self._used + self._room(key)
-        size = self._size
-        while used > size:
-            size *= 2
-        if size != self._size:
-            os.posix_fallocate(self._descriptor, 0, size)
-            self._size = size
-        self._used = used
-        self._keys.add(key)
-
-    def close(self) -> None:
-        self._mapped.close()
-        os.close(self._descriptor)
-
-
-class Counters:
-    """A counter family: carries what a dictionary of counts has gained."""
-
-    def __init__(self, file: MetricsFile, name: str, labels_of: Callable[[Any], Labels]) -> None:
-        self._file = file
-        self._metric = BY_NAME[name]
-        self._labels_of = labels_of
-        self._by_labels: dict[Labels, _Value] = {}
-        self._values: dict[Hashable, _Value] = {}
-        self._carried: dict[Hashable, int] = {}
-
-    def _value(self, key: Hashable) -> _Value:
-        value = self._values.get(key)
-        if value is None:
-            labels = self._labels_of(key)
-            # Keys that share their labels ("other") share the value too: a value keeps its own
-            # copy of the number, so two of them would overwrite each other.
-            value = self._by_labels.get(labels)
-            if value is None:
-                value = self._file.value(self._metric, "_total", self._metric.labels, labels)
-                self._by_labels[labels] = value
-            self._values[key] = value
-        return value
-
-    def carry(self, counts: Mapping[Any, int]) -> None:
-        carried = self._carried
-        for key, count in counts.items():
-            before = carried.get(key)
-            if count != before:
-                self._value(key).add(count - (before or 0))
-                carried[key] = count
-
-
-class _HistogramValues:
-    """The values of one histogram: one for each bucket, not cumulative, and the sum."""
-
-    __slots__ = ("buckets", "sum")
-
-    def __init__(
-        self, file: MetricsFile, metric: Metric, labels: Labels, bounds: tuple[float, ...]
-    ) -> None:
-        names = (*metric.labels, "le")
-        self.sum = file.value(metric, "_sum", metric.labels, labels)
-        self.buckets = [
-            file.value(metric, "_bucket", names, (*labels, _bound(le)))
-            for le in (*bounds, float("inf"))
-        ]
-
-
-def _bound(le: float) -> str:
-    text: str = floatToGoString(le)  # type: ignore[no-untyped-call]
-    return text
-
-
-class _Carried:
-    """A histogram's values, and how much of the histogram is in them already."""
-
-    __slots__ = ("counts", "sum", "values")
-
-    def __init__(self, values: _HistogramValues) -> None:
-        self.values = values
-        self.counts = [0] * len(values.buckets)
-        self.sum = 0.0
-
-    def carry(self, histogram: Histogram) -> None:
-        carried = self.counts
-        for index, count in enumerate(histogram.counts):
-            before = carried[index]
-            if count != before:
-                self.values.buckets[index].add(count - before)
-                carried[index] = count
-        if histogram.sum != self.sum:
-            self.values.sum.add(histogram.sum - self.sum)
-            self.sum = histogram.sum
-
-
-class Histograms:
-    """A histogram family: carries what its histograms have gained."""
-
-    def __init__(self, file: MetricsFile, name: str, labels_of: Callable[[Any], Labels]) -> None:
-        self._file = file
-        self._metric = BY_NAME[name]
-        self._labels_of = labels_of
-        self._by_labels: dict[Labels, _HistogramValues] = {}
-        self._carried: dict[str, _Carried] = {}
-
-    def _open(self, key: str, bounds: tuple[float, ...]) -> _Carried:
-        labels = self._labels_of(key)
-        values = self._by_labels.get(labels)
-        if values is None:
-            values = _HistogramValues(self._file, self._metric, labels, bounds)
-            self._by_labels[labels] = values
-        carried = self._carried[key] = _Carried(values)
-        return carried
-
-    def carry(self, histograms: Mapping[str, Histogram]) -> None:
-        for key, histogram in histograms.items():
-            carried = self._carried.get(key) or self._open(key, histogram.bounds)
-            if carried.counts != histogram.counts:
-                carried.carry(histogram)
 
 
 def _bounded(limit: int) -> Callable[[str], str]:
@@ -263,7 +78,7 @@ class _ScriptCounters:
 
     def __init__(self, file: MetricsFile) -> None:
         self._file = file
-        self._values: dict[Series, _Value] = {}
+        self._values: dict[Series, Value] = {}
         self._carried: dict[Series, int] = {}
 
     def carry(self, counted: Mapping[Series, int]) -> None:
@@ -275,7 +90,7 @@ class _ScriptCounters:
                 value.add(count - (before or 0))
                 carried[series] = count
 
-    def _open(self, series: Series) -> _Value:
+    def _open(self, series: Series) -> Value:
         (name, labels), values = series
         metric = Metric(SCRIPT + name, "counter", labels, "")
         # A peer's bytes may stand in a value, and the file is UTF-8.
@@ -324,6 +139,10 @@ class MetricsFlusher:
         )
         self._charged = Counters(counters, "account_charges", lambda key: (account(key),))
         self._costs = Counters(counters, "gateway_costs", lambda key: (gateway(key),))
+        self._talked = Counters(counters, "call_answered_seconds", lambda key: (gateway(key),))
+        self._registrations = Counters(
+            counters, "gateway_registrations", lambda key: (gateway(key[0]), key[1])
+        )
         self._loop_lag = Histograms(histograms, "worker_loop_lag_seconds", _unlabelled)
         self._calls = Counters(
             counters,
@@ -339,6 +158,13 @@ class MetricsFlusher:
         self._call_duration = Histograms(histograms, "call_duration_seconds", _unlabelled)
         self._pdd = Histograms(
             histograms, "post_dial_delay_seconds", lambda key: (gateway(key),)
+        )
+        self._failed_delay = Histograms(
+            histograms, "call_failure_delay_seconds", lambda key: (gateway(key),)
+        )
+        self._disconnect = Histograms(histograms, "disconnect_delay_seconds", _unlabelled)
+        self._registering = Histograms(
+            histograms, "gateway_registration_delay_seconds", lambda key: (gateway(key),)
         )
         self._route_duration = Histograms(
             histograms, "route_duration_seconds", lambda key: (route(key),)
@@ -388,12 +214,17 @@ class MetricsFlusher:
         self._account_calls.carry(tally.account_calls)
         self._charged.carry(tally.charged)
         self._costs.carry(tally.costs)
+        self._talked.carry(tally.talked_ms)
+        self._registrations.carry(tally.registrations)
         self._calls.carry(tally.calls)
         self._pings.carry(tally.pings)
         self._relays.carry(tally.relays)
         self._requests.carry(tally.requests)
         self._responses.carry(tally.responses)
         self._pdd.carry(tally.pdd)
+        self._failed_delay.carry(tally.failed_delay)
+        self._disconnect.carry({"": tally.disconnect_delay})
+        self._registering.carry(tally.registration_delay)
         self._route_duration.carry(tally.route_duration)
         self._slow_routes.carry(tally.slow_routes)
         self._hook_duration.carry(tally.hook_duration)

@@ -25,8 +25,10 @@ NO_GATEWAY: Final = "none"
 """The gateway label of calls that ended before a gateway was chosen."""
 NO_ACCOUNT: Final = "none"
 """The account label of calls of which nobody knows who pays."""
-IN_MILLIONTHS: Final = frozenset(("account_charges", "gateway_costs"))
-"""What the files hold in millionths and a scrape shows in units of the currency."""
+PARTS: Final = {
+    "account_charges": 1_000_000, "gateway_costs": 1_000_000, "call_answered_seconds": 1_000,
+}
+"""What workers count as integers of a smaller unit, and how many of those make the one shown."""
 
 SECTIONS: Final = (CALLS, GATEWAYS, ACCOUNTS, CALLERS, SIP, ROUTES, ITSELF, API)
 """In the order of the page and of a scrape."""

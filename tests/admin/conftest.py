@@ -95,6 +95,11 @@ def directory(tmp_path: Path) -> Path:
         tally.account_calls["", "IllegalCall"] += 1
         tally.charged["a1"] += 1_250_000
         tally.costs["cn_mobile"] += 500_000
+        tally.talked_ms["cn_mobile"] += 12_500
+        tally.failed_delay["cn_mobile"].observe(2.5)
+        tally.disconnect_delay.observe(0.02)
+        tally.registrations["cn_mobile", "registered"] += 1
+        tally.registration_delay["cn_mobile"].observe(0.02)
         tally.loop_lag.observe(0.002)
         tally.relays["127.0.0.1:2223", "answered"] += 1
         tally.calls["cn_mobile", "Normal"] += 2

@@ -81,6 +81,8 @@ def test_what_the_machine_says_is_shown(scrape: Scrape) -> None:
 def test_every_configured_gateway_is_there_also_with_nothing_to_show(scrape: Scrape) -> None:
     assert value(scrape, "active_calls", gateway="backup") == 0
     assert value(scrape, "call_attempts_total", gateway="backup") == 0
+    assert value(scrape, "call_answers_total", gateway="backup") == 0
+    assert value(scrape, "call_answered_seconds_total", gateway="cn_mobile") == 25
     assert value(scrape, "gateway_lines", gateway="cn_mobile") == 30
     assert value(scrape, "gateway_lines", gateway="backup") == math.inf
 

@@ -441,6 +441,9 @@ def test_an_attempt_that_was_never_answered_is_counted_by_what_ran_out(world: Wo
     world.place()
     world.run(20_000)
     assert dict(world.engine.tally.failures) == {("g1", "ConnectionTimeout"): 1}
+    (delay,) = world.engine.tally.failed_delay.values()
+    assert sum(delay.counts) == 1
+    assert delay.sum == pytest.approx(10, abs=0.1), "invite_timeout"
 
 
 def test_what_the_caller_gives_up_is_no_failure_of_the_gateway(world: World) -> None:

@@ -263,6 +263,9 @@ def test_post_dial_delay_and_duration_are_observed(world: World) -> None:
     assert 0.3 <= tally.pdd["g1"].sum < 0.35
     assert sum(tally.call_duration.counts) == 1
     assert 4.0 <= tally.call_duration.sum < 4.1
+    assert tally.talked_ms == {"g1": round(tally.call_duration.sum * 1000)}
+    assert sum(tally.disconnect_delay.counts) == 1, "the BYE to the gateway"
+    assert tally.disconnect_delay.sum < 0.1
 
 
 def test_messages_are_counted_once_and_their_repetitions_apart(world: World) -> None:

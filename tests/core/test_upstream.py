@@ -213,6 +213,21 @@ def test_silence_is_a_failure(one: World) -> None:
     assert state(one).trouble == ""
 
 
+def test_tries_are_counted_by_how_they_ended_and_challenges_are_no_end(one: World) -> None:
+    refuse(one, 403)
+    challenge = f"WWW-Authenticate: {render_challenge(Challenge('c', 'n1'))}\r\n"
+    refuse(one, 401, challenge)
+    grant(one, one.phone("g1").last("REGISTER"), 100)
+    asked(one)
+    one.run(33_000)
+    assert one.engine.tally.registrations == {
+        ("g1", "refused"): 1, ("g1", "registered"): 1, ("g1", "missed"): 1,
+    }
+    delay = one.engine.tally.registration_delay["g1"]
+    assert sum(delay.counts) == 1
+    assert delay.sum < 1
+
+
 def test_it_is_taken_back_at_a_shutdown(one: World) -> None:
     grant(one, asked(one))
     one.engine.begin_shutdown(one.network.now)

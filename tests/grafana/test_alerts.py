@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from router.cli.main import COMMANDS
+from router.cli.reference.key_figures import FIGURES
 from router.runtime.metrics_catalogue import CATALOGUE, PREFIX
 
 FOLDER = Path(__file__).parents[2] / "grafana"
@@ -53,6 +54,18 @@ def test_every_alert_says_what_it_is_why_and_what_to_run() -> None:
             assert field in part, f"{name} has no {field}"
         command = re.search(r"run: \"?trunkline (\w+)", part)
         assert command and command[1] in {one.name for one in COMMANDS}, name
+
+
+def test_the_recording_rules_compute_what_they_say() -> None:
+    assert "SUCCESS" in promtool("test", "rules", "figures_test.yml")
+
+
+def test_every_key_figure_has_its_rule_and_the_rule_is_tried() -> None:
+    by_an_alert = {"trunkline:gateway_pdd_seconds:p95_15m"}
+    tried = (FOLDER / "figures_test.yml").read_text()
+    for figure in FIGURES:
+        assert f"- record: {figure.record}\n" in RULES
+        assert figure.record in tried or figure.record in by_an_alert
 
 
 def test_every_metric_of_the_rules_is_exported() -> None:

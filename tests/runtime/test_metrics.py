@@ -58,6 +58,11 @@ def test_every_field_of_the_tally_reaches_its_metric(directory: Path) -> None:
     tally.call_duration.observe(61.5)
     tally.pdd["cn"].observe(0.3)
     tally.route_duration["request_route"].observe(0.00002)
+    tally.talked_ms["cn"] += 61_500
+    tally.failed_delay["cn"].observe(9.5)
+    tally.disconnect_delay.observe(0.02)
+    tally.registrations["cn", "refused"] += 2
+    tally.registration_delay["cn"].observe(0.3)
     flusher.flush(tally, 1000)
 
     assert one(directory, "call_attempts_total", gateway="cn") == 3
@@ -77,6 +82,11 @@ def test_every_field_of_the_tally_reaches_its_metric(directory: Path) -> None:
     assert one(directory, "post_dial_delay_seconds_bucket", gateway="cn", le="0.5") == 1
     assert one(directory, "post_dial_delay_seconds_count", gateway="cn") == 1
     assert one(directory, "route_duration_seconds_sum", route="request_route") == 0.00002
+    assert one(directory, "call_answered_seconds_total", gateway="cn") == 61_500, "in ms"
+    assert one(directory, "call_failure_delay_seconds_bucket", gateway="cn", le="10.0") == 1
+    assert one(directory, "disconnect_delay_seconds_sum") == 0.02
+    assert one(directory, "gateway_registrations_total", gateway="cn", result="refused") == 2
+    assert one(directory, "gateway_registration_delay_seconds_sum", gateway="cn") == 0.3
 
 
 def test_flushing_twice_counts_once(directory: Path) -> None:

