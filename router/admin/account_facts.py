@@ -17,7 +17,7 @@ from router.admin.wrong_value import NotThere
 from router.routing.accounts import accounts_of, openings
 from router.routing.live_view import LiveView
 from router.routing.objects import Account
-from router.runtime.routes_file import load_routes
+from router.runtime.routes_file import load_routes_again
 from router.store.boot import LEDGER_DIR, LIVE_DIR, live_is_current
 from router.store.cdr_lines import decimal
 from router.store.errors import StoreError
@@ -104,7 +104,7 @@ def read_accounts(config: Path, state: Path | None) -> Accounts:
 
 def _configured(config: Path) -> tuple[dict[str, Account], Path, str]:
     try:
-        program = load_routes(config)
+        program = load_routes_again(config)
     except SourceError as error:
         return {}, Path("state"), f"{error}"
     except ConfigError:

@@ -6,15 +6,17 @@ audit, and a payment that is asked for again with its key is not paid again.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket as sockets
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from litestar import Litestar
@@ -28,6 +30,7 @@ from router.runtime.api_metrics import ApiFlusher, ApiTally
 
 KEEP_ALIVE_S: Final = 5
 STOP_S: Final = 5
+HANDSHAKE_S: Final = 10.0
 REST_S: Final = 10.0
 """How long counting into files rests after they could not be made larger."""
 MAX_HEAD_BYTES: Final = 16 * 1024
@@ -45,6 +48,13 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[sockets.socket] | None = None) -> None:
+        """As uvicorn's, with less patience for who connects and does not speak TLS."""
+        if self.config.ssl is not None:
+            loop: Any = asyncio.get_running_loop()
+            loop.create_server = partial(loop.create_server, ssl_handshake_timeout=HANDSHAKE_S)
+        await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:

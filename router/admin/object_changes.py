@@ -27,7 +27,7 @@ from router.routing.surface import OBJECTS_FILE, SURFACE
 from router.runtime.added_blocks import INNER, AddedBlocks, Key, write_added, written_value
 from router.runtime.reload_control import NoRouter, Request, ask
 from router.runtime.reload_report import APPLIED, SOUND, Answer
-from router.runtime.routes_file import DiskFiles, check_file
+from router.runtime.routes_file import DiskFiles, check_file, check_file_again
 from router.store.objects import DONE, OBJECTS_DIR, REFUSED, AuditRow, LmdbObjects
 
 KINDS = frozenset(SURFACE.blocks)
@@ -94,7 +94,7 @@ class Known(NamedTuple):
 def read_known(config: Path, state: Path | None) -> Known:
     """The configuration with what was added; WrongValue shows what is wrong with it."""
     additions = None if state is None else str(state / OBJECTS_FILE)
-    outcome = check_file(config, additions)
+    outcome = check_file_again(config, additions)
     if outcome.errors:
         first = next(one for one in outcome.findings if one.severity == "error")
         raise WrongValue(

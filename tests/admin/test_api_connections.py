@@ -16,7 +16,7 @@ import pytest
 from api_server import Address, listening
 from harness.certificates import make_certificate
 
-from router.admin import api_connections
+from router.admin import api_connections, api_process
 from router.admin.api_process import _announce
 from router.admin.api_tls import TlsError, TlsFiles
 from router.admin.api_tokens import make_token
@@ -92,6 +92,18 @@ def test_a_renewed_certificate_is_served_without_a_restart(
     files[1].write_text("no key")
     with pytest.raises(TlsError, match=r"api\.pem and key .*api\.key cannot be served"):
         TlsFiles(*files)
+
+
+def test_who_connects_and_speaks_no_tls_is_put_out(
+    state: Path, tmp_path: Path, log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_process, "HANDSHAKE_S", 0.3)
+    files = make_certificate(tmp_path, "api")
+    with (
+        listening(state, log, tls=TlsFiles(*files)) as address,
+        socket.create_connection(address, timeout=10) as one,
+    ):
+        assert one.recv(1) == b""
 
 
 def test_tokens_in_clear_on_a_network_are_warned_of(log: Any) -> None:
