@@ -16,7 +16,7 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from router.admin.api_desk import Desk, in_time
-from router.admin.api_gate import Caller, Needs
+from router.admin.api_gate import Caller, needs
 from router.admin.api_problems import documented
 from router.admin.api_shapes import Cursor, Killed, Limit, Name, Page, Word, page
 from router.admin.api_tokens import OPERATE
@@ -79,7 +79,7 @@ def call_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @delete(
         "/calls/{id:str}", status_code=200, summary="End a call in progress",
-        guards=[Needs(OPERATE)], **told,
+        guards=[needs(OPERATE)], **told,
     )
     async def kill_call(request: Ask, id: Name, note: Word = "") -> Killed:
         who = request.auth.who

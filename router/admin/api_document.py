@@ -47,6 +47,8 @@ NULLABLE: Final = {
 """Fields that may be null, and what they are else where the example has null."""
 SOMETIMES: Final = frozenset(("stats.gateway", "stats.reason"))
 """Fields that not every answer has, with their operation."""
+TEXTS: Final = {"export_cdrs": (CSV, "application/jsonl"), "export_rates": (CSV,)}
+"""What answers in another form than JSON, and in which."""
 LINKS: Final = {
     "list_calls": ("show_call", {"id": "/items/0/id"}),
     "list_cdrs": ("explain_cdr", {"id": "/items/0/id"}),
@@ -174,12 +176,12 @@ def _complete(operation: dict[str, Any]) -> None:
 
 def _complete_answer(name: str, operation: dict[str, Any], answer: dict[str, Any]) -> None:
     example = told()["answers"].get(name)
-    if isinstance(example, str):
-        answer["content"] = {CSV: {"schema": {"type": "string"}}}
-        if name == "export_cdrs":
-            answer["content"]["application/jsonl"] = {"schema": {"type": "string"}}
-    kind = CSV if isinstance(example, str) else JSON
-    content = answer["content"][kind]
+    if name in TEXTS:
+        answer["content"] = {kind: {"schema": {"type": "string"}} for kind in TEXTS[name]}
+    kind = TEXTS[name][0] if name in TEXTS else JSON
+    content = answer.get("content", {}).get(kind)
+    if content is None or example is None:
+        return  # such as a file for another program
     content["examples"] = _examples(operation, example)
     if kind == JSON and _is_plain(content["schema"]):
         content["schema"] = shape_of(example, name)
@@ -201,7 +203,7 @@ def _examples(operation: Mapping[str, Any], value: Any) -> dict[str, Any]:
 
 def _is_plain(schema: Mapping[str, Any]) -> bool:
     """Whether Litestar knows no more than that it is an object, or a page of them."""
-    return schema.get("$ref", "").endswith("Page") or "$ref" not in schema
+    return schema.get("$ref", "").endswith("Page") or schema.get("type") == "object"
 
 
 def shape_of(example: Any, place: str) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class AllowMiddleware:
         await self._app(scope, receive, sent if options else send)
 
 
-class Needs:
+class RoleGuard:
     """A guard: Refusal 403 for a token that has not this role."""
 
     def __init__(self, role: str) -> None:
@@ -175,7 +175,12 @@ class Needs:
         gate.refuse(connection.auth, self.role)
 
 
+def needs(role: str) -> RoleGuard:
+    """The guard of operations that are not for everybody who has a token."""
+    return RoleGuard(role)
+
+
 def role_of(handler: BaseRouteHandler) -> str:
     """The role that an operation needs."""
-    asked = [guard.role for guard in handler.guards or () if isinstance(guard, Needs)]
+    asked = [guard.role for guard in handler.guards or () if isinstance(guard, RoleGuard)]
     return asked[0] if asked else READ

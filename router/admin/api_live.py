@@ -13,7 +13,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from router.admin.api_desk import Desk
-from router.admin.api_gate import Caller, Needs
+from router.admin.api_gate import Caller, needs
 from router.admin.api_problems import documented
 from router.admin.api_tokens import OPERATE
 from router.admin.call_as import phone_caller, router_flow, session_description, trunk_caller
@@ -77,7 +77,7 @@ def live_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @post(
         "/test-calls", status_code=200, summary="Place a test call through the running router",
-        guards=[Needs(OPERATE)], **told,
+        guards=[needs(OPERATE)], **told,
     )
     async def test_call(request: Ask, data: JSONBody[TestCallBody]) -> dict[str, Any]:
         who = request.auth.who

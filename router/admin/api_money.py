@@ -14,7 +14,7 @@ from litestar.params import HeaderParameter, JSONBody
 from router.admin.account_facts import read_accounts
 from router.admin.amounts import parse_amount
 from router.admin.api_desk import Desk
-from router.admin.api_gate import Caller, Needs
+from router.admin.api_gate import Caller, needs
 from router.admin.api_problems import documented
 from router.admin.api_shapes import Correction, Name, Paid, Payment
 from router.admin.api_tokens import MONEY
@@ -39,7 +39,7 @@ def money_routes(desk: Desk) -> list[HTTPRouteHandler]:
     """Top-ups and corrections."""
     told: Mapping[str, Any] = {
         "tags": ["accounts"],
-        "guards": [Needs(MONEY)],
+        "guards": [needs(MONEY)],
         "responses": documented(409, 422),
         "status_code": 200,
     }

@@ -14,7 +14,7 @@ from litestar.params import JSONBody
 from dsl.check.report import article
 from router.admin.account_facts import as_fields, read_accounts
 from router.admin.api_desk import Desk
-from router.admin.api_gate import Caller, Needs
+from router.admin.api_gate import Caller, needs
 from router.admin.api_problems import documented
 from router.admin.api_shapes import (
     Changed,
@@ -40,7 +40,7 @@ from router.runtime.added_blocks import INNER
 from router.store.boot import LIVE_DIR, live_is_current
 
 Ask = Request[Any, Caller, Any]
-OPERATORS = [Needs(OPERATE)]
+OPERATORS = [needs(OPERATE)]
 
 
 def object_routes(desk: Desk) -> list[HTTPRouteHandler]:

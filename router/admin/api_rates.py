@@ -18,7 +18,7 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from router.admin.api_desk import AGAIN, MAX_LOADS, UPLOAD, Desk
-from router.admin.api_gate import Caller, Needs
+from router.admin.api_gate import Caller, needs
 from router.admin.api_problems import Refusal, documented
 from router.admin.api_shapes import Cursor, Limit, Name, Page, page
 from router.admin.api_tokens import OPERATE
@@ -93,7 +93,7 @@ def rate_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @put(
         "/decks/{deck:str}/rates", summary="Load a rates file, CSV, also gzipped, into a deck",
-        guards=[Needs(OPERATE)], request_max_body_size=MAX_UPLOAD, **told,
+        guards=[needs(OPERATE)], request_max_body_size=MAX_UPLOAD, **told,
     )
     async def load_rates(
         request: Ask, deck: Name, dry_run: Annotated[bool, QueryParameter()] = False,

@@ -15,7 +15,7 @@ from litestar.params import JSONBody, QueryParameter
 from dsl.findings import findings_json
 from dsl.load import compile_routes
 from router.admin.api_desk import Desk
-from router.admin.api_gate import Caller, Needs
+from router.admin.api_gate import Caller, needs
 from router.admin.api_problems import Refusal, documented
 from router.admin.api_shapes import Asking, Cursor, Limit, Name, Page, Reloading, Word, page
 from router.admin.api_tokens import OPERATE
@@ -65,7 +65,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @post(
         "/reload", status_code=200, summary="Let the router take routes.cfg as it is now",
-        guards=[Needs(OPERATE)], **told,
+        guards=[needs(OPERATE)], **told,
     )
     async def reload(request: Ask, data: JSONBody[Reloading]) -> dict[str, Any]:
         who = request.auth.who
@@ -88,7 +88,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @delete(
         "/blocks/{address:str}", status_code=200, summary="End the block of an address",
-        guards=[Needs(OPERATE)], **told,
+        guards=[needs(OPERATE)], **told,
     )
     async def lift(request: Ask, address: Name) -> dict[str, Any]:
         def work() -> dict[str, Any]:
