@@ -25,6 +25,7 @@ from router.runtime.metrics_catalogue import (
     PREFIX,
     SCRIPT,
 )
+from router.runtime.metrics_files import DAMAGED
 from router.runtime.reload_report import APPLIED, FAILED, REFUSED
 from router.store.errors import StoreError
 from router.store.interface import Usage
@@ -106,6 +107,7 @@ class Scrape:
         self._reloads: dict[str, int] = {}
         self._live: LiveReader | None = None
         self._live_fault = ""
+        self._damaged: set[str] = set()
 
     def collect(self) -> Iterator[Family]:
         """Every family of the catalogue, with samples where there are any."""
@@ -120,8 +122,7 @@ class Scrape:
             files = [str(file) for file in self._directory.iterdir() if _is_filled(file)]
         except OSError as error:
             raise RuntimeError(f"metrics files cannot be read: {error}") from error
-        merged = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-        families: dict[str, Family] = {family.name: family for family in merged}
+        families = {family.name: family for family in self._merged(files)}
         for metric in CATALOGUE:
             name = PREFIX + metric.name
             family = families.setdefault(name, Family(name, metric.help, metric.kind))
@@ -153,6 +154,23 @@ class Scrape:
             if name.startswith(PREFIX + SCRIPT):
                 families[name].documentation = SCRIPT_HELP
                 yield families[name]
+
+    def _merged(self, files: list[str]) -> Iterable[Family]:
+        """What all files have together; those that are damaged are left out, and said once."""
+        try:
+            return _merge(files)
+        except DAMAGED:
+            sound = []
+            for file in files:
+                try:
+                    _merge([file])
+                    sound.append(file)
+                except DAMAGED as error:
+                    if file not in self._damaged:
+                        self._damaged.add(file)
+                        name = Path(file).name
+                        self._log("warning", "metrics file is damaged", file=name, why=str(error))
+            return _merge(sound)
 
     def _live_stat(self) -> Mapping[str, int] | None:
         try:
@@ -252,6 +270,11 @@ def _add_accounts(families: Mapping[str, Family], monies: Mapping[str, Money]) -
 def _add_by_gateway(family: Family, values: Mapping[str, float]) -> None:
     for gateway, value in values.items():
         family.add_sample(family.name, {"gateway": gateway}, value)
+
+
+def _merge(files: list[str]) -> Iterable[Family]:
+    merged: Iterable[Family] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+    return merged
 
 
 def _is_filled(file: Path) -> bool:

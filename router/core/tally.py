@@ -78,7 +78,9 @@ class ScriptMetric(NamedTuple):
 
 Series = tuple[ScriptMetric, tuple[str, ...]]
 MAX_SERIES = 200
-"""Most sets of label values of one metric of a route's own; further ones count as OTHER."""
+"""Most sets of label values of one metric of a route's own, where routes.cfg does not say."""
+MAX_ALL_SERIES = 10_000
+"""Most of all metrics of routes' own together, however many names reloads have brought."""
 MAX_LABEL = 64
 OTHER = "other"
 
@@ -107,6 +109,7 @@ class Tally:
         "hook_duration",
         "hook_errors",
         "loop_lag",
+        "over_budget",
         "parse_errors",
         "pdd",
         "pings",
@@ -168,6 +171,8 @@ class Tally:
         """a metric of a route's own with its labels' values → times it was counted"""
         self.series: dict[ScriptMetric, int] = defaultdict(int)
         """a metric of a route's own → its sets of label values so far"""
+        self.over_budget: dict[str, int] = defaultdict(int)
+        """name of a metric of a route's own → times it counted as OTHER"""
         self.retransmissions = 0
         self.parse_errors = 0
         self.route_errors = 0
@@ -193,18 +198,34 @@ class Tally:
         self.slow_hooks: dict[str, int] = defaultdict(int)
         """Python function → times it held up its worker for more than 50 ms"""
 
-    def count(self, metric: ScriptMetric, values: tuple[str, ...]) -> None:
-        """Counts one more of a route's own metric; label values are cut, and bounded in number."""
+    def count(
+        self, metric: ScriptMetric, values: tuple[str, ...], budget: int = MAX_SERIES
+    ) -> bool:
+        """Counts one more of a route's own metric; label values are cut, and bounded in number.
+
+        True the first time that the metric is over its budget of sets of label values.
+        """
+        first_over = False
         counted = self.counted
         series = metric, values
         before = counted.get(series)
         if before is None:
             values = tuple(value[:MAX_LABEL] for value in values)
             if (metric, values) not in counted:
-                if self.series[metric] >= MAX_SERIES:
+                if self.series[metric] >= budget or len(counted) >= MAX_ALL_SERIES:
                     values = (OTHER,) * len(values)
+                    first_over = metric.name not in self.over_budget
+                    self.over_budget[metric.name] += 1
                 else:
                     self.series[metric] += 1
             series = metric, values
             before = counted.get(series, 0)
         counted[series] = before + 1
+        return first_over
+
+    def recall(self, series: Series) -> None:
+        """Knows a set of label values that a predecessor counted: it is in the budget."""
+        if series not in self.counted:
+            self.counted[series] = 0
+            if series[1] != (OTHER,) * len(series[1]) or not series[1]:
+                self.series[series[0]] += 1

@@ -85,7 +85,9 @@ class CallFunctions:
     def count(self, name: str, labels: tuple[str, ...] = (), *values: object) -> None:
         """Counts one more in a metric of the script's own."""
         texts = tuple(value if isinstance(value, str) else text_of(value) for value in values)
-        self.engine.tally.count(ScriptMetric(name, labels), texts)
+        engine, budget = self.engine, self.config.script_metric_series
+        if engine.tally.count(ScriptMetric(name, labels), texts, budget):
+            engine.log("warning", "a metric of a route has no series left", metric=name, had=budget)
 
     def group_of(self, name: str) -> list[Gateway]:
         """The gateways of a group, none when there is no such group."""

@@ -15,6 +15,7 @@ from router.core.flow import Listener
 from router.core.identity import FROM_ONLY, Identity
 from router.core.parameters import CallTimers, Login, TimerDefaults
 from router.core.protect import NEVER
+from router.core.tally import MAX_SERIES
 from router.routing.accounts import accounts_of, millionths
 from router.routing.authentication import Authentication
 from router.routing.caller_id import FROM, HEADERS
@@ -98,6 +99,7 @@ class Config:
         self.max_attempts: int = settings.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
         self.shutdown_ms: int = settings.get("shutdown_timeout", DEFAULT_SHUTDOWN_MS)
         self.hook_timeout_ms: int = settings.get("hook_timeout", DEFAULT_HOOK_TIMEOUT_MS)
+        self.script_metric_series: int = settings.get("script_metric_series", MAX_SERIES)
         self.variables = program.variables
         self.is_test = False  # set where calls are only tried
         self._timers = _timers_in(settings)

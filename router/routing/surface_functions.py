@@ -299,8 +299,9 @@ CALLS = (
         _EVERYWHERE,
         "count",
         "Counts one more in a metric of your own, trunkline_script_NAME_total, with up to 5 labels "
-        "(`account = $account.id`): the same ones wherever it is counted. Each worker keeps 200 "
-        "sets of values of a metric apart; what comes after them is `other`.",
+        "(`account = $account.id`): the same ones wherever it is counted. Each worker keeps "
+        "`script_metric_series` sets of values of a metric apart; what comes after them is "
+        "`other`.",
         labels=(STRING, INT, BOOL),
     ),
     Function(

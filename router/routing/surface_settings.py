@@ -15,6 +15,7 @@ from router.routing.surface_callers import (
 )
 from router.routing.surface_functions import GATEWAY
 from router.routing.surface_media import GATEWAY_MEDIA, GLOBAL_MEDIA, MEDIA
+from router.routing.surface_metrics import METRICS
 
 STRING = ValueType("string")
 BOOL = ValueType("bool")
@@ -162,7 +163,7 @@ GLOBAL = (
         "auto",
     ),
     Setting("state", STRING, "The folder of the LMDB files, from this file's folder.", "state"),
-    Setting("metrics", ValueType("endpoint"), "Where /metrics is served."),
+    *METRICS,
     *API,
     Setting(
         "cdr_file",

@@ -11,15 +11,16 @@ time by router/admin/metrics_process.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from router.core.tally import Series, Tally
+from router.core.tally import ScriptMetric, Series, Tally
 from router.runtime.metrics_catalogue import (
     NO_ACCOUNT,
     NO_GATEWAY,
     OTHER,
+    PREFIX,
     SCRIPT,
     Labels,
     Metric,
@@ -51,9 +52,13 @@ def prepare_metrics(directory: Path) -> None:
         file.unlink()
 
 
-def _bounded(limit: int) -> Callable[[str], str]:
-    """A function that gives the first `limit` different names back and OTHER for all further."""
-    known: set[str] = set()
+def _bounded(limit: int, known: set[str] | None = None) -> Callable[[str], str]:
+    """A function that gives the first `limit` different names back and OTHER for all further.
+
+    `known` are the names that a predecessor has let in: they count, so that the files stay as
+    bounded as one worker's, however often workers are restarted.
+    """
+    known = known if known is not None else set()
 
     def name_or_other(name: str) -> str:
         if name not in known:
@@ -63,6 +68,30 @@ def _bounded(limit: int) -> Callable[[str], str]:
         return name
 
     return name_or_other
+
+
+_LIMITED: Final = {
+    "gateway": None, "account": None, "route": None, "hook": None, "metric": None,
+    "reason": ("calls", "account_calls"), "code": ("call_attempt_failures",),
+}
+"""The labels whose values are limited in number, and the metrics that share the limit; all: None.
+"""
+
+
+def _known(files: Iterable[MetricsFile]) -> dict[str, set[str]]:
+    """By label what the files have of it already, beside OTHER and the words for none."""
+    known: dict[str, set[str]] = {label: set() for label in _LIMITED}
+    for file in files:
+        for name, labels in file.series():
+            stem = name.removeprefix(PREFIX)
+            if stem.startswith(SCRIPT):
+                continue
+            for label, value in labels.items():
+                if label in _LIMITED and stem in (_LIMITED[label] or (stem,)):
+                    known[label].add(value)
+    for values in known.values():
+        values -= {OTHER, NO_GATEWAY, NO_ACCOUNT}
+    return known
 
 
 def _method(name: str) -> str:
@@ -90,6 +119,14 @@ class _ScriptCounters:
                 value.add(count - (before or 0))
                 carried[series] = count
 
+    def left(self) -> Iterator[Series]:
+        """The series that the file has."""
+        for name, labels in self._file.series():
+            stem = name.removeprefix(PREFIX + SCRIPT)
+            if stem != name:
+                names = tuple(sorted(labels))
+                yield ScriptMetric(stem, names), tuple(labels[one] for one in names)
+
     def _open(self, series: Series) -> Value:
         (name, labels), values = series
         metric = Metric(SCRIPT + name, "counter", labels, "")
@@ -114,21 +151,28 @@ class MetricsFlusher:
 
     def __init__(self, directory: Path, slot: int) -> None:
         self._resting_until_ms = 0
-        gateway = _bounded(MAX_GATEWAYS)
-        reason = _bounded(MAX_NAMES)
-        route = _bounded(MAX_NAMES)
         counters = MetricsFile(directory, "counter", slot)
         histograms = MetricsFile(directory, "histogram", slot)
         self._files = (counters, histograms)
+        self.renewed = counters.renewed or histograms.renewed
+        """Whether a predecessor's file could not be read, and counting begins anew in it."""
+        known = _known(self._files)
+        gateway = _bounded(MAX_GATEWAYS, known["gateway"])
+        reason = _bounded(MAX_NAMES, known["reason"])
+        route = _bounded(MAX_NAMES, known["route"])
         self._script = _ScriptCounters(counters)
+        script = _bounded(MAX_NAMES, known["metric"])
+        self._over_budget = Counters(
+            counters, "series_over_budget", lambda key: (script(key),)
+        )
         self._retransmissions = Counters(counters, "sip_retransmissions", _unlabelled)
         self._parse_errors = Counters(counters, "sip_parse_errors", _unlabelled)
         self._route_errors = Counters(counters, "route_errors", _unlabelled)
         self._strays = Counters(counters, "worker_strays", _unlabelled)
         self._attempts = Counters(counters, "call_attempts", lambda key: (gateway(key),))
-        account = _bounded(MAX_GATEWAYS)
+        account = _bounded(MAX_GATEWAYS, known["account"])
         self._answers = Counters(counters, "call_answers", lambda key: (gateway(key),))
-        code = _bounded(MAX_CODES)
+        code = _bounded(MAX_CODES, known["code"])
         self._failures = Counters(
             counters, "call_attempt_failures", lambda key: (gateway(key[0]), code(key[1]))
         )
@@ -174,7 +218,7 @@ class MetricsFlusher:
         self._auth_failures = Counters(counters, "auth_failures", lambda key: (key,))
         self._blocked = Counters(counters, "blocked_requests", _unlabelled)
         self._unrecorded = Counters(counters, "unrecorded_calls", lambda key: (key,))
-        hook = _bounded(MAX_NAMES)
+        hook = _bounded(MAX_NAMES, known["hook"])
         self._hook_duration = Histograms(
             histograms, "hook_duration_seconds", lambda key: (hook(key),)
         )
@@ -182,6 +226,11 @@ class MetricsFlusher:
         self._hook_errors = Counters(counters, "hook_errors", lambda key: (hook(key[0]), key[1]))
         # What has no labels is there from the start, with 0: a rate needs a first value.
         self._carry(Tally())
+
+    def recall(self, tally: Tally) -> None:
+        """Tell a fresh tally which series of routes' own a predecessor has made."""
+        for series in self._script.left():
+            tally.recall(series)
 
     def flush(self, tally: Tally, now_ms: int) -> None:
         """Add what the tally has gained since the last call; always the same tally.
@@ -198,6 +247,7 @@ class MetricsFlusher:
 
     def _carry(self, tally: Tally) -> None:
         self._script.carry(tally.counted)
+        self._over_budget.carry(tally.over_budget)
         self._retransmissions.carry({"": tally.retransmissions})
         self._parse_errors.carry({"": tally.parse_errors})
         self._route_errors.carry({"": tally.route_errors})

@@ -7,16 +7,21 @@ module does not know.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Hashable, Mapping
+import struct
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.utils import floatToGoString
 
 from router.core.tally import Histogram
 from router.runtime.metrics_catalogue import BY_NAME, PREFIX, Labels, Metric
+
+DAMAGED: Final = (RuntimeError, ValueError, TypeError, AttributeError, struct.error)
+"""What prometheus_client and json raise where a file is cut short or holds rubbish."""
 
 
 class Value:
@@ -47,7 +52,14 @@ class MetricsFile:
 
     def __init__(self, directory: Path, kind: str, slot: int | str) -> None:
         path = directory / f"{kind}_{slot}.db"
-        self._keys = self._read_keys(path)
+        self.renewed = False
+        """Whether what a predecessor left could not be read, and was given up."""
+        try:
+            self._keys = self._read_keys(path)
+        except DAMAGED:
+            self.renewed = True
+            self._keys = set()
+            path.unlink()
         self._used = 8 + sum(self._room(key) for key in self._keys)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._size = max(os.fstat(self._descriptor).st_size, self._FIRST_SIZE)
@@ -60,7 +72,17 @@ class MetricsFile:
         if not path.exists():
             return set()
         entries = MmapedDict.read_all_values_from_file(path)  # type: ignore[no-untyped-call]
-        return {key for key, *_ in entries}
+        keys = {key for key, *_ in entries}
+        for key in keys:
+            _, _, labels, _ = json.loads(key)
+            labels.items()
+        return keys
+
+    def series(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Name and labels of each value that is in the file."""
+        for key in self._keys:
+            family, _, labels, _ = json.loads(key)
+            yield family, labels
 
     @staticmethod
     def _room(key: str) -> int:

@@ -172,6 +172,7 @@ def _worker_equipment(
             rates = LmdbRates(config.state / RATES_DIR)
             orders = OperatorOrders(config.state / OBJECTS_DIR)
             flusher = MetricsFlusher(config.state / METRICS_DIR, birth.slot)
+            flusher.recall(birth.tally)
             engine = Engine(
                 make_policy(program, config),
                 listeners=birth.listeners,
@@ -200,6 +201,8 @@ def _worker_equipment(
             raise CannotBoot(str(error)) from error
         except OSError as error:
             raise CannotBoot(f"metrics files cannot be made: {error}") from error
+        if flusher.renewed:
+            log.line("warning", "metrics file was damaged: it counts from 0", slot=birth.slot)
         if orphans:
             log.line("warning", "calls taken over from a predecessor", calls=len(orphans))
 

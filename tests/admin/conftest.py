@@ -113,6 +113,7 @@ def directory(tmp_path: Path) -> Path:
         tally.pdd["cn_mobile"].observe(0.4)
         tally.route_duration["request_route"].observe(0.00003)
         tally.slow_routes["request_route"] += 1
+        tally.over_budget["premium"] += 1
         tally.hook_duration["lookup"].observe(0.002)
         tally.hook_errors["lookup", "timeout"] += 1
         tally.slow_hooks["lookup"] += 1

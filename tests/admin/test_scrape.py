@@ -191,3 +191,15 @@ def test_what_routes_count_comes_last_under_its_own_name(
     assert "# HELP trunkline_script_calls_total Counted by a route of routes.cfg" in text
     assert "# TYPE trunkline_script_calls_total counter" in text
     list(parse_openmetrics(generate_openmetrics(scrape).decode()))
+
+
+def test_a_damaged_file_is_left_out_and_said_once(
+    scrape: Scrape, directory: Path, log: Any
+) -> None:
+    file = directory / "counter_0.db"
+    file.write_bytes(file.read_bytes()[:300])
+    for _ in range(2):
+        assert value(scrape, "call_attempts_total", gateway="cn_mobile") == 3, "the other worker's"
+        assert value(scrape, "call_duration_seconds_count") == 2
+    said = [line for line in log.events if "damaged" in str(line)]
+    assert len(said) == 1 and "counter_0.db" in str(said[0])

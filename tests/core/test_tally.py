@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from router.core.tally import (
     MAX_LABEL,
     MAX_SERIES,
@@ -84,6 +86,36 @@ def test_a_routes_metric_has_a_bounded_number_of_series() -> None:
     assert tally.counted[metric, ("0", "x")] == 2
     assert len(tally.counted) == MAX_SERIES + 2
     assert sum(tally.counted.values()) == MAX_SERIES + 52
+
+
+def test_the_first_count_over_the_budget_says_so_and_each_is_counted() -> None:
+    tally, metric = Tally(), ScriptMetric("calls", ("a",))
+    assert [tally.count(metric, (value,), budget=2) for value in "xyyzxzw"] == [
+        False, False, False, True, False, False, False,
+    ]
+    assert tally.over_budget == {"calls": 3}
+    assert tally.counted[metric, (OTHER,)] == 3
+    assert not tally.count(ScriptMetric("plain", ()), (), budget=2)
+    assert not tally.count(metric, ("v",), budget=3), "a reload has raised it"
+    assert tally.counted[metric, ("v",)] == 1
+
+
+def test_what_a_predecessor_counted_is_in_the_budget() -> None:
+    tally, metric = Tally(), ScriptMetric("calls", ("a",))
+    for value in ("x", "y", "x", OTHER):
+        tally.recall((metric, (value,)))
+    assert tally.count(metric, ("z",), budget=2)
+    assert not tally.count(metric, ("x",), budget=2)
+    assert tally.counted == {(metric, ("x",)): 1, (metric, ("y",)): 0, (metric, (OTHER,)): 1}
+
+
+def test_all_metrics_of_routes_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.core.tally.MAX_ALL_SERIES", 5)
+    tally = Tally()
+    for name in "abc":
+        for value in range(4):
+            tally.count(ScriptMetric(name, ("n",)), (str(value),))
+    assert len(tally.counted) == 5 + 2, "and other, of those that came too late"
 
 
 def test_a_long_label_value_is_cut_and_counts_as_one() -> None:

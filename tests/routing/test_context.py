@@ -565,6 +565,18 @@ def test_routes_count_what_they_like() -> None:
     }
 
 
+def test_series_beyond_the_budget_are_other_and_said_once() -> None:
+    world = routed('count("numbers", dialled = $rU);', more="script_metric_series = 2\n")
+    for number in range(5):
+        world.place(f"861380{number}")
+    metric = ("numbers", ("dialled",))
+    assert world.tally.counted == {
+        (metric, ("8613800",)): 1, (metric, ("8613801",)): 1, (metric, ("other",)): 3,
+    }
+    said = [fields for _, event, fields in world.engine.logs if "no series left" in event]
+    assert said == [{"metric": "numbers", "had": 2}]
+
+
 def test_a_cdr_tells_the_lines_that_its_call_went_by() -> None:
     world = Routed(
         GATEWAYS

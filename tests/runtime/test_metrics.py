@@ -283,3 +283,79 @@ def test_a_successor_goes_on_with_what_routes_counted(directory: Path) -> None:
         flusher.flush(tally, 1_000)
         flusher.close()
     assert one(directory, "script_premium_total", account="acme") == 2
+
+
+def size(directory: Path) -> int:
+    return sum(file.stat().st_size for file in directory.iterdir())
+
+
+def test_the_series_of_routes_stay_in_their_budget_however_often_a_worker_is_restarted(
+    directory: Path,
+) -> None:
+    metric = ScriptMetric("numbers", ("dialled",))
+    for life in range(40):
+        flusher, tally = MetricsFlusher(directory, 0), Tally()
+        flusher.recall(tally)
+        for number in range(30):
+            tally.count(metric, (f"{life}-{number}",), budget=50)
+        flusher.flush(tally, 1_000)
+        flusher.close()
+    series = {
+        labels: value for (name, labels), value in collect(directory).items()
+        if name == "trunkline_script_numbers_total"
+    }
+    assert len(series) == 51
+    assert sum(series.values()) == 40 * 30, "nothing is lost"
+    assert one(directory, "script_numbers_total", dialled="other") == 40 * 30 - 50
+    assert one(directory, "series_over_budget_total", metric="numbers") == 40 * 30 - 50
+
+
+def test_hundreds_of_reloads_with_other_gateways_do_not_grow_the_files_without_bound(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that lives through them, and workers that are restarted between them."""
+    monkeypatch.setattr(metrics, "MAX_GATEWAYS", 60)
+    sizes = []
+    flusher, tally = MetricsFlusher(directory, 0), Tally()
+    for reload in range(400):
+        if reload % 20 == 19:
+            flusher.close()
+            flusher, tally = MetricsFlusher(directory, 0), Tally()
+        for number in range(3):
+            gateway = f"gateway_{reload}_{number}"
+            tally.attempts[gateway] += 1
+            tally.calls[gateway, "Normal"] += 1
+            tally.pdd[gateway].observe(1.0)
+        flusher.flush(tally, 1_000)
+        sizes.append(size(directory))
+    assert sizes[30] == sizes[-1]
+    labels = {labels for name, labels in collect(directory) if name.endswith("call_attempts_total")}
+    assert len(labels) == 61
+    assert one(directory, "call_attempts_total", gateway="other") == 400 * 3 - 60
+
+
+DAMAGE = {
+    "cut short": lambda data: data[: len(data) // 3],
+    "three bytes": lambda data: data[:3],
+    "rubbish": lambda data: data[:8] + bytes(range(256)) * 16,
+    "keys that are no JSON": lambda data: data.replace(b"[", b"x"),
+    "keys of another kind": lambda data: data.replace(b"{", b"["),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_costs_its_counts_and_no_start(directory: Path, damage: str) -> None:
+    for slot in (0, 1):
+        flusher, tally = MetricsFlusher(directory, slot), Tally()
+        for number in range(500):
+            tally.attempts[f"gateway_{number}"] += 1
+        flusher.flush(tally, 1_000)
+        flusher.close()
+    file = directory / "counter_0.db"
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    flusher, tally = MetricsFlusher(directory, 0), Tally()
+    assert flusher.renewed
+    tally.attempts["gateway_7"] += 1
+    flusher.flush(tally, 1_000)
+    assert one(directory, "call_attempts_total", gateway="gateway_7") == 2
+    assert not MetricsFlusher(directory, 1).renewed

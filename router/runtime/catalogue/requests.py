@@ -36,9 +36,11 @@ OF_YOUR_OWN: Final = """\
 `trunkline_script_premium_calls_total{account="acme"}`. Its name begins with `trunkline_script_`, so
 that it can never meet one of this page; `_total` is added. It has up to five labels, the same ones
 wherever it is counted (`check` finds others), and it is there from the first time it is counted.
-Each worker keeps 200 sets of label values of a metric apart, cut to 64 characters; what comes after
-them counts as `other`. A number that somebody dialled makes a bad label: every new one is a new
-series until the limit is reached.
+Each worker keeps `script_metric_series` sets of label values of a metric apart (200, at most
+1,000; 10,000 of all metrics together), cut to 64 characters. What comes after them counts as
+`other` and in `trunkline_series_over_budget_total`, and is said once in the log. Restarts of
+workers and reloads do not widen it. A number that somebody dialled makes a bad label: every new
+one is a new series until the limit is reached.
 """
 
 ROUTES: Final = Section("Routes", (
@@ -77,5 +79,10 @@ ROUTES: Final = Section("Routes", (
         "The log has the lines of routes.cfg and of the function: correct it.",
         "`raised` an exception, gave back a `wrong_type`, `timeout` (`hook_timeout` was over), "
         "`stuck` (it did not return and was broken off).",
+    ),
+    Metric(
+        "series_over_budget", "counter", ("metric",),
+        "Counts of a route's own metric that went to other, for want of series.",
+        "Take the label with so many values out of count(), or raise script_metric_series.",
     ),
 ), OF_YOUR_OWN)
