@@ -1,6 +1,8 @@
 """Where the HTTP API's requests are carried out: in lanes, so that long work keeps nobody waiting.
 
-    short      what is there now; locks, ends of calls: several beside each other
+    short      what is there now, ends of calls: several beside each other
+    objects    what stands in the configuration, locks, decisions: several beside each other, and
+               apart, because a Python file that it imports may take its time
     searches   through CDRs, the ledger and decks: long, two beside each other
     orders     changes of objects, and reloads: one after the other
     money      payments: one after the other, with nothing else before them
@@ -97,6 +99,7 @@ class Desk:
             self._end_sharing()
             raise
         self.short = Lane("short", 4)
+        self.objects = Lane("objects", 4)
         self.searches = Lane("searches", 2)
         self.orders = Lane("orders", 1)
         self.money = Lane("money", 1)
@@ -149,9 +152,9 @@ class Desk:
     def close(self) -> None:
         """Let go of the threads and the stores."""
         self.stopping = True
-        lanes = (self.short, self.searches, self.orders, self.money, self.loads, self.calls)
-        for lane in lanes:
-            lane.close()
+        for lane in vars(self).values():
+            if isinstance(lane, Lane):
+                lane.close()
         self.access.close()
         self._end_sharing()
 

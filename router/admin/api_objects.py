@@ -63,7 +63,7 @@ def _lists(desk: Desk) -> list[HTTPRouteHandler]:
             wanted = [one for one in facts if not prefix or serves(one, prefix)]
             return page(wanted, lambda one: one.name, limit, cursor, msgspec.to_builtins)
 
-        return await desk.short.do(work)
+        return await desk.objects.do(work)
 
     @get("/accounts", tags=["accounts"], summary="List the accounts and their money", **tell)
     async def list_accounts(limit: Limit = 50, cursor: Cursor = "") -> Page:
@@ -71,7 +71,7 @@ def _lists(desk: Desk) -> list[HTTPRouteHandler]:
             facts = read_accounts(desk.config, desk.state).facts.values()
             return page(facts, lambda one: one.name, limit, cursor, as_fields)
 
-        return await desk.short.do(work)
+        return await desk.objects.do(work)
 
     @get("/trunks", tags=["trunks"], summary="List the trunks", **tell)
     async def list_trunks(account: Word = "", limit: Limit = 50, cursor: Cursor = "") -> Page:
@@ -82,7 +82,7 @@ def _lists(desk: Desk) -> list[HTTPRouteHandler]:
             wanted = [one for one in facts if account in ("", one.name.partition("/")[0])]
             return page(wanted, lambda one: one.name, limit, cursor, msgspec.to_builtins)
 
-        return await desk.short.do(work)
+        return await desk.objects.do(work)
 
     @get("/phones", tags=["phones"], summary="List the phones and where they are online", **tell)
     async def list_phones(account: Word = "", limit: Limit = 50, cursor: Cursor = "") -> Page:
@@ -92,7 +92,7 @@ def _lists(desk: Desk) -> list[HTTPRouteHandler]:
             contacts = _contacts(desk)
             return page(names, str, limit, cursor, lambda one: _phone(known, one, contacts))
 
-        return await desk.short.do(work)
+        return await desk.objects.do(work)
 
     return [list_gateways, list_accounts, list_trunks, list_phones]
 
@@ -149,7 +149,7 @@ def _plain(
 
     @get(at, summary=f"Show {a}", operation_id=f"show_{kind}", **tell)
     async def show_one(name: Name) -> dict[str, Any]:
-        return await desk.short.do(lambda: show(name))
+        return await desk.objects.do(lambda: show(name))
 
     @patch(at, summary=f"Change settings of {a}", operation_id=f"set_{kind}", **order_of)
     async def set_one(request: Ask, name: Name, data: JSONBody[Settings]) -> Changed:
@@ -163,14 +163,14 @@ def _plain(
 
     @put(f"{at}/lock", summary=f"Lock {a}", operation_id=f"lock_{kind}", **order_of)
     async def lock_one(request: Ask, name: Name, data: JSONBody[Locking]) -> Locked:
-        return await desk.short.do(lambda: lock(name, data.note, request.auth.who, locked=True))
+        return await desk.objects.do(lambda: lock(name, data.note, request.auth.who, locked=True))
 
     @delete(
         f"{at}/lock", status_code=200, summary=f"Lift the lock of {a}",
         operation_id=f"unlock_{kind}", **order_of,
     )
     async def unlock_one(request: Ask, name: Name) -> Locked:
-        return await desk.short.do(lambda: lock(name, "", request.auth.who, locked=False))
+        return await desk.objects.do(lambda: lock(name, "", request.auth.who, locked=False))
 
     return [show_one, set_one, remove_one, lock_one, unlock_one]
 
@@ -183,7 +183,7 @@ def _inner(
 
     @get(at, summary=f"Show {a}", operation_id=f"show_{kind}", **tell)
     async def show_one(account: Name, name: Name) -> dict[str, Any]:
-        return await desk.short.do(lambda: show(f"{account}/{name}"))
+        return await desk.objects.do(lambda: show(f"{account}/{name}"))
 
     @patch(at, summary=f"Change settings of {a}", operation_id=f"set_{kind}", **order_of)
     async def set_one(request: Ask, account: Name, name: Name, data: JSONBody[Settings]) -> Changed:
@@ -200,7 +200,7 @@ def _inner(
     @put(f"{at}/lock", summary=f"Lock {a}", operation_id=f"lock_{kind}", **order_of)
     async def lock_one(request: Ask, account: Name, name: Name, data: JSONBody[Locking]) -> Locked:
         full, who = f"{account}/{name}", request.auth.who
-        return await desk.short.do(lambda: lock(full, data.note, who, locked=True))
+        return await desk.objects.do(lambda: lock(full, data.note, who, locked=True))
 
     @delete(
         f"{at}/lock", status_code=200, summary=f"Lift the lock of {a}",
@@ -208,7 +208,7 @@ def _inner(
     )
     async def unlock_one(request: Ask, account: Name, name: Name) -> Locked:
         full, who = f"{account}/{name}", request.auth.who
-        return await desk.short.do(lambda: lock(full, "", who, locked=False))
+        return await desk.objects.do(lambda: lock(full, "", who, locked=False))
 
     return [show_one, set_one, remove_one, lock_one, unlock_one]
 

@@ -52,7 +52,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
             told: dict[str, Any] = json.loads(findings_json(found))
             return told
 
-        return await desk.short.do(work)
+        return await desk.objects.do(work)
 
     @get("/compiled", summary="The Python that the routes of routes.cfg become", **told)
     async def compiled() -> dict[str, Any]:
@@ -61,7 +61,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
             source = compile_routes(outcome, SURFACE).source()
             return {"hash": outcome.unit.hash, "python": source}
 
-        return await desk.short.do(work)
+        return await desk.objects.do(work)
 
     @post(
         "/reload", status_code=200, summary="Let the router take routes.cfg as it is now",
@@ -73,7 +73,7 @@ def router_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
     @post("/decisions", status_code=200, summary="Decide a call without making it", **told)
     async def decision(data: JSONBody[Asking]) -> dict[str, Any]:
-        return await desk.short.do(lambda: _decided(desk, data))
+        return await desk.objects.do(lambda: _decided(desk, data))
 
     @get("/blocks", summary="List the addresses that are blocked", **told)
     async def list_blocks(limit: Limit = 50, cursor: Cursor = "") -> Page:

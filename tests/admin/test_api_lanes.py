@@ -60,6 +60,22 @@ def test_while_rates_are_loaded_everything_else_is_answered(
         assert "let go" in loading.result()["detail"]
 
 
+def test_a_python_file_that_takes_its_time_holds_up_no_status(
+    api: Api, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_state(state)
+    held = Held()
+    monkeypatch.setattr("router.admin.api_desk.read_known", held)
+    with ThreadPoolExecutor(6) as threads:
+        waiting = [threads.submit(api, "GET", "/gateways", 503) for _ in range(6)]
+        assert held.begun.acquire(timeout=30)
+        for path in ("/calls", "/audit", "/blocks", "/cdrs", "/figures"):
+            api("GET", path)
+        assert not any(one.done() for one in waiting)
+        held.go.set()
+        assert {one.result()["status"] for one in waiting} == {503}
+
+
 def test_a_lane_that_is_full_says_when_to_come_again(api: Api, state: Path, held: Held) -> None:
     def load(_: int) -> tuple[int, str]:
         headers = {"Authorization": f"Bearer {api.tokens['operate']}"}
