@@ -6,11 +6,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from litestar import Litestar
+from litestar import Litestar, get
 from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.response import Redirect
 
 from router.admin.api_bodies import BodyMiddleware
 from router.admin.api_calls import call_routes, cdr_routes
@@ -33,6 +34,15 @@ DESCRIPTION: Final = (
     "milliseconds. Lists are read page by page: `next` of one is `cursor` of the one after it."
 )
 
+OPEN: Final = ["^/schema(/|$)", "^/openapi[.]json$"]
+"""What needs no token: the document."""
+
+
+@get("/openapi.json", include_in_schema=False)
+async def document() -> Redirect:
+    """Where many look for it first."""
+    return Redirect("/schema/openapi.json")
+
 
 def make_api(
     config: Path, state: Path, log: Log, *, most_wrong: int = MAX_WRONG,
@@ -53,9 +63,9 @@ def make_api(
     ]
     roles = {str(one.operation_id or one.handler_name): role_of(one) for one in operations}
     return Litestar(
-        operations,
+        [*operations, document],
         middleware=[
-            AllowMiddleware, DefineMiddleware(GateMiddleware, exclude="^/schema"), BodyMiddleware
+            AllowMiddleware, DefineMiddleware(GateMiddleware, exclude=OPEN), BodyMiddleware
         ],
         exception_handlers=handlers(log),
         request_max_body_size=MAX_BODY,

@@ -32,6 +32,11 @@ def test_it_is_sound_openapi(api: Api) -> None:
     }
 
 
+def test_it_is_where_one_looks_for_it(api: Api) -> None:
+    for path in ("/openapi.json", "/schema", "/schema/openapi.json"):
+        assert api.client.get(path).json() == api.document.document, path
+
+
 def references(value: Any) -> set[str]:
     """Everything that is referred to."""
     if isinstance(value, dict):
