@@ -6,12 +6,14 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 from harness.certificates import make_certificate
-from harness.ports import LOOPBACK, udp_bound
+from harness.ports import LOOPBACK, free_ports, tcp_listening, udp_bound, wait_until
 from harness.processes import children
 from harness.routes import Routes
 from harness.switch import PROGRAM, Switch
@@ -204,3 +206,20 @@ def test_a_certificate_that_does_not_fit_its_key(run_switch, tmp_path: Path) -> 
     }
     switch = run_switch(Routes(pairs=1, settings=settings), start=False)
     refuses(switch, "one.pem", "other.key", "cannot be served", lines=1)
+
+
+def test_an_api_with_a_certificate_speaks_tls(run_switch, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "api")
+    (port,) = free_ports(1)
+    settings = {
+        "api": f"{LOOPBACK}:{port}",
+        "api_tls_certificate": f'"{certificate}"',
+        "api_tls_key": f'"{key}"',
+    }
+    switch = run_switch(Routes(pairs=1, settings=settings))
+    wait_until(lambda: tcp_listening(port), "the API listens", 10)
+    trusted = ssl.create_default_context(cafile=certificate)
+    url = f"https://{LOOPBACK}:{port}"
+    assert httpx.get(f"{url}/openapi.json", verify=trusted, follow_redirects=True).is_success
+    assert f"api      {url}" in switch.log()
+    assert "in clear" not in switch.log()
