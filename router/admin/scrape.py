@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from router.admin.machine import Reading
+from router.admin.merging import MergedFiles
 from router.billing.rate import MILLIONTHS
 from router.runtime.metrics import MAX_GATEWAYS
 from router.runtime.metrics_catalogue import (
@@ -25,7 +25,6 @@ from router.runtime.metrics_catalogue import (
     PREFIX,
     SCRIPT,
 )
-from router.runtime.metrics_files import DAMAGED
 from router.runtime.reload_report import APPLIED, FAILED, REFUSED
 from router.store.errors import StoreError
 from router.store.interface import Usage
@@ -37,7 +36,7 @@ GATEWAY_KEY: Final = "gateway:"
 ACCOUNT_KEY: Final = "account:"
 MAX_ACCOUNTS: Final = 1_000
 HEARTBEAT_MAX_AGE_MS: Final = 5_000
-SCRIPT_HELP: Final = "Counted by a route of routes.cfg: count(...)."
+SCRIPT_HELP: Final = "Counted by a route of routes.cfg: look there for count() with this name."
 
 
 class LiveReader(Protocol):
@@ -94,7 +93,7 @@ class Scrape:
         running: Callable[[], Running | None] = _as_started,
         machine: Callable[[Mapping[str, int] | None], Iterable[Reading]] = lambda live: (),
     ) -> None:
-        self._directory = directory
+        self._files = MergedFiles(directory)
         self._gateways = gateways
         self._config_hash = config_hash
         self._slots = slots
@@ -117,12 +116,7 @@ class Scrape:
             self._config_hash = running.config_hash
             self._reloads = running.reloads
             self._accounts = running.accounts
-        # A worker that starts makes its file before it has a size: there is nothing in it yet.
-        try:
-            files = [str(file) for file in self._directory.iterdir() if _is_filled(file)]
-        except OSError as error:
-            raise RuntimeError(f"metrics files cannot be read: {error}") from error
-        families = {family.name: family for family in self._merged(files)}
+        families = {family.name: family for family in self._counted()}
         for metric in CATALOGUE:
             name = PREFIX + metric.name
             family = families.setdefault(name, Family(name, metric.help, metric.kind))
@@ -155,22 +149,16 @@ class Scrape:
                 families[name].documentation = SCRIPT_HELP
                 yield families[name]
 
-    def _merged(self, files: list[str]) -> Iterable[Family]:
+    def _counted(self) -> Iterator[Family]:
         """What all files have together; those that are damaged are left out, and said once."""
         try:
-            return _merge(files)
-        except DAMAGED:
-            sound = []
-            for file in files:
-                try:
-                    _merge([file])
-                    sound.append(file)
-                except DAMAGED as error:
-                    if file not in self._damaged:
-                        self._damaged.add(file)
-                        name = Path(file).name
-                        self._log("warning", "metrics file is damaged", file=name, why=str(error))
-            return _merge(sound)
+            yield from self._files.families()
+        except OSError as error:
+            raise RuntimeError(f"metrics files cannot be read: {error}") from error
+        for file, why in self._files.damaged.items():
+            if file not in self._damaged:
+                self._log("warning", "metrics file is damaged", file=file, why=why)
+        self._damaged = set(self._files.damaged)
 
     def _live_stat(self) -> Mapping[str, int] | None:
         try:
@@ -270,12 +258,3 @@ def _add_accounts(families: Mapping[str, Family], monies: Mapping[str, Money]) -
 def _add_by_gateway(family: Family, values: Mapping[str, float]) -> None:
     for gateway, value in values.items():
         family.add_sample(family.name, {"gateway": gateway}, value)
-
-
-def _merge(files: list[str]) -> Iterable[Family]:
-    merged: Iterable[Family] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-    return merged
-
-
-def _is_filled(file: Path) -> bool:
-    return file.suffix == ".db" and file.stat().st_size > 0

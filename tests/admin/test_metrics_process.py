@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from router.admin import metrics_process
+from router.admin.merging import MergedFiles
 from router.admin.metrics_process import MetricsServer, open_listener, run_metrics
 from router.admin.scrape import Scrape
 
@@ -133,13 +135,29 @@ def test_more_connections_than_places_are_closed_and_the_rest_are_served(
         connection.close()
 
 
+def test_a_client_that_does_not_read_its_answer_loses_its_place(
+    server: MetricsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that reads a little now and then: the time is for the whole answer."""
+    monkeypatch.setattr(metrics_process, "ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(metrics_process, "ROOT_PAGE", b"x" * (64 << 20))
+    with socket.create_connection(server.server_address[:2]) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert slow.recv(1000), "it is being answered"
+        for _ in range(metrics_process.MAX_CONNECTIONS):
+            assert server._places.acquire(timeout=5), "its place is free again"
+        server._places.release(metrics_process.MAX_CONNECTIONS)
+    monkeypatch.undo()
+    assert get(server, "/metrics").status == 200
+
+
 def test_a_fault_of_ours_is_a_500_and_logged_and_the_next_request_is_served(
     server: MetricsServer, scrape: Scrape, log: Any
 ) -> None:
-    directory = scrape._directory
-    scrape._directory = Path("/nonexistent")
+    files = scrape._files
+    scrape._files = MergedFiles(Path("/nonexistent"))
     assert b" 500 " in raw(server, b"GET /metrics HTTP/1.1\r\n\r\n").partition(b"\r\n")[0]
-    scrape._directory = directory
+    scrape._files = files
     assert get(server, "/metrics").status == 200
     assert [event[:2] for event in log.events] == [("error", "a scrape failed")]
 

@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from router.admin import scrape as scrape_module
+from router.admin.merging import MergedFiles
 from router.admin.scrape import Scrape
 from router.core.tally import ScriptMetric, Tally
 from router.runtime.metrics import MetricsFlusher
@@ -133,7 +134,7 @@ def test_before_any_worker_has_counted_every_family_is_announced(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    scrape._directory = empty
+    scrape._files = MergedFiles(empty)
     text = generate_latest(scrape).decode()
     assert text.count("# TYPE ") == len(CATALOGUE)
     assert value(scrape, "call_attempts_total", gateway="cn_mobile") == 0
