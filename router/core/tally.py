@@ -18,6 +18,7 @@ from typing import NamedTuple
 CALL_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 POST_DIAL_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
 DISCONNECT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+MOS_BOUNDS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.3, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4, 4.5)
 HOOK_SECONDS = (0.00001, 0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 ROUTE_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)
@@ -49,6 +50,10 @@ def _post_dial() -> Histogram:
 
 def _delay() -> Histogram:
     return Histogram(DISCONNECT_SECONDS)
+
+
+def _mos() -> Histogram:
+    return Histogram(MOS_BOUNDS)
 
 
 def _route() -> Histogram:
@@ -109,6 +114,7 @@ class Tally:
         "hook_duration",
         "hook_errors",
         "loop_lag",
+        "mos",
         "over_budget",
         "parse_errors",
         "pdd",
@@ -185,6 +191,8 @@ class Tally:
         """gateway → our INVITE to the end of an attempt that failed"""
         self.disconnect_delay = Histogram(DISCONNECT_SECONDS)
         """our BYE to its answer, or to the end of waiting for one"""
+        self.mos: dict[str, Histogram] = defaultdict(_mos)
+        """gateway → mean opinion scores of its calls, as media relays say them; 1 to 5"""
         self.registration_delay: dict[str, Histogram] = defaultdict(_delay)
         """gateway → our REGISTER to its 200"""
         self.route_duration: dict[str, Histogram] = defaultdict(_route)

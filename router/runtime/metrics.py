@@ -207,6 +207,7 @@ class MetricsFlusher:
             histograms, "call_failure_delay_seconds", lambda key: (gateway(key),)
         )
         self._disconnect = Histograms(histograms, "disconnect_delay_seconds", _unlabelled)
+        self._mos = Histograms(histograms, "call_mos", lambda key: (gateway(key),))
         self._registering = Histograms(
             histograms, "gateway_registration_delay_seconds", lambda key: (gateway(key),)
         )
@@ -274,6 +275,7 @@ class MetricsFlusher:
         self._pdd.carry(tally.pdd)
         self._failed_delay.carry(tally.failed_delay)
         self._disconnect.carry({"": tally.disconnect_delay})
+        self._mos.carry(tally.mos)
         self._registering.carry(tally.registration_delay)
         self._route_duration.carry(tally.route_duration)
         self._slow_routes.carry(tally.slow_routes)

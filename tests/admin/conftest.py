@@ -95,6 +95,7 @@ def directory(tmp_path: Path) -> Path:
         tally.account_calls["", "IllegalCall"] += 1
         tally.charged["a1"] += 1_250_000
         tally.costs["cn_mobile"] += 500_000
+        tally.mos["cn_mobile"].observe(4.1)
         tally.talked_ms["cn_mobile"] += 12_500
         tally.failed_delay["cn_mobile"].observe(2.5)
         tally.disconnect_delay.observe(0.02)

@@ -24,6 +24,7 @@ class StandIn:
         self.commands: list[Command] = []
         self.sessions: dict[bytes, dict[bytes, int]] = {}
         self.packets = 0
+        self.heard: dict[str, Any] = {}
         self.silent = False
         self.late = False
         self.error = ""
@@ -76,7 +77,7 @@ class StandIn:
             ports = self.sessions[session]
         if what == b"delete":
             del self.sessions[session]
-            return {"result": "ok"}
+            return {"result": "ok", **self.heard}
         if what == b"query":
             return {"result": "ok", "totals": {"RTP": {"packets": self.packets}}}
         # The SDP goes to the other side: for an offer the answerer, for an answer the offerer.

@@ -397,3 +397,50 @@ def test_a_datagram_from_elsewhere_is_no_answer(world: World, relay: StandIn) ->
     relay.release(world)
     world.run(5_000)
     assert world.cdr.gateway == "g1"
+
+
+# -- how it sounded -------------------------------------------------------------------------------
+
+
+def stream(mos: Any, samples: Any = 3) -> dict[str, Any]:
+    return {"average MOS": {"MOS": mos, "jitter": 3, "packet loss": 1, "samples": samples}}
+
+
+def test_the_mean_opinion_score_of_a_call_is_what_the_relay_says_at_its_end(
+    world: World, relay: StandIn
+) -> None:
+    relay.heard = {"SSRC": {"2071600809": {}, "201209520": stream(41, 3), "7": stream(33, 1)}}
+    Talk(world).hang_up()
+    (heard,) = world.engine.tally.mos.items()
+    assert heard[0] == "g1"
+    assert sum(heard[1].counts) == 1
+    assert heard[1].sum == pytest.approx(3.9)
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        {}, {"SSRC": {}}, {"SSRC": []}, {"SSRC": {"7": {}}}, {"SSRC": {"7": []}},
+        {"SSRC": {"7": {"average MOS": 41}}}, {"SSRC": {"7": stream("41")}},
+        {"SSRC": {"7": stream(0)}}, {"SSRC": {"7": stream(410)}}, {"SSRC": {"7": stream(-41)}},
+        {"SSRC": {"7": stream(41, "x")}},
+    ],
+    ids=range(11),
+)
+def test_a_relay_that_says_none_gives_no_score(
+    world: World, relay: StandIn, heard: dict[str, Any]
+) -> None:
+    relay.heard = heard
+    Talk(world).hang_up()
+    assert relay.asked[-1] == "delete"
+    assert not world.engine.tally.mos
+    assert world.engine.tally.route_errors == 0
+
+
+def test_an_attempt_that_was_not_answered_has_no_score(world: World, relay: StandIn) -> None:
+    relay.heard = {"SSRC": {"7": stream(41)}}
+    world.behaviours["g1"] = Behaviour(status=486, ring_after_ms=None)
+    world.place()
+    world.run(1_000)
+    assert relay.asked == ["offer", "delete"]
+    assert not world.engine.tally.mos

@@ -49,9 +49,10 @@ request_route {
 VALUES = {"$__rate_interval": "8s", "$gateway": ".*", "$account": ".*", "$reason": ".*"}
 UNREGISTERED = {
     "trunkline:gateway_registration_delay_seconds:p95_15m", "trunkline:gateway_ira:ratio1h",
-    "trunkline:phones_ira:ratio1h",
+    "trunkline:phones_ira:ratio1h", "trunkline:gateway_mos:mean1h",
 }
-"""No gateway here wants us to register, and the one REGISTER came before the first scrape."""
+"""No gateway here wants us to register, the one REGISTER came before the first scrape, and no media
+are relayed."""
 DEAD = "gateway dead { address = 127.0.0.1:9  prefixes = 999  ping = 1s }\n"
 
 

@@ -42,6 +42,11 @@ FIGURES: Final = (
         "trunkline:gateway_pdd_seconds:p95_15m",
     ),
     Figure(
+        "MOS", "mean opinion score, of relayed calls whose rtpengine reports one", "ITU-T P.800.1",
+        "what rtpengine says at the end; the mean",
+        "trunkline:gateway_mos:mean1h",
+    ),
+    Figure(
         "SRD, failed", "session request delay of attempts that fail", "RFC 6076 §4.3.2",
         "INVITE → its final status, or our time-out; 95 of 100 are below",
         "trunkline:gateway_failure_delay_seconds:p95_15m",

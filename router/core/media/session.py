@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -34,6 +35,7 @@ import msgspec
 from router.core.decision import CUT_OFF, RELAYED, RELAYED_BY
 from router.core.end_reasons import EndReason
 from router.core.media.relays import Place, Reply, title
+from router.core.tally import gateway_label
 from router.core.wheel import Timer, cancel
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ POLL_MS = 10_000
 MAX_POLLS = 2_000
 """Questions that wait at a worker beyond which nothing is asked that can be asked later."""
 MAX_WHY = 100
+MAX_STREAMS, MAX_SAMPLES = 64, 1_000_000
+"""Of an answer's streams and reports more are not believed."""
 MAX_SAID_BYTES = 8_192
 """A longer session description is not kept: an offer after it cannot be taken back."""
 
@@ -109,8 +113,8 @@ class Media:
     """The session of one leg to a gateway or phone; it ends with that leg."""
 
     __slots__ = (
-        "_asking", "_before", "_engine", "_heard_ms", "_leg", "_packets", "_queue", "_timer", "id",
-        "offered", "over", "place", "quiet", "said", "wish",
+        "_asking", "_before", "_engine", "_gateway", "_heard_ms", "_leg", "_packets", "_queue",
+        "_timer", "id", "offered", "over", "place", "quiet", "said", "wish",
     )
 
     def __init__(self, engine: Engine, leg: Leg, wish: Wish) -> None:
@@ -121,6 +125,7 @@ class Media:
         self._timer: Timer | None = None
         self._packets = 0
         self._heard_ms = 0
+        self._gateway = ""  # once it is answered
         self.id = leg.local_tag
         self.wish = wish
         self.place: Place | None = None
@@ -236,6 +241,8 @@ class Media:
 
     def watch(self) -> None:
         """The call is answered: from here on it may not be without media for long."""
+        call = self.call
+        self._gateway = gateway_label(call.cdr.gateway) if call is not None else ""
         if self.wish.timeout_ms:
             self._heard_ms = self._engine.layer.now
             self._poll_later()
@@ -297,7 +304,14 @@ class Media:
     def _delete(self, place: Place) -> None:
         # A lost one is harmless: the relay forgets a session without packets by itself.
         command = {"command": "delete", "call-id": self.id, "delete-delay": 0}
-        self._engine.relays.ask(command, None, None, place)
+        heard = self._on_deleted if self._gateway else None
+        self._engine.relays.ask(command, None, heard, place)
+
+    def _on_deleted(self, reply: Reply | None, place: Place) -> None:
+        """The relay sums up what it heard of an answered call."""
+        mos = mos_in(reply) if reply is not None else 0
+        if mos:
+            self._engine.tally.mos[self._gateway].observe(mos / 100)
 
     # -- taking over ------------------------------------------------------------------------------
 
@@ -328,6 +342,25 @@ def packets_in(reply: Reply) -> int:
     for key in (b"totals", b"RTP", b"packets"):
         found = found.get(key) if isinstance(found, dict) else None
     return found if isinstance(found, int) else 0
+
+
+def mos_in(reply: Reply) -> int:
+    """The mean opinion score of a session in hundredths, by an answer to `query` or `delete`.
+
+    rtpengine gives a score in tenths for each RTP stream that had reports (RTCP), and of how many
+    it is the mean; here is the mean of all. 0 when there is none.
+    """
+    streams: Any = reply.get(b"SSRC")
+    total = samples = 0
+    for stream in islice(streams.values(), MAX_STREAMS) if isinstance(streams, dict) else ():
+        average = stream.get(b"average MOS") if isinstance(stream, dict) else None
+        if isinstance(average, dict):
+            score, count = average.get(b"MOS"), average.get(b"samples", 1)
+            if isinstance(score, int) and isinstance(count, int) and 10 <= score <= 50:
+                weight = min(max(count, 1), MAX_SAMPLES)
+                total += score * weight
+                samples += weight
+    return total * 10 // samples if samples else 0
 
 
 def _known(sdp: bytes) -> None:

@@ -65,6 +65,13 @@ CALLS: Final = Section("Calls", (
         "with the 32 s that it was waited for.",
     ),
     Metric(
+        "call_mos", "histogram", ("gateway",),
+        "Mean opinion score of answered calls, 1 to 5, where rtpengine reports it.",
+        "Below 3.6 people complain: ask the carrier, look at the network to it.",
+        "Of relayed calls whose sides send RTCP ([media](media.md)): what rtpengine says at the "
+        "end, the mean of all streams. There is none of other calls.",
+    ),
+    Metric(
         "active_calls", "gauge", ("gateway",),
         "Lines in use on a gateway now.",
         "Near gateway_lines, calls overflow to the next gateway: raise lines or add a gateway.",
