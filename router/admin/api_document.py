@@ -95,13 +95,13 @@ class DocumentPlugin(JsonRenderPlugin):
     def __init__(self, roles: Mapping[str, str]) -> None:
         super().__init__()
         self._roles = roles
-        self._made: dict[str, Any] | None = None
+        self._made = b""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The document as JSON."""
-        if self._made is None:
-            self._made = complete(openapi_schema, self._roles)
-        return super().render(request, self._made)
+        if not self._made:
+            self._made = super().render(request, complete(openapi_schema, self._roles))
+        return self._made
 
 
 class PagePlugin(OpenAPIRenderPlugin):
