@@ -10,7 +10,8 @@
       the INVITE comes again                    the 200 again
       a re-INVITE of the caller                 counts as the ACK: it has the 200 (§14.1)
       CANCEL                                    both sides are hung up: the caller has not heard
-      64*T1 after the takeover                  `on_no_ack`, as in the worker that answered
+      64*T1 after the answer, but at least      `on_no_ack`, as in the worker that answered
+      LEAST_T1S after the takeover
 
 A caller that had the 200 already sends its ACK again (§13.2.2.4). What answers a re-INVITE is not
 kept: both sides have their dialog.
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 16_384
 """A longer one is not kept; over UDP none comes near it."""
+
+
+LEAST_T1S = 16
+"""How many T1 a successor waits for the ACK: five sendings, however late it is."""
 
 
 class AnswerSnapshot(msgspec.Struct, array_like=True):
@@ -102,7 +107,8 @@ class ResumedServer(InviteServer):
         way = answer.flow if answer.flow.transport == "udp" else leg.flow
         if answer.flow.slot == call.engine.slot:
             self.flow = way
-        self.resume(answer.data)
+        waited_ms = max(layer.now - call.cdr.answered, 0)
+        self.resume(answer.data, max(layer.timeout - waited_ms, LEAST_T1S * layer.t1))
         self.flow = way
 
     def on_retransmission(self) -> None:

@@ -163,6 +163,22 @@ def test_without_any_ack_both_sides_get_bye(world: World) -> None:
     assert cdr.decision[-1] == "ended: the caller never acknowledged the answer"
 
 
+@pytest.mark.parametrize(("late_ms", "left_ms"), [(0, 32_000), (20_000, 12_000), (90_000, 8_000)])
+def test_however_often_workers_die_an_ack_is_waited_for_no_longer(
+    world: World, late_ms: int, left_ms: int
+) -> None:
+    waiting = Waiting(world)
+    world.network.now += late_ms
+    world.crash()
+    world.run(left_ms - 200)
+    assert waiting.callee.got("BYE") == []
+    assert len(answers(waiting.caller)) >= 5
+    world.run(400)
+    for phone in (waiting.caller, waiting.callee):
+        phone.reply(phone.one("BYE"), 200)
+    assert world.cdr.end_reason == "ConnectionTimeout"
+
+
 def test_an_invite_that_comes_again_gets_the_answer(world: World) -> None:
     waiting = Waiting(world)
     world.crash()

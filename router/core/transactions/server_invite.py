@@ -76,7 +76,7 @@ class InviteServer:
         if status < 200:
             return
         if status < 300:
-            self._accept()
+            self._accept(layer.timeout)
             return
         now = layer.now
         at = layer.wheel.at
@@ -87,19 +87,19 @@ class InviteServer:
             self._retransmit = at(now + layer.t1, InviteServer._on_resend, self)
         self._end = at(now + layer.timeout, InviteServer._terminate, self)
 
-    def _accept(self) -> None:
+    def _accept(self, timer_l_ms: int) -> None:
         layer = self.layer
         at = layer.wheel.at
         self.state = ACCEPTED
         self._interval = layer.t1
         self._retransmit = at(layer.now + layer.t1, InviteServer._on_resend, self)
-        self._end = at(layer.now + layer.timeout, InviteServer._on_timer_l, self)
+        self._end = at(layer.now + timer_l_ms, InviteServer._on_timer_l, self)
 
-    def resume(self, accepted: bytes) -> None:
+    def resume(self, accepted: bytes, timer_l_ms: int) -> None:
         """Goes on with a 2xx that was sent before, as if it were sent now for the first time."""
         self.last = accepted
         self.layer.resend(accepted, self.flow)
-        self._accept()
+        self._accept(timer_l_ms)
 
     def trying(self) -> None:
         """100, so that the peer does not resend; once is enough."""

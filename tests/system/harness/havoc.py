@@ -151,7 +151,7 @@ class Havoc:
 
     def _check(self, talks: Sipp, refusals: Sipp, phones: list[str]) -> None:
         switch = self.switch
-        switch.is_idle(30)
+        switch.is_idle(45)  # 64*T1 for an answer that nobody acknowledged
         switch.metric_reaches(0, "cdr_backlog", 15)
         cdrs = switch.all_cdrs()
         told = f"seed {self.seed}, kills {dict(self.kills)}"
