@@ -86,6 +86,8 @@ def count_end(tally: Tally, cdr: Cdr, reason: EndReason) -> None:
     if cdr.answered:
         tally.call_duration.observe(cdr.duration_ms / 1000)
         tally.talked_ms[gateway] += cdr.duration_ms
+        if cdr.mos_hundredths:
+            tally.mos[gateway].observe(cdr.mos_hundredths / 100)
     tally.calls[gateway, reason.name] += 1
     tally.account_calls[account, reason.name] += 1
     if cdr.charge:

@@ -69,7 +69,8 @@ class Cdr(msgspec.Struct, array_like=True, gc=False):
     answer, -1 when there was neither. `end_side` is caller, callee or server. `charges` are what
     each account pays; `charge` repeats the retail account's, `cost` the vendor's. `route_lines` are
     the branches of routes.cfg that the call went by, as "CALL:61". `cost_terms` has what the vendor
-    asks, as a charge of no account, where no clearing account pays it.
+    asks, as a charge of no account, where no clearing account pays it. `mos_hundredths` is what a
+    media relay said last of how the call sounds, 100 to 500, 0 for nothing.
     """
 
     id: str = ""
@@ -110,6 +111,7 @@ class Cdr(msgspec.Struct, array_like=True, gc=False):
     charges: list[Charge] = []
     route_lines: list[str] = []
     cost_terms: list[Charge] = []
+    mos_hundredths: int = 0
 
 
 class CallRecord(msgspec.Struct, array_like=True, gc=False):

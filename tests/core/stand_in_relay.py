@@ -77,9 +77,9 @@ class StandIn:
             ports = self.sessions[session]
         if what == b"delete":
             del self.sessions[session]
-            return {"result": "ok", **self.heard}
+            return {"result": "ok"}
         if what == b"query":
-            return {"result": "ok", "totals": {"RTP": {"packets": self.packets}}}
+            return {"result": "ok", "totals": {"RTP": {"packets": self.packets}}, **self.heard}
         # The SDP goes to the other side: for an offer the answerer, for an answer the offerer.
         reader = b"callee" if command[b"from-tag"] == b"caller" else b"caller"
         if what == b"answer":

@@ -28,7 +28,7 @@ FIELDS_OF_THE_DESIGN = """
     id call_id b_call_id account agent_path trunk phone source caller_in callee_in caller_out
     callee_out gateway attempt attempts started ringing answered ended pdd_ms duration_ms billed_s
     rate_prefix rate charge cost end_reason end_side sip_code q850 codec config worker variables
-    decision charges route_lines cost_terms
+    decision charges route_lines cost_terms mos_hundredths
 """
 
 

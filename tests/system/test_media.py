@@ -43,7 +43,7 @@ class Talk:
     """An answered call with RTP in both directions."""
 
     def __init__(self, switch, peer, rtp, callee_payload: int = PCMA) -> None:
-        pair = switch.routes.pair()
+        pair = self.pair = switch.routes.pair()
         self.caller, self.gateway = peer(), peer(pair.first)
         self.near, self.far = rtp(), rtp(callee_payload)
         self.call = Call(self.caller, switch.port, pair.number)
@@ -88,6 +88,22 @@ def test_media_of_both_sides_go_through_the_relay(run_switch, peer, rtpengine, r
         3, "media_requests_total", relay=f"{LOOPBACK}:{relay.ng}", result="answered"
     )
     switch.is_idle()
+
+
+def test_how_a_call_sounded_is_what_the_relay_makes_of_the_reports_of_both_sides(
+    run_switch, peer, rtpengine, rtp
+) -> None:
+    switch = run_switch(routes(rtpengine().ng, timeout="6s"))  # it is asked every two seconds
+    talk = Talk(switch, peer, rtp)
+    for _ in range(5):
+        talk.near.report(talk.far)
+        talk.far.report(talk.near)
+        time.sleep(1.1)
+    talk.hang_up()
+    gateway = talk.pair.first_name
+    switch.metric_reaches(1, "call_mos_count", gateway=gateway)
+    assert 4.0 < switch.metrics().value("call_mos_sum", gateway=gateway) < 4.5
+    assert 400 < switch.cdr(talk.call.call_id)["mos_hundredths"] < 450
 
 
 def test_a_gateway_that_asks_for_no_relay_gets_the_sdp_untouched(

@@ -81,6 +81,9 @@ CDR_FIELDS: Final[Mapping[str, Field]] = {
                          "the routes have no branches"),
     "cost_terms": Field("list, below", "What the vendor asks where no clearing account pays it: a "
                         "charge of no account.", "the gateway has a clearing account, or no deck"),
+    "mos_hundredths": Field("hundredths", "How it sounded, as rtpengine said it last (it is asked "
+                            "every 10 s): the mean opinion score, 100 to 500.",
+                            "0: it was not relayed, or rtpengine said none"),
 }
 
 ATTEMPT_FIELDS: Final[Mapping[str, Field]] = {

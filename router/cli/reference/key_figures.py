@@ -43,7 +43,7 @@ FIGURES: Final = (
     ),
     Figure(
         "MOS", "mean opinion score, of relayed calls whose rtpengine reports one", "ITU-T P.800.1",
-        "what rtpengine says at the end; the mean",
+        "what rtpengine said last of each; the mean",
         "trunkline:gateway_mos:mean1h",
     ),
     Figure(

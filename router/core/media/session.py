@@ -35,7 +35,6 @@ import msgspec
 from router.core.decision import CUT_OFF, RELAYED, RELAYED_BY
 from router.core.end_reasons import EndReason
 from router.core.media.relays import Place, Reply, title
-from router.core.tally import gateway_label
 from router.core.wheel import Timer, cancel
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class Media:
     """The session of one leg to a gateway or phone; it ends with that leg."""
 
     __slots__ = (
-        "_asking", "_before", "_engine", "_gateway", "_heard_ms", "_leg", "_packets", "_queue",
+        "_asking", "_before", "_engine", "_heard_ms", "_leg", "_packets", "_queue",
         "_timer", "id", "offered", "over", "place", "quiet", "said", "wish",
     )
 
@@ -125,7 +124,6 @@ class Media:
         self._timer: Timer | None = None
         self._packets = 0
         self._heard_ms = 0
-        self._gateway = ""  # once it is answered
         self.id = leg.local_tag
         self.wish = wish
         self.place: Place | None = None
@@ -241,8 +239,6 @@ class Media:
 
     def watch(self) -> None:
         """The call is answered: from here on it may not be without media for long."""
-        call = self.call
-        self._gateway = gateway_label(call.cdr.gateway) if call is not None else ""
         if self.wish.timeout_ms:
             self._heard_ms = self._engine.layer.now
             self._poll_later()
@@ -269,6 +265,7 @@ class Media:
             self._end_call(f"{title(place)} has no media of it any more: {_why(reply, place)}")
             return
         else:
+            self._note_mos(reply)
             packets = packets_in(reply)
             if packets != self._packets or self.quiet:
                 self._packets = packets
@@ -278,6 +275,12 @@ class Media:
                 self._end_call(f"no media from either side for {lasted_s} s")
                 return
         self._poll_later()
+
+    def _note_mos(self, reply: Reply) -> None:
+        """What the relay makes of the call so far stands on its CDR, if it says anything."""
+        call, mos = self.call, mos_in(reply)
+        if mos and call is not None:
+            call.cdr.mos_hundredths = mos
 
     def _end_call(self, why: str) -> None:
         call = self.call
@@ -304,14 +307,7 @@ class Media:
     def _delete(self, place: Place) -> None:
         # A lost one is harmless: the relay forgets a session without packets by itself.
         command = {"command": "delete", "call-id": self.id, "delete-delay": 0}
-        heard = self._on_deleted if self._gateway else None
-        self._engine.relays.ask(command, None, heard, place)
-
-    def _on_deleted(self, reply: Reply | None, place: Place) -> None:
-        """The relay sums up what it heard of an answered call."""
-        mos = mos_in(reply) if reply is not None else 0
-        if mos:
-            self._engine.tally.mos[self._gateway].observe(mos / 100)
+        self._engine.relays.ask(command, None, None, place)
 
     # -- taking over ------------------------------------------------------------------------------
 
@@ -345,7 +341,7 @@ def packets_in(reply: Reply) -> int:
 
 
 def mos_in(reply: Reply) -> int:
-    """The mean opinion score of a session in hundredths, by an answer to `query` or `delete`.
+    """The mean opinion score of a session in hundredths, by a relay's answer to `query`.
 
     rtpengine gives a score in tenths for each RTP stream that had reports (RTCP), and of how many
     it is the mean; here is the mean of all. 0 when there is none.

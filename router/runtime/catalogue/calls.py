@@ -68,8 +68,8 @@ CALLS: Final = Section("Calls", (
         "call_mos", "histogram", ("gateway",),
         "Mean opinion score of answered calls, 1 to 5, where rtpengine reports it.",
         "Below 3.6 people complain: ask the carrier, look at the network to it.",
-        "Of relayed calls whose sides send RTCP ([media](media.md)): what rtpengine says at the "
-        "end, the mean of all streams. There is none of other calls.",
+        "Of relayed calls whose sides send RTCP ([media](media.md)): what rtpengine said last, the "
+        "mean of all streams. There is none of other calls.",
     ),
     Metric(
         "active_calls", "gauge", ("gateway",),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from harness.ports import LOOPBACK, free_ports, udp_bound, wait_until
@@ -16,6 +18,7 @@ UNPACKED = ROOT / "build/rtpengine/usr/bin/rtpengine"
 RELAY_HOST = "127.0.0.9"
 """Where its own media ports are, so that nobody else's can be taken for them."""
 PACKET_S = 0.02
+NTP_EPOCH_S = 2_208_988_800
 
 
 class Rtpengine:
@@ -61,6 +64,8 @@ class RtpPeer:
         self.heard: list[bytes] = []
         self.sources: set[str] = set()
         self._target: tuple[str, int] | None = None
+        self._reported = b"", 0.0
+        self._packets = 0
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -85,6 +90,26 @@ class RtpPeer:
         """Sends no more; listens until it is closed."""
         self._target = None
 
+    def report(self, other: RtpPeer) -> None:
+        """Sends an RTCP report on the stream of the other, as it would if it heard all of it.
+
+        RFC 3550 §6.4.1: what the other has reported last is told, and how long ago that was; the
+        relay sees the round trip by it.
+        """
+        assert self._target is not None
+        now = time.time()
+        seconds, fraction = int(now) + NTP_EPOCH_S, int(now % 1 * 2**32)
+        last, at = other._reported
+        since = int((now - at) * 65_536) if last else 0
+        packet = struct.pack(
+            "!BBHIIIIII", 0x81, 200, 12, self.port, seconds, fraction, self._packets * 160,
+            self._packets, self._packets * 160,
+        )
+        packet += struct.pack("!IIII4sI", other.port, 0, other._packets, 3, last or bytes(4), since)
+        self._reported = struct.pack("!II", seconds, fraction)[2:6], now
+        host, port = self._target
+        self.socket.sendto(packet, (host, port + 1))
+
     def close(self) -> None:
         """Ends it."""
         self._stop.set()
@@ -98,7 +123,7 @@ class RtpPeer:
             target = self._target
             if target is None:
                 return
-            number += 1
+            number = self._packets = number + 1
             head = bytes((0x80, self.payload)) + number.to_bytes(2, "big")
             head += (number * 160).to_bytes(4, "big") + self.port.to_bytes(4, "big")
             self.socket.sendto(head + b"\xd5" * 160, target)
