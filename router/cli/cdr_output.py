@@ -200,6 +200,8 @@ def _readable(name: str, value: Any) -> str:
         return decimal(value)
     if name == "duration_ms" or (name == "pdd_ms" and value >= 0):
         return f"{value} ({value / 1000:.1f} s)"
+    if name == "mos_hundredths":
+        return f"{value} ({value / 100:.2f})" if value else "-"
     return plain(str(value)) or "-"
 
 

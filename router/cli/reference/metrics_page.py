@@ -14,14 +14,32 @@ _HEAD: Final = """\
 
 With `metrics = 127.0.0.1:9464` in routes.cfg, `GET /metrics` on that address answers in the formats
 of Prometheus and OpenMetrics, from a process of its own; without the setting nothing is served.
-Counters and histograms are the sum over all workers; they go on counting when a worker is restarted
-and begin at 0 when the router is started. Gauges are read from live state at the moment of the
-scrape.
+Counters and histograms are the sum over all workers, which write them down once a second: a worker
+that is killed costs at most what it had counted in that second. Its successor counts on in the same
+files, one of counters and one of histograms for each worker slot, so restarts neither lose counts
+nor make more files. They begin at 0 when the router is started. Gauges are read from live state at
+the moment of the scrape.
 
 Labels hold names from routes.cfg, SIP methods, response codes and end reasons, never a number, an
-address or a Call-ID. What is unknown or beyond a limit is `other`: methods that no RFC defines,
-gateways after the first 1,000. A call that ended before a gateway was chosen has `gateway="none"`;
-all phones that are called are one, `gateway="(phones)"`.
+address or a Call-ID, and each has a limit, over all restarts and reloads since the start. What is
+beyond it is `other`:
+
+| label | own values of each worker | |
+|---|---|---|
+| `gateway` | 1,000 | `none`: the call ended before a gateway was chosen; `(phones)`: all phones \
+that are called; `other`: the sum of the rest, which is up while all of them are |
+| `account` | 1,000 | `none`: nobody was identified; balances and lines are those of the first \
+1,000 by name, for the rest have no sum |
+| `method` | 14 | those that an RFC defines |
+| `code` | 600 | 100 to 699; of failed attempts 64 |
+| `reason`, `route`, `hook`, `metric` | 200 | |
+
+A scrape of 500 gateways, 1,000 accounts and 8 workers with 10,000 calls in progress and 100,000
+phones online takes 0.15 s, the first one 0.5 s (`make bench`); it is work of the metrics process
+and of no worker. One scrape is made at a time and 16 clients may wait; one that has not sent its
+request in 5 s, or not taken its answer in 10 s, is cut off. A file of counts that was damaged, by a
+full disk or by hand, is left out and said in the log, and its worker begins it anew at its next
+start.
 """
 
 _QUESTIONS: Final = (
