@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 
+from router.runtime.metrics_catalogue import OTHER
 from router.runtime.metrics_files import DAMAGED
 
 KINDS: Final = ("counter", "histogram")
@@ -172,3 +173,24 @@ def _add(samples: list[Sample], name: str, series: _Series, totals: list[float])
     samples.append(Sample(name + "_count", series.labels, count))
     total = totals[series.sum_index] if series.sum_index >= 0 else 0.0
     samples.append(Sample(name + "_sum", series.labels, total))
+
+
+def fold(family: Family, label: str, values: Set[str]) -> None:
+    """Counts what stands under these values of a label as OTHER, added up where there are several.
+
+    Workers meet names in different orders, so one may have let a name in that another counts as
+    OTHER already: half of its counts would be under its name.
+    """
+    kept: list[Sample] = []
+    sums: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+    for sample in family.samples:
+        value = sample.labels.get(label)
+        if value != OTHER and value not in values:
+            kept.append(sample)
+            continue
+        labels = {**sample.labels, label: OTHER}
+        key = sample.name, tuple(labels.items())
+        before = sums.get(key)
+        total = sample.value + (before.value if before is not None else 0.0)
+        sums[key] = Sample(sample.name, labels, total)
+    family.samples = kept + list(sums.values())

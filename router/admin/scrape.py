@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from prometheus_client.metrics_core import Metric as Family
 
 from router.admin.machine import Reading
-from router.admin.merging import MergedFiles
+from router.admin.merging import MergedFiles, fold
 from router.billing.rate import MILLIONTHS
 from router.runtime.metrics import MAX_GATEWAYS
 from router.runtime.metrics_catalogue import (
@@ -35,6 +35,9 @@ from router.store.records import GatewayState
 GATEWAY_KEY: Final = "gateway:"
 ACCOUNT_KEY: Final = "account:"
 MAX_ACCOUNTS: Final = 1_000
+BY_GATEWAY: Final = tuple(
+    PREFIX + metric.name for metric in CATALOGUE if "gateway" in metric.labels
+)
 HEARTBEAT_MAX_AGE_MS: Final = 5_000
 SCRIPT_HELP: Final = "Counted by a route of routes.cfg: look there for count() with this name."
 
@@ -121,6 +124,10 @@ class Scrape:
             name = PREFIX + metric.name
             family = families.setdefault(name, Family(name, metric.help, metric.kind))
             family.documentation = metric.help
+        beyond = {name for name, _ in self._gateways[MAX_GATEWAYS:]}
+        if beyond:
+            for name in BY_GATEWAY:
+                fold(families[name], "gateway", beyond)
         for name in ("call_attempts", "call_answers"):
             self._add_unused_gateways(families[PREFIX + name])
         families[PREFIX + "config_info"].add_sample(

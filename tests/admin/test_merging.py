@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from router.admin.merging import MergedFiles
+from router.admin.merging import MergedFiles, fold
 from router.core.tally import ScriptMetric, Tally
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
 
@@ -102,3 +102,37 @@ def test_a_file_that_a_worker_has_begun_anew_counts_from_its_beginning(directory
     flusher.flush(tally, 0)
     assert samples(list(merged.families()))[key] == 1
     assert not merged.damaged
+
+
+def test_a_name_that_some_workers_let_in_and_others_did_not_is_counted_as_other(
+    directory: Path,
+) -> None:
+    for slot in range(2):
+        flusher, tally = MetricsFlusher(directory, slot), Tally()
+        tally.attempts["within"] += 1
+        tally.attempts["late"] += 2
+        tally.attempts["later"] += 4
+        tally.attempts["other"] += 8
+        tally.pdd["late"].observe(0.3)
+        tally.pdd["later"].observe(40)
+        tally.pdd["within"].observe(1)
+        flusher.flush(tally, 0)
+    families = list(MergedFiles(directory).families())
+    for family in families:
+        fold(family, "gateway", {"late", "later"})
+    found = samples(families)
+    attempts = {
+        dict(labels)["gateway"]: value for (_, name, labels), value in found.items()
+        if name == "trunkline_call_attempts_total"
+    }
+    assert attempts == {"within": 2, "other": 28}
+    name, other = "trunkline_post_dial_delay_seconds", ("gateway", "other")
+    assert found["histogram", f"{name}_count", (other,)] == 4
+    assert found["histogram", f"{name}_sum", (other,)] == pytest.approx(80.6)
+    assert found["histogram", f"{name}_bucket", (other, ("le", "0.5"))] == 2
+    assert found["histogram", f"{name}_bucket", (other, ("le", "+Inf"))] == 4
+    of_other = [
+        float(sample.labels["le"]) for family in families for sample in family.samples
+        if sample.name == f"{name}_bucket" and sample.labels["gateway"] == "other"
+    ]
+    assert of_other == sorted(of_other)

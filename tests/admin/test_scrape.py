@@ -17,7 +17,7 @@ from router.admin import scrape as scrape_module
 from router.admin.merging import MergedFiles
 from router.admin.scrape import Scrape
 from router.core.tally import ScriptMetric, Tally
-from router.runtime.metrics import MetricsFlusher
+from router.runtime.metrics import MetricsFlusher, prepare_metrics
 from router.runtime.metrics_catalogue import CATALOGUE, PREFIX
 from router.store.errors import StoreError
 
@@ -109,6 +109,32 @@ def test_gateways_beyond_the_cap_share_one_label(
     assert value(scrape, "gateway_lines", gateway="other") == math.inf
     assert value(scrape, "gateway_up", gateway="other") == 0
     assert value(scrape, "active_calls", gateway="other") == 0
+
+
+def test_of_1200_gateways_the_first_1000_have_a_label_whatever_workers_called_first(
+    scrape: Scrape, directory: Path
+) -> None:
+    names = [f"gw_{number}" for number in range(1_200)]
+    scrape._running = lambda: None
+    scrape._gateways = [(name, 10) for name in names]
+    prepare_metrics(directory)
+    for slot, called in enumerate((names[150:], names[::-1])):
+        flusher, tally = MetricsFlusher(directory, slot), Tally()
+        for name in called:
+            tally.attempts[name] += 1
+            tally.failed_delay[name].observe(0.2)
+        flusher.flush(tally, 0)
+    for name in ("call_attempts_total", "call_failure_delay_seconds_count", "gateway_lines"):
+        found = {
+            sample.labels["gateway"]: sample.value
+            for family in scrape.collect() for sample in family.samples
+            if sample.name == PREFIX + name
+        }
+        assert set(found) <= {*names[:1_000], "other"}
+        assert found["other"] >= 400
+        if name != "gateway_lines":
+            assert sum(found.values()) == 1_050 + 1_200
+    list(parse_openmetrics(generate_openmetrics(scrape).decode()))
 
 
 def test_a_live_store_that_cannot_be_read_costs_only_the_gauges(
