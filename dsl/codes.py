@@ -42,6 +42,7 @@ SETTINGS = (
     "unknown-account",
     "agent-cycle",
     "forwarding-loop",
+    "never-registered",
     "idle-setting",
     "unused-block",
     "same-network",

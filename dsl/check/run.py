@@ -25,6 +25,7 @@ from dsl.check.kinds import check_kinds
 from dsl.check.media import check_media
 from dsl.check.networks import check_networks
 from dsl.check.python_files import Offers, check_imports_used, read_imports
+from dsl.check.registering import check_registering
 from dsl.check.report import Report
 from dsl.check.rewriting import check_codes, check_rewriting
 from dsl.check.settings import SettingsChecker
@@ -86,6 +87,7 @@ def check_unit(
     check_chains(blocks, surface, report)
     check_events(surface, blocks, declarations.routes, report)
     check_forwarding(blocks, report)
+    check_registering(settings, blocks, routes, report)
     check_references(surface, declarations.blocks, settings_checker.references, report)
     tables = read_tables(unit, blocks, surface, files, report)
     trials = TrialChecker(surface, blocks, world.metrics, report).check(
