@@ -27,8 +27,8 @@ beyond it is `other`:
 | label | own values of each worker | |
 |---|---|---|
 | `gateway` | 1,000, the first of routes.cfg | `none`: the call ended before a gateway was \
-chosen; `(phones)`: all phones that are called; `other`: the sum of the rest, which is up while all \
-of them are |
+chosen; `(phones)`: all phones that are called; `other`: the sum of the rest, which is up while \
+all of them are |
 | `account` | 1,000 | `none`: nobody was identified; balances and lines are those of the first \
 1,000 by name, for the rest have no sum |
 | `method` | 14 | those that an RFC defines |
