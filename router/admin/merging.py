@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import struct
+from array import array
 from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -51,13 +52,16 @@ class _Series:
 class _Known:
     """What is known of one file: where each number is, and which of all numbers that is."""
 
-    __slots__ = ("file_id", "places", "used")
+    __slots__ = ("file_id", "indices", "places", "used")
 
     def __init__(self, file_id: int) -> None:
         self.file_id = file_id
         self.used = _HEAD
-        self.places: list[tuple[int, int]] = []
-        """which number, and its place in the file in doubles"""
+        # Arrays, for there may be a million numbers: they are small, and no garbage collector's.
+        self.indices = array("L")
+        """which of all numbers it is"""
+        self.places = array("L")
+        """and where it is in the file, in doubles"""
 
 
 class MergedFiles:
@@ -105,13 +109,13 @@ class MergedFiles:
                 self._files.pop(path, None)
                 self.damaged[path.name] = str(error)
         totals = [0.0] * len(self._indices)
-        for places, numbers in read:
-            for index, place in places:
+        for known, numbers in read:
+            for index, place in zip(known.indices, known.places, strict=True):
                 totals[index] += numbers[place]
         return totals
 
-    def _numbers(self, path: Path) -> tuple[list[tuple[int, int]], memoryview[float]]:
-        """The places of a file's numbers, and the file as doubles."""
+    def _numbers(self, path: Path) -> tuple[_Known, memoryview[float]]:
+        """What is known of a file, and the file as doubles."""
         with path.open("rb") as file:
             file_id = path.stat().st_ino
             known = self._files.get(path)
@@ -125,20 +129,23 @@ class MergedFiles:
             known = self._files[path] = _Known(file_id)
         kind = path.name.partition("_")[0]
         position = known.used
+        add_index, add_place = known.indices.append, known.places.append
+        indices, length_at = self._indices, _INT.unpack_from
         while position < used:
-            length = _INT.unpack_from(data, position)[0]
+            length = length_at(data, position)[0]
             start = position + 4
             position = start + length + 8 - (length + 4) % 8
             if length <= 0 or position + 16 > used:
                 raise ValueError("an entry goes beyond the end")
             key = data[start : start + length]
-            index = self._indices.get(key)
+            index = indices.get(key)
             if index is None:
                 index = self._learn(key, kind)
-            known.places.append((index, position // 8))
+            add_index(index)
+            add_place(position // 8)
             position += 16
         known.used = used
-        return known.places, memoryview(data).cast("d")
+        return known, memoryview(data).cast("d")
 
     def _learn(self, key: bytes, kind: str) -> int:
         """A key that was never seen: gives it a number, and its sample a place in its family."""
@@ -156,8 +163,10 @@ class MergedFiles:
                 series = of_family[which] = _Series(labels)
             if bound:
                 bucket = _Bucket(float(bound), {**labels, "le": bound}, index)
-                series.buckets.append(bucket)
-                series.buckets.sort(key=lambda one: one.bound)
+                buckets = series.buckets
+                buckets.append(bucket)
+                if len(buckets) > 1 and buckets[-2].bound > bucket.bound:
+                    buckets.sort(key=lambda one: one.bound)
             else:
                 series.sum_index = index
         self._indices[key] = index
