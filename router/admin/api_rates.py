@@ -22,10 +22,8 @@ from router.admin.api_gate import Caller, needs
 from router.admin.api_problems import Refusal, documented
 from router.admin.api_shapes import Cursor, Limit, Name, Page, page
 from router.admin.api_tokens import OPERATE
-from router.admin.decks import deck_row, decks_of, open_decks, rate_cells, rates_in
+from router.admin.decks import deck_row, decks_of, open_decks, rate_cells, rate_data, rates_in
 from router.admin.rates_loading import deck_folder, load_deck, problems_of, result_of
-from router.billing.amounts import amount
-from router.billing.rate import Rate
 from router.billing.rates_file import COLUMNS
 from router.runtime.clock import make_clock
 from router.store.objects import DONE
@@ -65,7 +63,7 @@ def rate_routes(desk: Desk) -> list[HTTPRouteHandler]:
         def work() -> dict[str, Any]:
             with open_decks(desk.known().outcome, desk.state, deck) as (decks, _):
                 rate = decks[deck].find(number, make_clock()())
-            return {"deck": deck, "number": number, "rate": _rate_fields(rate)}
+            return rate_data(deck, number, rate)
 
         return await desk.searches.do(work)
 
@@ -79,7 +77,7 @@ def rate_routes(desk: Desk) -> list[HTTPRouteHandler]:
                 found = [(name, one.find(number, now_ms)) for name, one in decks.items()]
             return page(
                 found, lambda one: one[0], limit, cursor,
-                lambda one: {"deck": one[0], "number": number, "rate": _rate_fields(one[1])},
+                lambda one: rate_data(one[0], number, one[1]),
             )
 
         return await desk.searches.do(work)
@@ -126,17 +124,6 @@ def _uploaded(desk: Desk) -> Iterator[tuple[BinaryIO, Path]]:
             file.unlink(missing_ok=True)
     finally:
         desk.uploads -= 1
-
-
-def _rate_fields(rate: Rate | None) -> dict[str, Any] | None:
-    if rate is None:
-        return None
-    names = ("prefix", "name", "first_s", "cycle_s", "free_s", "kind")
-    return {
-        **{name: getattr(rate, name) for name in names},
-        "rate_per_min": amount(rate.rate_per_min),
-        "connect_fee": amount(rate.connect_fee),
-    }
 
 
 def _csv(desk: Desk, deck: str) -> Generator[str, None, None]:

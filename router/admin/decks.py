@@ -17,6 +17,8 @@ from router.billing.rate import Rate
 from router.routing.stored_decks import AnyDeck, RatesView, StoredDeck, rate_of
 from router.store.rates import DeckVersion, LmdbRates, loaded_rates
 
+RATE_FIELDS = ("prefix", "name", "first_s", "cycle_s", "free_s", "kind")
+
 
 def decks_of(outcome: Outcome) -> dict[str, str]:
     """The decks of a configuration and the files they are read from, "" for none."""
@@ -45,16 +47,27 @@ def open_decks(
         }, rates
 
 
+def rate_data(deck: str, number: str, rate: Rate | None) -> dict[str, Any]:
+    """What a deck asks for a number, as plain data; `rate` None: nothing, it has no rate for it."""
+    fields: dict[str, Any] | None = None
+    if rate is not None:
+        fields = {name: getattr(rate, name) for name in RATE_FIELDS}
+        fields["rate_per_min"] = amount(rate.rate_per_min)
+        fields["connect_fee"] = amount(rate.connect_fee)
+    return {"deck": deck, "number": number, "rate": fields}
+
+
 def deck_row(
     name: str, file: str, deck: AnyDeck, loaded: DeckVersion | None
 ) -> dict[str, Any]:
-    """Where a deck comes from and how many rates it has, as plain data."""
+    """Where a deck comes from and how many rates it has; `loaded_ms` 0: not by command."""
     if isinstance(deck, Deck):
-        return {"deck": name, "rates": len(deck), "from": file, "loaded": None}
+        return {"deck": name, "rates": len(deck), "from": file, "loaded_ms": 0}
     if loaded is None:
-        return {"deck": name, "rates": 0, "from": "", "loaded": None}
-    at = datetime.fromtimestamp(loaded.loaded_ms / 1000, UTC).isoformat(timespec="seconds")
-    return {"deck": name, "rates": loaded.rows, "from": loaded.source, "loaded": at}
+        return {"deck": name, "rates": 0, "from": "", "loaded_ms": 0}
+    return {
+        "deck": name, "rates": loaded.rows, "from": loaded.source, "loaded_ms": loaded.loaded_ms,
+    }
 
 
 def rates_in(

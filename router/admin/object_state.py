@@ -15,6 +15,7 @@ from router.store.objects import OBJECTS_DIR, LmdbObjects, Lock
 from router.store.records import GatewayState
 
 HIDDEN = "***"
+UNLIMITED = "unlimited"
 
 
 class LiveFacts(NamedTuple):
@@ -53,7 +54,12 @@ def settings_lines(block: CheckedBlock) -> list[tuple[str, str]]:
 
 def used_of(used: int, limit: int | None) -> str:
     """Lines in use, of how many."""
-    return f"{used}/{limit}" if limit is not None else f"{used} of any"
+    return f"{used}/{limit_words(limit)}"
+
+
+def limit_words(limit: int | None) -> str:
+    """A limit, or that there is none, as every command says it."""
+    return UNLIMITED if limit is None else str(limit)
 
 
 def _written(value: ast.Value) -> str:

@@ -16,16 +16,19 @@ from cyclopts import App, Parameter
 
 from router.admin.account_facts import AccountFacts, Accounts, as_fields, read_accounts
 from router.admin.amounts import money
+from router.admin.object_state import UNLIMITED, limit_words, used_of
 from router.admin.paying import pay
 from router.admin.wrong_value import WrongValue
 from router.cli.account_facts import Config, State
 from router.cli.cdr_query import Json
 from router.cli.object_commands import attach
 from router.cli.operator import who
-from router.cli.tables import show_columns
+from router.cli.tables import show_columns, show_facts, state_colours
 from router.store.cdr_lines import decimal, plain
 from router.store.errors import StoreError
 from router.store.funds import ADJUST, TOPUP
+
+NONE = "No accounts. Add one: trunkline accounts add NAME balance=100"
 
 app = App(name="accounts", help="Show accounts and their money, give them some, and change them.")
 attach(app, "account")
@@ -55,7 +58,7 @@ def list_accounts(
             for one in facts:
                 print(json.dumps(as_fields(one), ensure_ascii=False))
         elif not facts:
-            print("There is no account.")
+            print(NONE)
         else:
             _show_list(facts)
 
@@ -86,9 +89,7 @@ def show(
         if as_json:
             print(json.dumps(as_fields(one), ensure_ascii=False))
             return
-        width = max(len(title) for title, _ in _lines_of(one))
-        for title, text in _lines_of(one):
-            print(f"{title:<{width}}  {plain(text)}")
+        show_facts(_lines_of(one))
 
     return obey(run)
 
@@ -211,6 +212,9 @@ def _show_list(facts: list[AccountFacts]) -> None:
             "DECK": [one.deck for one in facts],
         },
         {"BALANCE", "RESERVED", "OVERDRAFT", "FREE", "LINES"},
+        cuts=(("ACCOUNT", 12), ("DECK", 8), ("AGENT", 8)),
+        drops=("OVERDRAFT", "DECK", "AGENT", "RESERVED"),
+        colours={"STATUS": state_colours(map(_status, facts))},
     )
 
 
@@ -226,7 +230,7 @@ def _lines_of(one: AccountFacts) -> list[tuple[str, str]]:
         ("overdraft", money(one.overdraft)),
         ("free", _free(one)),
         ("lines", _lines(one)),
-        ("cps", "no limit" if one.cps is None else str(one.cps)),
+        ("cps", limit_words(one.cps)),
     ]
 
 
@@ -235,8 +239,8 @@ def _status(one: AccountFacts) -> str:
 
 
 def _free(one: AccountFacts) -> str:
-    return money(one.free) if one.limited else "no limit"
+    return money(one.free) if one.limited else UNLIMITED
 
 
 def _lines(one: AccountFacts) -> str:
-    return str(one.lines_used) if one.lines is None else f"{one.lines_used}/{one.lines}"
+    return used_of(one.lines_used, one.lines)

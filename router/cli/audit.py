@@ -66,5 +66,6 @@ def _show(rows: list[AuditRow]) -> None:
             "FROM": [row.before for row in rows],
             "TO": [row.after for row in rows],
             "RESULT": [f"{row.result}: {row.why}" if row.why else row.result for row in rows],
-        }
+        },
+        cuts=(("RESULT", 10), ("FROM", 8), ("TO", 8), ("WHAT", 14), ("WHO", 6)),
     )

@@ -11,8 +11,10 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from router.admin.blocked import lift_block, read_blocks
+from router.admin.gateway_health import span
 from router.admin.wrong_value import WrongValue
 from router.cli.phones import State
+from router.cli.tables import show_columns
 from router.store.errors import StoreError
 
 app = App(name="blocks", help="Show and lift blocks of addresses that guessed passwords.")
@@ -29,7 +31,7 @@ def list_blocks(
     Parameters
     ----------
     as_json
-        Print one JSON object instead of lines; times are epoch milliseconds.
+        Print JSON, one object a line; times are epoch milliseconds.
     """
     now_ms = time.time_ns() // 1_000_000
     try:
@@ -38,18 +40,20 @@ def list_blocks(
         print(f"trunkline: {error}", file=sys.stderr)
         return 1
     if as_json:
-        found = [
-            {"address": address, "since_ms": block.since_ms, "until_ms": block.until_ms}
-            for address, block in blocks.items()
-        ]
-        print(json.dumps({"blocks": found}, indent=2))
-        return 0
-    if not blocks:
+        for address, block in blocks.items():
+            fields = {"address": address, "since_ms": block.since_ms, "until_ms": block.until_ms}
+            print(json.dumps(fields))
+    elif not blocks:
         print("No address is blocked.")
-    for address, block in blocks.items():
-        since_s = (now_ms - block.since_ms) // 1_000
-        left_s = (block.until_ms - now_ms) // 1_000
-        print(f"{address}  blocked {since_s} s ago, for another {left_s} s")
+    else:
+        show_columns(
+            {
+                "ADDRESS": list(blocks),
+                "BLOCKED FOR": [span(now_ms - block.since_ms) for block in blocks.values()],
+                "ENDS IN": [span(block.until_ms - now_ms) for block in blocks.values()],
+            },
+            {"BLOCKED FOR", "ENDS IN"},
+        )
     return 0
 
 

@@ -21,12 +21,13 @@ from router.cli.account_facts import Config, State
 from router.cli.cdr_query import Json
 from router.cli.object_commands import obey
 from router.cli.operator import who
-from router.cli.tables import show_columns
+from router.cli.tables import show_columns, show_facts
 from router.store.records import CallRecord
 
 app = App(name="calls", help="Show the calls in progress, and end one.")
 
 TAIL_DIGITS = 8
+NONE = "No call is in progress. Those that ended: trunkline cdr. A test call: trunkline call NUMBER"
 
 
 @app.command(name="list")
@@ -73,7 +74,7 @@ def list_calls(
             if len(shown) < len(found):
                 print(f"and {len(found) - len(shown)} more: --limit 0 shows all")
         else:
-            print("No call is in progress.")
+            print(NONE)
 
     return obey(run)
 
@@ -97,11 +98,7 @@ def show(
         if as_json:
             print(json.dumps(fields, ensure_ascii=False))
             return
-        width = max(map(len, fields))
-        for name, value in fields.items():
-            if isinstance(value, list):
-                value = "; ".join(map(str, value))
-            print(f"{name:<{width}}  {value}")
+        show_facts((name, _told(value)) for name, value in fields.items())
 
     return obey(run)
 
@@ -149,7 +146,12 @@ def _show(records: list[CallRecord], now_ms: int) -> None:
             "GATEWAY": [row["gateway"] for row in rows],
         },
         {"TIME"},
+        cuts=(("CALLER", 10), ("ACCOUNT", 8), ("GATEWAY", 10), ("CALLEE", 12)),
     )
+
+
+def _told(value: object) -> str:
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _clock(seconds: int) -> str:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from rich.cells import cell_len, set_cell_size
 
 from router.admin.advice import advice
 from router.cli.paragraphs import print_wrapped
+from router.cli.tables import make_console, show_columns
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason, reason_named
 from router.core.reason_guide import GUIDE
@@ -65,10 +65,7 @@ def write_csv(cdrs: Iterable[Cdr]) -> None:
 
 def show_table(cdrs: list[Cdr], limit: int, now: datetime) -> None:
     """A table no wider than the terminal, and a line that says what it leaves out."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, markup=False)
+    console = make_console()
     if not cdrs:
         console.print("No CDR matches.")
         return
@@ -77,26 +74,19 @@ def show_table(cdrs: list[Cdr], limit: int, now: datetime) -> None:
     columns: dict[str, list[str]] = {
         "ID": [cdr.id if wide else cdr.id[-TAIL_DIGITS:] for cdr in cdrs],
         "TIME": [clock(cdr.started, _clock_form(wide, today)) for cdr in cdrs],
-        "ACCOUNT": [plain(cdr.account) or "-" for cdr in cdrs],
-        "CALLER": [plain(cdr.caller_in) for cdr in cdrs],
-        "CALLEE": [plain(cdr.callee_in) for cdr in cdrs],
-        "GATEWAY": [plain(_gateway(cdr)) or "-" for cdr in cdrs],
+        "ACCOUNT": [cdr.account for cdr in cdrs],
+        "CALLER": [cdr.caller_in for cdr in cdrs],
+        "CALLEE": [cdr.callee_in for cdr in cdrs],
+        "GATEWAY": [_gateway(cdr) for cdr in cdrs],
         "TALK": [talk(cdr.duration_ms, cdr.answered) for cdr in cdrs],
-        "CODE": [str(cdr.sip_code or "-") for cdr in cdrs],
-        "REASON": [plain(cdr.end_reason) for cdr in cdrs],
+        "CODE": [str(cdr.sip_code or "") for cdr in cdrs],
+        "REASON": [cdr.end_reason for cdr in cdrs],
         "TRY": [str(len(cdr.attempts)) for cdr in cdrs],
     }
     if not wide:
         del columns["ACCOUNT"]
-    _fit(columns, console.width)
-    # Not rich's Table: it measures every cell again and takes a millisecond for each row.
-    padded = [_padded(title, cells) for title, cells in columns.items()]
-    reason = list(columns).index("REASON")
-    for cdr, cells in zip([None, *cdrs], zip(*padded, strict=True), strict=True):
-        line = Text(" ".join(cells[:reason]) + " ", style="" if cdr else "bold")
-        line.append(cells[reason], style=_colour(cdr) if cdr else "")
-        line.append(" " + " ".join(cells[reason + 1 :]))
-        console.print(line, no_wrap=True, crop=False)
+    colours = {"REASON": list(map(_colour, cdrs))}
+    show_columns(columns, RIGHT, cuts=CUTS, colours=colours, console=console)
     if limit and len(cdrs) == limit:
         console.print(f"The newest {limit}; --limit 0 shows all.", style="dim")
 
@@ -107,39 +97,12 @@ def _clock_form(wide: bool, today: bool) -> str:
     return "%m-%d %H:%M:%S" if wide else "%m-%d %H:%M"
 
 
-def _fit(columns: dict[str, list[str]], width: int) -> None:
-    """Cut the columns that may be cut, the less telling ones first, until all fit."""
-    widths = {title: max(map(cell_len, (title, *cells))) for title, cells in columns.items()}
-    excess = sum(widths.values()) + len(widths) - 1 - width
-    for title, least in CUTS:
-        if excess > 0 and title in widths:
-            cut = min(excess, max(0, widths[title] - least))
-            excess -= cut
-            widths[title] -= cut
-    for title, cells in columns.items():
-        keep = widths[title]
-        columns[title] = [
-            cell if cell_len(cell) <= keep else set_cell_size(cell, keep - 1).rstrip() + "…"
-            for cell in cells
-        ]
-
-
-def _padded(title: str, cells: list[str]) -> list[str]:
-    """The title and the cells, all as wide as the widest."""
-    rows = [title, *cells]
-    width = max(map(cell_len, rows))
-    if title in RIGHT:
-        return [" " * (width - cell_len(row)) + row for row in rows]
-    return [row + " " * (width - cell_len(row)) for row in rows]
-
-
 def show_cdr(cdr: Cdr) -> None:
     """Every field with a name, the attempts as a table, and what the end reason means."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False)
+    console = make_console()
     facts = Table.grid(padding=(0, 2))
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from router.admin.amounts import money
 from router.admin.call_counts import FORMULAS, Counts, count_calls
 from router.admin.cdr_figures import Row, ordered, parse_by, stats_data
 from router.admin.cdr_search import parse_limit, read_cdrs
 from router.admin.wrong_value import WrongValue
 from router.cli.cdr_query import Filters, Json, State, obey
-from router.store.cdr_lines import decimal, plain
+from router.cli.tables import make_console, show_columns
 
 WIDTH = 100
+TITLES = ("ANSWER", "ASR", "NER", "ACD", "PDD", "CHARGE", "COST")
 
 
 def stats(
@@ -67,25 +69,24 @@ def stats(
 
 
 def _show(names: Sequence[str], rows: Sequence[Row], groups: int, total: Counts) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False)
+    console = make_console()
     if not rows:
         console.print("No CDR matches.")
         return
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", show_footer=True)
+    columns: dict[str, list[str]] = {}
     for at, name in enumerate(names):
-        table.add_column(name.upper(), no_wrap=True, footer="" if at else "total")
-    titles = ["TRIES" if "gateway" in names else "CALLS", "ANSWER", "ASR", "NER", "ACD", "PDD"]
-    if console.width >= WIDTH and (total.charge or total.cost):
-        titles += ["CHARGE", "COST"]
-    shown = len(titles)
-    for title, footer in zip(titles, _cells(total), strict=False):
-        table.add_column(title, justify="right", no_wrap=True, footer=footer, min_width=6)
-    for key, counts in rows:
-        table.add_row(*map(plain, key), *_cells(counts)[:shown])
-    console.print(table)
+        # Blank and not "-": nothing is missing there.
+        columns[name.upper()] = [*(key[at] for key, _ in rows), " " if at else "total"]
+    titles = ["TRIES" if "gateway" in names else "CALLS", *TITLES]
+    if not (total.charge or total.cost):
+        titles = titles[:-2]
+    cells = [_cells(counts) for counts in (*(one for _, one in rows), total)]
+    for at, title in enumerate(titles):
+        columns[title] = [row[at] for row in cells]
+    show_columns(
+        columns, titles, cuts=[(name.upper(), 17 if name == "reason" else 12) for name in reversed(names)],
+        drops=("ANSWER", "PDD", "ACD"), footer=True, console=console,
+    )
     if len(rows) < groups:
         console.print(f"The largest {len(rows)} of {groups} groups; --limit 0 shows all.")
     what = "attempts at a gateway" if "gateway" in names else "calls"
@@ -104,17 +105,11 @@ def _cells(counts: Counts) -> list[str]:
         "-" if counts.ner is None else f"{counts.ner:.1f}%",
         "-" if counts.acd_s is None else _span(counts.acd_s),
         "-" if counts.mean_pdd_ms is None else f"{counts.mean_pdd_ms / 1000:.2f}s",
-        _money(counts.charge),
-        _money(counts.cost),
+        money(counts.charge),
+        money(counts.cost),
     ]
 
 
 def _span(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{seconds:.1f}s" if seconds < 60 else f"{minutes}:{rest:02}"
-
-
-def _money(millionths: int) -> str:
-    """With at least two decimals, and no zeros behind those."""
-    text = decimal(millionths)
-    return text if text[-1] != "0" else text[:-4] + text[-4:].rstrip("0")

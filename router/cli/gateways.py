@@ -17,7 +17,9 @@ from router.admin.object_state import LiveFacts, read_live, settings_lines, used
 from router.cli.account_facts import Config, State
 from router.cli.cdr_query import Json
 from router.cli.object_commands import attach, obey
-from router.cli.tables import show_columns
+from router.cli.tables import show_columns, show_facts, state_colours
+
+NONE = "No gateways. Add one: trunkline gateways add NAME address=192.0.2.1 prefixes=44"
 
 app = App(name="gateways", help="Show gateways and how they are, and change them.")
 attach(app, "gateway")
@@ -43,7 +45,7 @@ def list_gateways(
             for one in facts:
                 print(json.dumps(msgspec.to_builtins(one), ensure_ascii=False))
         elif not facts:
-            print(f"No gateway serves {prefix}." if prefix else "There is no gateway.")
+            print(f"No gateway serves {prefix}." if prefix else NONE)
         else:
             _show(facts)
 
@@ -74,9 +76,7 @@ def show(
             ("calls so far", str(facts.handed)),
             *settings_lines(block),
         ]
-        width = max(len(title) for title, _ in rows)
-        for title, text in rows:
-            print(f"{title:<{width}}  {text}")
+        show_facts(rows)
 
     return obey(run)
 
@@ -106,6 +106,9 @@ def _show(facts: list[GatewayFacts]) -> None:
             "ADDRESS": [one.address for one in facts],
         },
         {"LINES", "CALLS", "PRIORITY"},
+        cuts=(("PREFIXES", 12), ("GATEWAY", 16), ("ADDRESS", 16)),
+        drops=("CALLS",),
+        colours={"STATE": state_colours(one.state for one in facts)},
     )
 
 

@@ -117,7 +117,10 @@ def balances(*, state: State = Path("state"), as_json: Json = False) -> int:
                 line = {"account": name, "balance": decimal(balance)}
                 print(json.dumps(line, ensure_ascii=False))
         elif not found:
-            print("No account has a row yet.")
+            print(
+                "No account has a row yet: one with a `balance` in routes.cfg gets its first when "
+                "the router starts."
+            )
         else:
             amounts = [money(balance) for balance in found.values()]
             show_columns({"ACCOUNT": list(found), "BALANCE": amounts}, {"BALANCE"})
@@ -193,4 +196,6 @@ def _show_rows(rows: list[Row]) -> None:
             "NOTE": [row.note for row in rows],
         },
         {"AMOUNT", "BALANCE"},
+        cuts=(("NOTE", 10), ("WHO", 6)),
+        drops=("WHO", "CDR", "NOTE"),
     )

@@ -22,9 +22,14 @@ from router.cli.account_facts import Config
 from router.cli.account_facts import State as GivenState
 from router.cli.cdr_query import Json
 from router.cli.object_commands import attach, obey
+from router.cli.tables import show_columns, show_facts
 from router.store.boot import LIVE_DIR, live_is_current
-from router.store.cdr_lines import plain
 from router.store.errors import StoreError
+
+NONE = (
+    "No phone is online. A phone that should be: trunkline phones show NUMBER\n"
+    "A new one: trunkline phones add ACCOUNT/NUMBER password=-"
+)
 
 app = App(name="phones", help="Show which phones are online, and change phones.")
 attach(app, "phone")
@@ -38,31 +43,23 @@ def _told(at: Online) -> str:
 
 
 def _show(phones: list[OnlinePhone]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
     if not phones:
-        console.print("No phone is online.")
+        print(NONE)
         return
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("PHONE", "ACCOUNT", "FROM", "FOR"):
-        table.add_column(column, justify="right" if column == "FOR" else "left", no_wrap=True)
-    for column in ("CONTACT", "USER AGENT"):
-        table.add_column(column, overflow="fold")
-    for phone in phones:
-        for at, contact in enumerate(phone.contacts):
-            table.add_row(
-                "" if at else phone.number,
-                "" if at else phone.account,
-                contact.source,
-                f"{contact.expires_in_s} s",
-                # What a phone says of itself is no markup.
-                Text(plain(contact.contact)),
-                Text(plain(contact.user_agent)),
-            )
-    console.print(table, highlight=False)
+    rows = [(phone, contact) for phone in phones for contact in phone.contacts]
+    show_columns(
+        {
+            "PHONE": [phone.number for phone, _ in rows],
+            "ACCOUNT": [phone.account for phone, _ in rows],
+            "FOR": [f"{contact.expires_in_s} s" for _, contact in rows],
+            "FROM": [contact.source for _, contact in rows],
+            "CONTACT": [contact.contact for _, contact in rows],
+            "USER AGENT": [contact.user_agent for _, contact in rows],
+        },
+        {"FOR"},
+        cuts=(("USER AGENT", 10), ("CONTACT", 20), ("ACCOUNT", 8), ("PHONE", 8)),
+        drops=("USER AGENT", "CONTACT"),
+    )
 
 
 @app.command(name="list")
@@ -76,7 +73,7 @@ def list_phones(
     Parameters
     ----------
     as_json
-        Print one JSON object instead of a table.
+        Print JSON, one phone a line; times are epoch milliseconds.
     """
     try:
         phones = read_phones(state, time.time_ns() // 1_000_000)
@@ -84,8 +81,8 @@ def list_phones(
         print(f"trunkline: {error}", file=sys.stderr)
         return 1
     if as_json:
-        fields: Any = msgspec.to_builtins(phones)
-        print(json.dumps({"phones": fields}, indent=2, ensure_ascii=False))
+        for phone in phones:
+            print(json.dumps(msgspec.to_builtins(phone), ensure_ascii=False))
     else:
         _show(phones)
     return 0
@@ -122,8 +119,6 @@ def show(
             ("lines in use", used_of(facts.lines_used, facts.lines)),
             *settings_lines(block),
         ]
-        width = max(len(title) for title, _ in rows)
-        for title, text in rows:
-            print(plain(f"{title:<{width}}  {text}"))
+        show_facts(rows)
 
     return obey(run)

@@ -12,22 +12,25 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.console import Console
-from rich.table import Table
 
 from dsl.outcome import Outcome
 from dsl.sources import SourceError
-from router.admin.decks import deck_row, decks_of, open_decks, rate_cells, rates_in
+from router.admin.decks import deck_row, decks_of, open_decks, rate_cells, rate_data, rates_in
 from router.admin.loaded_rates import state_of
 from router.admin.wrong_value import NotThere
 from router.billing.amounts import amount
 from router.billing.rate import Rate
 from router.billing.rates_file import COLUMNS
+from router.cli.cdr_query import Json
 from router.cli.findings_text import show_findings
+from router.cli.tables import show_columns, show_facts
 from router.routing.stored_decks import AnyDeck
 from router.runtime.clock import make_clock
 from router.runtime.routes_file import check_file
 from router.store.errors import StoreError
 from router.store.rates import LmdbRates
+
+NONE = '{file} has no deck. Add one to it: deck NAME {{ file = "rates.csv" }}'
 
 app = App(name="rates", help="Show what the decks of routes.cfg say.")
 
@@ -45,14 +48,33 @@ def find(
     *,
     deck: Annotated[str, Parameter(help="Only this deck; else all of them.")] = "",
     state: State = None,
+    as_json: Json = False,
 ) -> int:
     """Show the rate that a call to a number would have now, in each deck.
 
     The exit code is 1 if no deck has one, or if the configuration has errors.
+
+    Parameters
+    ----------
+    as_json
+        Print JSON, one deck a line; `rate` is null where it has none.
     """
 
     def show(decks: dict[str, AnyDeck], _: Outcome, __: LmdbRates | None) -> int:
-        return _show(number, {deck: decks[deck]} if deck else decks)
+        now_ms = make_clock()()
+        names = [deck] if deck else list(decks)
+        found = {name: decks[name].find(number, now_ms) for name in names}
+        if as_json:
+            for name, rate in found.items():
+                print(json.dumps(rate_data(name, number, rate), ensure_ascii=False))
+        elif not found:
+            print(NONE.format(file=file))
+        else:
+            show_facts(
+                (name, _described(rate) if rate else f"no rate for {number}")
+                for name, rate in found.items()
+            )
+        return 0 if any(found.values()) else 1
 
     return _with_decks(file, deck, state, show)
 
@@ -62,16 +84,25 @@ def list_decks(
     file: Config = Path("routes.cfg"),
     *,
     state: State = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    as_json: Json = False,
 ) -> int:
-    """List the decks: where their rates come from, how many there are, since when they count."""
+    """List the decks: where their rates come from, how many there are, since when they count.
+
+    Parameters
+    ----------
+    as_json
+        Print JSON, one deck a line; times are epoch milliseconds.
+    """
 
     def show(decks: dict[str, AnyDeck], outcome: Outcome, rates: LmdbRates | None) -> int:
         loaded = rates.decks() if rates is not None else {}
         files = decks_of(outcome)
         rows = [deck_row(name, files[name], one, loaded.get(name)) for name, one in decks.items()]
         if as_json:
-            print(json.dumps(rows, indent=2, ensure_ascii=False))
+            for row in rows:
+                print(json.dumps(row, ensure_ascii=False))
+        elif not rows:
+            print(NONE.format(file=file))
         else:
             _show_decks(rows)
         return 0
@@ -108,44 +139,30 @@ def _with_decks(
             errors = Console(stderr=True, highlight=False, soft_wrap=True)
             show_findings(outcome.findings, outcome.unit.texts, errors)
             return 1
-        if not deck and not decks_of(outcome):
-            print(f"{file} has no deck", file=sys.stderr)
-            return 1
         folder = state or state_of(file, outcome.settings.values)
         with open_decks(outcome, folder, deck) as (decks, rates):
             return show(decks, outcome, rates)
-    except NotThere as error:
-        print(f"trunkline: {error}", file=sys.stderr)
-    except SourceError as error:
-        print(f"trunkline: {error}", file=sys.stderr)
-    except StoreError as error:
+    except (NotThere, SourceError, StoreError) as error:
         print(f"trunkline: {error}", file=sys.stderr)
     return 1
 
 
 def _show_decks(rows: list[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("DECK")
-    table.add_column("RATES", justify="right")
-    table.add_column("FROM")
-    for row in rows:
-        if row["loaded"]:
-            origin = f"{row['from']}, loaded {row['loaded'][:16].replace('T', ' ')} UTC"
-        else:
-            origin = row["from"] or "nothing loaded yet: trunkline load rates FILE --deck NAME"
-        table.add_row(row["deck"], f"{row['rates']:,}", origin)
-    Console(highlight=False, markup=False, soft_wrap=True).print(table)
+    show_columns(
+        {
+            "DECK": [row["deck"] for row in rows],
+            "RATES": [f"{row['rates']:,}" for row in rows],
+            "LOADED": [_moment(row["loaded_ms"]) if row["loaded_ms"] else "" for row in rows],
+            "FROM": [
+                row["from"] or "nothing loaded yet: trunkline load rates FILE --deck NAME"
+                for row in rows
+            ],
+        },
+        {"RATES"},
+        cuts=(("FROM", 20), ("DECK", 16)),
+    )
 
 
-def _show(number: str, decks: dict[str, AnyDeck]) -> int:
-    now_ms = make_clock()()
-    width = max(len(name) for name in decks)
-    found = 0
-    for name, deck in decks.items():
-        rate = deck.find(number, now_ms)
-        found += rate is not None
-        print(f"{name:<{width}}  {_described(rate) if rate else f'no rate for {number}'}")
-    return 0 if found else 1
 
 
 def _described(rate: Rate) -> str:

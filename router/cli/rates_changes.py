@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-
 from router.admin.rates_compare import Changes
 from router.billing.amounts import amount
+from router.cli.tables import show_columns
 
 
 def show_changes(changes: Changes, threshold: float) -> None:
@@ -19,13 +17,16 @@ def show_changes(changes: Changes, threshold: float) -> None:
         return
     one_or_more = "price rises" if changes.over == 1 else "prices rise"
     print(f"{changes.over:,} {one_or_more} by more than {threshold:g} %:")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("PREFIX")
-    for name in ("BEFORE", "AFTER", "RISE"):
-        table.add_column(name, justify="right")
-    for one in changes.rises:
-        percent = "from 0" if one.percent < 0 else f"+{one.percent:.1f} %"
-        table.add_row(one.prefix or "*", amount(one.before), amount(one.after), percent)
-    Console(highlight=False).print(table)
+    show_columns(
+        {
+            "PREFIX": [one.prefix or "*" for one in changes.rises],
+            "BEFORE": [amount(one.before) for one in changes.rises],
+            "AFTER": [amount(one.after) for one in changes.rises],
+            "RISE": [
+                "from 0" if one.percent < 0 else f"+{one.percent:.1f} %" for one in changes.rises
+            ],
+        },
+        {"BEFORE", "AFTER", "RISE"},
+    )
     if changes.over > len(changes.rises):
         print(f"and {changes.over - len(changes.rises):,} more.")

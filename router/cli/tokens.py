@@ -61,7 +61,7 @@ def list_tokens(
                 fields = {"name": name, "roles": one.roles, "made_ms": one.made_ms, "who": one.who}
                 print(json.dumps(fields))
         elif not tokens:
-            print("There is no token: trunkline tokens add NAME --role read")
+            print("No tokens. Make one: trunkline tokens add NAME --role read")
         else:
             made = [time.localtime(one.made_ms / 1000) for one in tokens.values()]
             show_columns(
@@ -70,7 +70,8 @@ def list_tokens(
                     "ROLES": [", ".join(one.roles) for one in tokens.values()],
                     "MADE": [time.strftime("%Y-%m-%d %H:%M:%S", one) for one in made],
                     "BY": [one.who for one in tokens.values()],
-                }
+                },
+                cuts=(("TOKEN", 16), ("BY", 8)),
             )
 
     return obey(run)

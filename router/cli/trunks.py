@@ -15,7 +15,9 @@ from router.admin.object_state import read_live, settings_lines, used_of
 from router.cli.account_facts import Config, State
 from router.cli.cdr_query import Json
 from router.cli.object_commands import attach, obey
-from router.cli.tables import show_columns
+from router.cli.tables import show_columns, show_facts, state_colours
+
+NONE = "No trunks. Add one: trunkline trunks add ACCOUNT/NAME ips=192.0.2.0/24"
 
 app = App(name="trunks", help="Show the trunks of accounts, and change them.")
 attach(app, "trunk")
@@ -51,7 +53,7 @@ def list_trunks(
             for one in facts:
                 print(json.dumps(msgspec.to_builtins(one), ensure_ascii=False))
         elif not facts:
-            print("There is no trunk.")
+            print(NONE)
         else:
             show_columns(
                 {
@@ -62,6 +64,8 @@ def list_trunks(
                     "CALLER PREFIX": [one.caller_prefix for one in facts],
                 },
                 {"LINES"},
+                cuts=(("NETWORKS", 20), ("TRUNK", 20)),
+                colours={"STATE": state_colours(one.state for one in facts)},
             )
 
     return obey(run)
@@ -89,8 +93,6 @@ def show(
             ("lines in use", used_of(facts.lines_used, facts.lines)),
             *settings_lines(block),
         ]
-        width = max(len(title) for title, _ in rows)
-        for title, text in rows:
-            print(f"{title:<{width}}  {text}")
+        show_facts(rows)
 
     return obey(run)

@@ -73,8 +73,8 @@ def test_accounts_are_listed_before_the_router_ever_ran(config: Path, capsys: Ca
     assert lines == [
         ["ACCOUNT", "STATUS", "BALANCE", "RESERVED", "OVERDRAFT", "FREE", "LINES", "AGENT", "DECK"],
         ["acme", "active", "1000.50", "0.00", "10.00", "1010.50", "0/5", "top", "retail"],
-        ["free", "locked", "0.00", "0.00", "0.00", "no", "limit", "0", "-", "-"],
-        ["top", "active", "50.00", "0.00", "0.00", "50.00", "0", "-", "-"],
+        ["free", "locked", "0.00", "0.00", "0.00", "unlimited", "0/unlimited", "-", "-"],
+        ["top", "active", "50.00", "0.00", "0.00", "50.00", "0/unlimited", "-", "-"],
     ]
 
 

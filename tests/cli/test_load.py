@@ -185,14 +185,14 @@ def test_decks_are_listed_with_where_their_rates_come_from(
 ) -> None:
     assert list_decks() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split(maxsplit=2) == [
-        "retail", "0", "nothing loaded yet: trunkline load rates FILE --deck NAME",
+    assert lines[1].split(maxsplit=3) == [
+        "retail", "0", "-", "nothing loaded yet: trunkline load rates FILE --deck NAME",
     ]
-    assert lines[2].split() == ["vendor", "1", "vendor.csv"]
+    assert lines[2].split() == ["vendor", "1", "-", "vendor.csv"]
     load(FIRST)
     capsys.readouterr()
     assert list_decks(as_json=True) == 0
-    retail = json.loads(capsys.readouterr().out)[0]
+    retail = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (retail["deck"], retail["rates"], retail["from"]) == ("retail", 3, "rates.csv")
 
 

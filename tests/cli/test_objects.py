@@ -53,7 +53,7 @@ def test_a_gateway_is_added_and_is_part_of_the_configuration(trunkline: Told) ->
     told = trunkline("gateways", "add", "hk", "address=192.0.2.9", "prefixes=852,853", "lines=3")
     assert told.strip() == NEXT_START
     listed = [line.split() for line in trunkline("gateways", "list").splitlines()]
-    assert listed[1][:5] == ["out", "up", "0", "of", "any"]
+    assert listed[1][:3] == ["out", "up", "0/unlimited"]
     assert listed[2] == ["hk", "up", "0/3", "0", "1", "852,", "853", "192.0.2.9"]
     assert "2 gateways" in trunkline("check", "routes.cfg")
     route = trunkline("route", "--source", "127.0.0.1", "--caller", "1", "--callee", "8525")

@@ -80,7 +80,7 @@ def test_a_configuration_without_decks_says_so(
 ) -> None:
     routes.write_text("request_route { reply(200); }\n")
     assert find("86", routes) == 1
-    assert capsys.readouterr().err == "routes.cfg has no deck\n"
+    assert capsys.readouterr().out.startswith("routes.cfg has no deck. Add one to it: deck NAME {")
 
 
 def test_a_missing_configuration_is_one_line(
