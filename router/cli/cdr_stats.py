@@ -83,10 +83,9 @@ def _show(names: Sequence[str], rows: Sequence[Row], groups: int, total: Counts)
     cells = [_cells(counts) for counts in (*(one for _, one in rows), total)]
     for at, title in enumerate(titles):
         columns[title] = [row[at] for row in cells]
-    show_columns(
-        columns, titles, cuts=[(name.upper(), 17 if name == "reason" else 12) for name in reversed(names)],
-        drops=("ANSWER", "PDD", "ACD"), footer=True, console=console,
-    )
+    cuts = [(name.upper(), 17 if name == "reason" else 12) for name in reversed(names)]
+    drops = ("ANSWER", "PDD", "ACD")
+    show_columns(columns, titles, cuts=cuts, drops=drops, footer=True, console=console)
     if len(rows) < groups:
         console.print(f"The largest {len(rows)} of {groups} groups; --limit 0 shows all.")
     what = "attempts at a gateway" if "gateway" in names else "calls"
