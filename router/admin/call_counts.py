@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from router.billing.charges import RETAIL
 from router.core.decision import number_after
 from router.store.records import Attempt, Cdr
 
@@ -96,16 +97,33 @@ def count_calls(
     for cdr in cdrs:
         for attempt in _attempts(cdr) if per_attempt else (None,):
             key = tuple(of(cdr, attempt, digits) for of in keys)
-            counts = groups.get(key)
-            if counts is None:
-                if len(groups) >= MAX_GROUPS:
-                    key = (OTHERS,) * len(by)
-                counts = groups.setdefault(key, Counts())
+            counts = _group(groups, key)
             if attempt is None:
                 _count_call(counts, cdr)
             else:
                 _count_attempt(counts, cdr, attempt)
+            if attempt is None or attempt.answered:
+                _count_others(groups, key, by, cdr)
     return groups
+
+
+def _group(groups: dict[tuple[str, ...], Counts], key: tuple[str, ...]) -> Counts:
+    if key not in groups and len(groups) >= MAX_GROUPS:
+        key = (OTHERS,) * len(key)
+    return groups.setdefault(key, Counts())
+
+
+def _count_others(
+    groups: dict[tuple[str, ...], Counts], key: tuple[str, ...], by: Sequence[str], cdr: Cdr
+) -> None:
+    """What accounts pay besides the caller's: those whose phones forwarded the call."""
+    for charge in cdr.charges:
+        if charge.kind == RETAIL and charge.account != cdr.account and charge.amount:
+            payer = tuple(
+                charge.account if name == "account" else value
+                for name, value in zip(by, key, strict=True)
+            )
+            _group(groups, payer).charge += charge.amount
 
 
 def _attempts(cdr: Cdr) -> Iterator[Attempt | None]:

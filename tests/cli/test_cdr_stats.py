@@ -20,7 +20,7 @@ from router.cli.cdr_stats import stats
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 from router.store.ops import Finish
-from router.store.records import Attempt, Cdr, encode_cdr
+from router.store.records import Attempt, Cdr, Charge, encode_cdr
 from router.store.state import prepare_state
 
 T0 = 1_767_225_600_000
@@ -91,6 +91,22 @@ def test_by_gateway_each_attempt_counts_for_its_gateway() -> None:
     assert groups["a",].ner == 50.0
     reasons = counted("gateway", "reason")
     assert reasons["a", "NoAvailableRouter"].attempts == 1, "the attempt's reason, not the call's"
+
+
+def test_who_forwarded_a_call_pays_for_it_in_a_group_of_its_own() -> None:
+    forwarded = call(
+        10, attempt("c", "Normal", 200, talks=500), answered=1, charge=100, end_reason="Normal",
+        charges=[
+            Charge("acme", 100), Charge("desk", 40), Charge("top", 30, "agent"),
+            Charge("carrier", 20, "vendor"),
+        ],
+    )
+    groups = count_calls([forwarded], ("account",), 3)
+    assert {key[0]: one.charge for key, one in groups.items()} == {"acme": 100, "desk": 40}
+    assert groups["desk",].attempts == 0, "it was one call"
+    for by in ("reason", "gateway"):
+        (one,) = count_calls([forwarded], (by,), 3).values()
+        assert one.charge == 140
 
 
 def test_prefix_trunk_and_hour_make_groups() -> None:
