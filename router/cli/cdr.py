@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from router.admin.cdr_search import find_cdr, parse_limit, read_cdrs
 from router.admin.wrong_value import WrongValue
 from router.cli.cdr_output import show_cdr, show_table, write_csv
-from router.cli.cdr_query import Filters, Json, State, obey
+from router.cli.cdr_query import Filters, Json, State, nothing_found, obey
 from router.store.cdr_lines import json_line
 
 app = App(name="cdr", help="Show and search call detail records.")
@@ -54,8 +54,10 @@ def list_cdrs(
                 sys.stdout.write(json_line(cdr))
         elif as_csv:
             write_csv(cdrs)
+        elif found := list(cdrs):
+            show_table(found, query.limit, now)
         else:
-            show_table(list(cdrs), query.limit, now)
+            print(nothing_found(state, filters))
 
     return obey(run)
 

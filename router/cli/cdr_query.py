@@ -15,11 +15,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from dsl.check.report import did_you_mean
 from router.admin.cdr_search import (
     parse_instant,
     parse_reason,
 )
 from router.admin.wrong_value import WrongValue
+from router.runtime.run_record import read_run_record
 from router.store.cdr_lines import plain
 from router.store.errors import StoreError
 from router.store.query import CdrQuery
@@ -94,6 +96,22 @@ class Filters:
                 f"--since {self.since} is not before --until {self.until}: nothing lies between"
             )
         return query
+
+
+def nothing_found(state: Path, filters: Filters | None) -> str:
+    """What to say where no CDR matches: whether the names that were given are any."""
+    told = "No CDR matches."
+    run = read_run_record(state)
+    if filters is None or run is None:
+        return told
+    for kind, name, known in (
+        ("account", filters.account, [name for name, _ in run.accounts]),
+        ("gateway", filters.gateway, [name for name, _ in run.gateways]),
+    ):
+        if name and name not in known:
+            hint = did_you_mean(name, known) or f"trunkline {kind}s list shows them"
+            told += f" The router has no {kind} `{plain(name)}`: {hint}"
+    return told
 
 
 def number_of(text: str) -> str:

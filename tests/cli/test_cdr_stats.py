@@ -14,9 +14,11 @@ import pytest
 from router.admin.call_counts import KEYS, count_calls
 from router.admin.cdr_figures import ordered, parse_by
 from router.admin.wrong_value import WrongValue
+from router.cli.cdr import list_cdrs
 from router.cli.cdr_export import export
 from router.cli.cdr_query import Filters
 from router.cli.cdr_stats import stats
+from router.runtime.run_record import make_run_record, write_run_record
 from router.store.ledger import LmdbLedger
 from router.store.live import LmdbLive
 from router.store.ops import Finish
@@ -186,6 +188,17 @@ def test_a_wrong_option_is_one_line(state: Path, capsys: Capture) -> None:
         'trunkline: --by "gatway" is nothing to group by; did you mean `gateway`?\n'
     )
     assert stats(digits=0, state=state) == 1
+
+
+def test_a_name_that_the_router_does_not_know_is_said(state: Path, capsys: Capture) -> None:
+    record = make_run_record(
+        pid=1, started_ms=T0, config_hash="x", slots=1, gateways=[("a", 1)], accounts=[("acme", 1)]
+    )
+    write_run_record(state, record)
+    assert list_cdrs(filters=Filters(account="acmee"), state=state) == 0
+    assert capsys.readouterr().out == (
+        "No CDR matches. The router has no account `acmee`: did you mean `acme`?\n"
+    )
 
 
 # Export
