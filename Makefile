@@ -50,10 +50,10 @@ docs: $(VENV)/.run-ready  ## write the pages of docs/ that are made of the code
 dashboards: $(VENV)/.test-ready  ## write the dashboards of grafana/ that differ
 	@$(VENV)/bin/python -m grafana.generate
 
-pictures: $(VENV)/.pictures-ready dashboards  ## draw the dashboards for docs/ from seven minutes of calls
+pictures: $(VENV)/.pictures-ready dashboards  ## draw dashboards and top for docs/, from nine minutes of calls
 	@.ci/setup packages
 	@.ci/setup fonts
-	@$(PYTEST) -s tests/system/draw_dashboards.py
+	@$(PYTEST) -s tests/system/draw_dashboards.py tests/system/draw_top.py
 	@$(VENV)/bin/python -m grafana.pictures
 
 clean:  ## remove everything that make and the tests have made

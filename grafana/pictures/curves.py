@@ -173,14 +173,12 @@ def _limits(
 
 def _ticks(low: float, high: float, unit: str) -> list[float]:
     """Four or five round values between two."""
-    base = 1024 if unit == "bytes" else 1000
     rough = (high - low) / 4
-    scale = 1.0
     if unit == "bytes":
-        scale = float(base ** max(0, math.floor(math.log(max(rough, 1), base))))
-    rough /= scale
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(one for one in (1, 2, 2.5, 5, 10) if one * power >= rough * 0.999) * power * scale
+        step = 2.0 ** math.ceil(math.log2(rough))
+    else:
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(one for one in (1, 2, 2.5, 5, 10) if one * power >= rough * 0.999) * power
     first = math.ceil(low / step - 1e-9)
     return [step * n for n in range(first, math.floor(high / step + 1e-9) + 1)]
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from router.admin.cdr_search import read_cdrs
+from router.admin.counted_calls import NOTHING, Counted, counted_calls
 from router.admin.gateway_health import span
-from router.admin.status_facts import GATEWAY_KEY, Gateway, Status, read_status
-from router.runtime.metrics_catalogue import PREFIX
+from router.admin.status_facts import Gateway, Status, read_status
 from router.store.boot import LIVE_DIR
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
@@ -34,12 +33,16 @@ MOST_LOOKED_AT: Final = 300
 HISTORY: Final = 300
 RATE_OVER_MS: Final = 10_000
 REASONS_OVER_MS: Final = 60_000
+QUALITY_OVER_MS: Final = 300_000
+"""ASR and PDD are those of five minutes, or since the router was started if top is younger."""
 ORDINARY: Final = frozenset(("Normal", "Cancelled"))
+WATCHED_EVERY_MS: Final = 10_000
+"""How far apart the moments are that it compares with."""
 METRICS_DIR: Final = "metrics"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One gateway, with how its last attempts went."""
+    """One gateway, with how its attempts went of late."""
 
     gateway: Gateway
     quality: Quality = UNKNOWN
@@ -84,7 +87,7 @@ class Snapshot(msgspec.Struct):
 
     @property
     def quality(self) -> Quality:
-        """How the last attempts of all gateways went."""
+        """How the attempts of all gateways went of late."""
         known = [row.quality for row in self.rows]
         rang = [one for one in known if one.pdd_ms >= 0]
         weight = sum(one.attempts for one in rang)
@@ -114,7 +117,12 @@ class Snapshot(msgspec.Struct):
 class _Moment(msgspec.Struct):
     at_ms: int
     started: float
-    reasons: Counter[str]
+    counted: Counted
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Calls that had ended, by reason."""
+        return self.counted.reasons
 
 
 class Reader:
@@ -126,6 +134,7 @@ class Reader:
         self.state = state
         self._now_ms = now_ms
         self._history: deque[_Moment] = deque(maxlen=HISTORY)
+        self._watched: deque[_Moment] = deque(maxlen=QUALITY_OVER_MS // WATCHED_EVERY_MS + 1)
         self._per_s: deque[float] = deque(maxlen=HISTORY)
         self._ended: tuple[tuple[str, float, int], list[Cdr]] | None = None
 
@@ -135,10 +144,13 @@ class Reader:
         found = Snapshot(now_ms)
         try:
             found.status = read_status(self.state, now_ms)
-            found.rows = self._rows(found.status.gateways)
         except StoreError as error:
             found.trouble = str(error)
-        self._tell_rates(found)
+        counted = counted_calls(self.state / METRICS_DIR)
+        if found.status is not None:
+            if counted is not None:
+                self._tell_rates(found, found.status, counted)
+            found.rows = self._rows(found, found.status.gateways, counted or NOTHING)
         try:
             if view == CALLS:
                 found.calls = self._calls()
@@ -152,12 +164,14 @@ class Reader:
         """The newest calls that were tried on a gateway; StoreError when there is no ledger."""
         return list(read_cdrs(self.state, CdrQuery(gateway=gateway, limit=limit)))
 
-    def _rows(self, gateways: list[Gateway]) -> list[Row]:
-        live = LmdbLive(self.state / LIVE_DIR, readonly=True)
-        try:
-            return [Row(one, live.quality(GATEWAY_KEY + one.name)) for one in gateways]
-        finally:
-            live.close()
+    def _rows(self, found: Snapshot, gateways: list[Gateway], counted: Counted) -> list[Row]:
+        before = NOTHING
+        start_ms = found.at_ms - QUALITY_OVER_MS
+        for moment in self._watched:
+            if moment.at_ms > start_ms:
+                break
+            before = moment.counted
+        return [Row(one, counted.since(before, one.name)) for one in gateways]
 
     def _calls(self) -> list[CallRecord]:
         live = LmdbLive(self.state / LIVE_DIR, readonly=True)
@@ -180,16 +194,18 @@ class Reader:
 
     # -- rates ------------------------------------------------------------------------------------
 
-    def _tell_rates(self, found: Snapshot) -> None:
-        reasons = ends_by_reason(self.state / METRICS_DIR)
-        if reasons is None or found.status is None:
-            return
-        started = reasons.total() + found.status.active_calls
+    def _tell_rates(self, found: Snapshot, status: Status, counted: Counted) -> None:
+        reasons = counted.reasons
+        started = reasons.total() + status.active_calls
         history = self._history
         if history and reasons.total() < history[-1].reasons.total():
             history.clear()  # the counters are new: another state folder, or it was emptied
             self._per_s.clear()
-        history.append(_Moment(found.at_ms, started, reasons))
+            self._watched.clear()
+        moment = _Moment(found.at_ms, started, counted)
+        history.append(moment)
+        if not self._watched or found.at_ms - self._watched[-1].at_ms >= WATCHED_EVERY_MS:
+            self._watched.append(moment)
         before = _moment_before(history, found.at_ms - RATE_OVER_MS)
         if before.at_ms < found.at_ms:
             found.cps_over_ms = found.at_ms - before.at_ms
@@ -210,18 +226,3 @@ def _moment_before(history: Sequence[_Moment], at_ms: int) -> _Moment:
         return history[-2]
     return next(one for one in history if one.at_ms >= at_ms)
 
-
-def ends_by_reason(directory: Path) -> Counter[str] | None:
-    """How many calls have ended so far, by reason, over all workers; None where nobody counts."""
-    name = f"{PREFIX}calls_total"
-    try:
-        files = [str(one) for one in directory.glob("counter_*.db") if one.stat().st_size]
-        families = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError):
-        return None
-    counts: Counter[str] = Counter()
-    for family in families:
-        for sample in family.samples:
-            if sample.name == name:
-                counts[sample.labels.get("reason", "")] += int(sample.value)
-    return counts if files else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import io
 import signal
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Protocol
@@ -41,6 +42,12 @@ from router.store.cdr_lines import plain
 from router.store.errors import StoreError
 from router.store.records import CallRecord, Cdr
 
+KEYS_BEGIN: Final = 16
+ABOUT: Final = (
+    "ASR and PDD are those of the attempts of the last five minutes, or since the router was "
+    "started until top has run for so long. Lines turn yellow at 80 % and red at 95 %. Everything "
+    "is read from the state folder; the router is asked nothing."
+)
 KEYS: Final = (
     ("q, Ctrl-C", "quit"),
     ("↑ ↓ PgUp PgDn", "move in a table"),
@@ -100,8 +107,11 @@ class TopApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #summary { height: 3; }
-    #gateways { height: 1fr; }
+    #gateways { height: auto; max-height: 50%; }
     #calls { height: 1fr; }
+    DataTable { overflow-x: hidden; scrollbar-size-vertical: 1; }
+    DataTable > .datatable--cursor { background: $panel; text-style: none; }
+    DataTable:focus > .datatable--cursor { background: $primary-darken-2; text-style: bold; }
     .title { height: 1; background: $panel; text-style: bold; }
     #filter { height: 1; border: none; display: none; padding: 0; }
     #meaning { height: 1; }
@@ -137,9 +147,9 @@ class TopApp(App[None]):
         """Summary, two tables with their titles, a line for the filter, the keys."""
         yield Static(id="summary", markup=False)
         yield Static(id="gateways_title", classes="title", markup=False)
-        yield DataTable(id="gateways", cursor_type="row", zebra_stripes=False)
+        yield DataTable(id="gateways", cursor_type="row", cursor_foreground_priority="renderable")
         yield Static(id="calls_title", classes="title", markup=False)
-        yield DataTable(id="calls", cursor_type="row", zebra_stripes=False)
+        yield DataTable(id="calls", cursor_type="row", cursor_foreground_priority="renderable")
         yield Static(id="meaning", markup=False)
         yield Input(id="filter", placeholder="filter: a part of a name, number or end reason")
         yield Static(FOOTER, id="footer", markup=False)
@@ -181,7 +191,8 @@ class TopApp(App[None]):
         main.query_one("#summary", Static).update(summary(snapshot, width))
         rows = self._rows()
         order = list(SORTS)[self._sort]
-        title = f"Gateways: {len(rows)}, sorted by {order}{', reversed' if self._reverse else ''}"
+        how = f"sorted by {order}" if self._sort else order
+        title = f"Gateways: {len(rows)}, {how}{', reversed' if self._reverse else ''}"
         main.query_one("#gateways_title", Static).update(self._titled(title))
         self._fill(
             "gateways", GATEWAY_COLUMNS,
@@ -201,23 +212,37 @@ class TopApp(App[None]):
         self._fill("calls", columns, cells)
         self._tell_meaning()
 
+    def _under_cursor(self, name: str) -> str:
+        """The key of the row that the cursor of a table is on."""
+        at = self.screen_stack[0].query_one(f"#{name}", DataTable).cursor_row
+        keys = self._keys.get(name, [])
+        return keys[at] if at < len(keys) else ""
+
     def _tell_meaning(self) -> None:
-        """In full, what the table cuts of the call that the cursor is on."""
+        """In full, what the tables cut: why the gateway is down, or what the call's end means."""
         main = self.screen_stack[0]
-        at = main.query_one("#calls", DataTable).cursor_row
-        keys = self._keys.get("calls", [])
-        key = keys[at] if at < len(keys) else ""
-        one = next((one for one in self._calls() if one.id == key), None)
         text = Text()
-        if isinstance(one, Cdr):
+        if main.query_one("#gateways", DataTable).has_focus:
+            name = self._under_cursor("gateways")
+            row = next((one for one in self._snapshot.rows if one.gateway.name == name), None)
+            if row is not None and not row.gateway.up:
+                text.append(f"{plain(name)}: ", "bold red")
+                text.append(plain(row.gateway.state))
+        key = self._under_cursor("calls")
+        one = next((one for one in self._calls() if one.id == key), None)
+        if not text and isinstance(one, Cdr):
             text.append(f"{plain(one.end_reason)}: ", reason_style(one.end_reason))
             text.append(meaning(one))
-            text.truncate(self.size.width, overflow="ellipsis")
+        text.truncate(self.size.width, overflow="ellipsis")
         main.query_one("#meaning", Static).update(text)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """The cursor moved."""
-        if event.data_table.id == "calls":
+        self._tell_meaning()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """The other table."""
+        if len(self.screen_stack) == 1:
             self._tell_meaning()
 
     def _titled(self, title: str) -> str:
@@ -313,15 +338,7 @@ class TopApp(App[None]):
 
     def action_keys(self) -> None:
         """Show the keys."""
-        text = Text("Keys\n\n", style="bold")
-        for key, what in KEYS:
-            text.append(f"{key:<15}", "bold cyan").append(f"{what}\n", "not bold")
-        text.append(
-            "\nASR and PDD are those of each gateway's last 200 attempts. Lines turn yellow at "
-            "80 %\nand red at 95 %. Everything is read from the state folder; the router is asked "
-            "nothing.\n", "not bold dim",
-        )
-        self.push_screen(Page(text))
+        self.push_screen(Page(keys_text(self.size.width)))
 
     async def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Open what the cursor is on."""
@@ -346,6 +363,17 @@ class TopApp(App[None]):
         except StoreError:
             calls = []
         return gateway_facts(row, calls, self._snapshot.at_ms)
+
+
+def keys_text(width: int) -> Text:
+    """What the keys do, and what is shown, for a page of this width."""
+    text = Text("Keys\n\n", style="bold")
+    room = max(20, width - 2)
+    for key, what in KEYS:
+        text.append(f"{key:<{KEYS_BEGIN}}", "bold cyan")
+        lines = textwrap.wrap(what, room - KEYS_BEGIN)
+        text.append(("\n" + " " * KEYS_BEGIN).join(lines) + "\n", "not bold")
+    return text.append("\n" + textwrap.fill(ABOUT, min(room, 100)) + "\n", "not bold dim")
 
 
 def told(cdr: Cdr, width: int) -> Text:

@@ -130,9 +130,9 @@ def ended_columns(width: int) -> tuple[str, ...]:
 def ended_cells(cdr: Cdr, now_ms: int, width: int) -> list[Text]:
     """One ended call under `ended_columns`."""
     narrow = width < NARROW
-    number, end, name = (13, 17, 10) if narrow else (18, 26, 20)
+    number, end, name = (13, 23, 11) if narrow else (18, 26, 20)
     numbers = [cut(cdr.caller_in, number), cut(cdr.callee_in, number)]
-    taken = 8 + number + end + name + 11 if narrow else 8 + 2 * number + end + name + 14
+    taken = 8 + number + end + name + 11 if narrow else 8 + 2 * number + end + name + 13
     return [
         Text(clock(cdr.ended or cdr.started, now_ms)),
         *(numbers[1:] if narrow else numbers),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from textual.pilot import Pilot
 
 from router.admin.live_figures import CALLS, FAILURES, Reader, Row, Snapshot
 from router.admin.status_facts import Gateway, Status, Worker
-from router.cli.top_app import Page, TopApp
+from router.cli.top_app import KEYS, Page, TopApp
 from router.cli.top_text import bar, spark
 from router.store.quality import Quality
 from router.store.records import Attempt, CallRecord, Cdr
@@ -144,7 +145,7 @@ def test_a_filter_holds_for_gateways_and_calls_until_escape() -> None:
         await pilot.press("slash", *"backup", "enter")
         await pilot.pause()
         text = screen(app)
-        assert 'Gateways: 1, sorted by as configured, filter "backup"' in text
+        assert 'Gateways: 1, as configured, filter "backup"' in text
         assert "Last failures: 1" in text and "8613900139000" in text
         await pilot.press("escape")
         await pilot.pause()
@@ -281,3 +282,15 @@ def test_bars_and_sparks() -> None:
     assert [bar(share, 8).style for share in (0.1, 0.8, 0.95)] == ["green", "yellow", "red"]
     assert spark([0, 1, 2, 4], 3) == "▃▅█"
     assert spark([], 5) == "" and spark([0.0], 5) == "▁"
+
+
+def test_the_page_of_top_says_what_each_key_does() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "top.md").read_text().replace("`", "")
+    rows = dict(line.strip("| ").split(" | ", 1) for line in page.splitlines() if " | " in line)
+    for key, what in KEYS:
+        told = rows[key].replace("[trunkline explain](end-reasons.md)", "trunkline explain")
+        assert told.replace(", as trunkline explain tells it", "") == what
+    for name in re.findall(r"\]\((images/[\w-]+\.png)\)", page):
+        data = (docs / name).read_bytes()
+        assert data.startswith(b"\x89PNG") and len(data) < 320 << 10, "make pictures"
