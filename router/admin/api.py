@@ -15,6 +15,7 @@ from litestar.response import Redirect
 
 from router.admin.api_bodies import BodyMiddleware
 from router.admin.api_calls import call_routes, cdr_routes
+from router.admin.api_capture import capture_routes
 from router.admin.api_counted import mark_unkept
 from router.admin.api_desk import Desk
 from router.admin.api_document import DocumentPlugin, PagePlugin
@@ -60,6 +61,7 @@ def make_api(
         *rate_routes(desk),
         *ledger_routes(desk),
         *live_routes(desk),
+        *capture_routes(desk),
     ]
     roles = {str(one.operation_id or one.handler_name): role_of(one) for one in operations}
     return Litestar(

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from router.admin.capture_orders import RunningCapture, read_captures, running_capture
 from router.admin.gateway_health import health_words, is_up, registered_until
 from router.runtime.run_record import RunRecord, read_run_record
 from router.store.boot import LIVE_DIR, live_is_current
@@ -64,6 +65,8 @@ class Status(msgspec.Struct):
     live_map_bytes: int
     workers: list[Worker]
     gateways: list[Gateway]
+    captures: list[RunningCapture] = msgspec.field(default_factory=list)
+    """Of SIP messages: somebody may have forgotten one."""
 
 
 def read_status(state: Path, now_ms: int) -> Status:
@@ -76,9 +79,11 @@ def read_status(state: Path, now_ms: int) -> Status:
         )
     live = LmdbLive(live_path, readonly=True)
     try:
-        return _read(live, read_run_record(state), now_ms)
+        found = _read(live, read_run_record(state), now_ms)
     finally:
         live.close()
+    found.captures = [running_capture(one) for one in read_captures(state, now_ms)]
+    return found
 
 
 def _read(live: LmdbLive, run: RunRecord | None, now_ms: int) -> Status:

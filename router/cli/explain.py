@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from router.admin.call_events import story_data
+from router.admin.captured import as_data, messages_of_call
 from router.admin.cdr_search import find_cdr, last_cdr, last_of_number
 from router.admin.story import Story, tell
 from router.admin.wrong_value import WrongValue
 from router.cli.call_ladder import draw_call
+from router.cli.captured_text import NOT_CAPTURED, peers_of, show_messages
 from router.cli.cdr_query import Json, State, number_of, obey
 from router.cli.paragraphs import print_wrapped
+from router.store.capture_ring import Captured
 from router.store.cdr_lines import iso
 from router.store.records import Cdr
 
@@ -31,6 +34,8 @@ def explain(
     last: Annotated[bool, Parameter(negative="")] = False,
     number: str = "",
     since: str = "1d",
+    sip: Annotated[bool, Parameter(negative="")] = False,
+    full: Annotated[bool, Parameter(negative="")] = False,
     as_json: Json = False,
     state: State = Path("state"),
 ) -> int:
@@ -46,6 +51,10 @@ def explain(
         The last call from or to this number, instead of an id. How it begins may be left out.
     since
         How far back to look for the number: 2026-05-01, 3d, 2w.
+    sip
+        Show the call's SIP messages too, a line each, if trunkline capture was on.
+    full
+        Show them whole.
     as_json
         Print one JSON object instead.
     """
@@ -61,14 +70,32 @@ def explain(
         else:
             cdr = last_cdr(state) if last else find_cdr(state, id)
         story = tell(cdr)
+        messages = messages_of_call(state, cdr.id, cdr.call_id) if sip or full else None
         if as_json:
-            print(json.dumps(story_data(story, cdr), ensure_ascii=False))
-        else:
-            from rich.console import Console
+            told = story_data(story, cdr)
+            if messages is not None:
+                told["messages"] = [as_data(one) for one in messages]
+            print(json.dumps(told, ensure_ascii=False))
+            return
+        from rich.console import Console
 
-            show_story(story, cdr, Console(highlight=False, markup=False))
+        console = Console(highlight=False, markup=False)
+        show_story(story, cdr, console)
+        if messages is not None:
+            _show_sip(messages, cdr, console, full=full)
 
     return obey(run)
+
+
+def _show_sip(messages: list[Captured], cdr: Cdr, console: Console, *, full: bool) -> None:
+    console.print("\nSIP messages", style="bold")
+    if not messages:
+        print_wrapped(console, NOT_CAPTURED, min(console.width, WIDTH), 2)
+        return
+    show_messages(messages, console, full=full)
+    console.print()
+    for line in peers_of(messages, cdr):
+        console.print(f"  {line}", style="dim", soft_wrap=True)
 
 
 def show_story(story: Story, cdr: Cdr, console: Console) -> None:

@@ -35,6 +35,7 @@ COMMANDS: Final = (
     Command("status", "router.cli.status:status", "Show workers, calls and gateways now."),
     Command("top", "router.cli.top:top", "Watch calls, gateways and failures as they happen."),
     Command("explain", "router.cli.explain:explain", "Tell the story of one call, and what to do."),
+    Command("capture", "router.cli.capture:app", "Keep SIP messages of calls, for Wireshark."),
     Command("calls", "router.cli.calls:app", "Show the calls in progress, and end one."),
     Command("gateways", "router.cli.gateways:app", "Show gateways, and change them."),
     Command("trunks", "router.cli.trunks:app", "Show the trunks of accounts, and change them."),

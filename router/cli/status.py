@@ -16,6 +16,7 @@ from router.admin.status_facts import (
     Status,
     read_status,
 )
+from router.store.cdr_lines import plain
 from router.store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def _facts(status: Status, state: Path, now_ms: int) -> list[tuple[str, str]]:
     used = f"{_size(status.live_map_used_bytes)} of {_size(status.live_map_bytes)}"
     share = 100 * status.live_map_used_bytes / status.live_map_bytes
     facts.append(("Live map", f"{used} used ({share:.2g} %)"))
+    for capture in status.captures:
+        told = f"SIP messages of {capture.told} (capture {capture.id}, {capture.started_by})"
+        facts.append(("Capturing", plain(told)))
     return facts
 
 

@@ -106,7 +106,7 @@ class Engine:
         self.accesses: dict[str, Access] = {}
         self.events = Events(self)
         self.guard = Guard()
-        self._dispatch = Dispatch(self)
+        self.in_hand = self._dispatch = Dispatch(self)
 
     # -- the turn ---------------------------------------------------------------------------------
 

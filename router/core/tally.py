@@ -105,6 +105,8 @@ class Tally:
         "blocked",
         "call_duration",
         "calls",
+        "capture_dropped",
+        "captured",
         "charged",
         "costs",
         "counted",
@@ -183,6 +185,10 @@ class Tally:
         self.parse_errors = 0
         self.route_errors = 0
         self.strays = 0
+        self.captured = 0
+        """messages that were captured"""
+        self.capture_dropped: dict[str, int] = {}
+        """messages that should have been, by why they were not"""
         self.call_duration = Histogram(CALL_SECONDS)
         """answer to end, of answered calls"""
         self.pdd: dict[str, Histogram] = defaultdict(_post_dial)

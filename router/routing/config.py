@@ -50,6 +50,8 @@ DEFAULT_STATE = "state"
 DEFAULT_NUMBER_LENGTH = (1, 32)
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_MAX_HOPS = 5
+DEFAULT_CAPTURE_MB = 64
+DEFAULT_HEP_ID = 1
 DEFAULT_SHUTDOWN_MS = 30_000
 DEFAULT_HOOK_TIMEOUT_MS = 2_000
 DEFAULT_PING_MS = 30_000
@@ -77,6 +79,12 @@ class Config:
         self.cdr_file: str = settings.get("cdr_file", "")
         self.log_calls: str = settings.get("log_calls", "all")
         self.cdr_file_mb: int = settings.get("cdr_file_mb", 0)
+        self.capture_mb: int = settings.get("capture_mb", DEFAULT_CAPTURE_MB)
+        hep = settings.get("capture_hep")
+        self.capture_hep: tuple[str, int] | None = (
+            (str(hep.host), int(hep.port)) if hep is not None else None
+        )
+        self.capture_hep_id: int = settings.get("capture_hep_id", DEFAULT_HEP_ID)
         metrics = settings.get("metrics")
         self.metrics: tuple[str, int] | None = (
             (str(metrics.host), int(metrics.port)) if metrics is not None else None

@@ -13,6 +13,7 @@ from router.routing.surface_callers import (
     CALLERS,
     LIST,
 )
+from router.routing.surface_capture import CAPTURE
 from router.routing.surface_functions import GATEWAY
 from router.routing.surface_media import GATEWAY_MEDIA, GLOBAL_MEDIA, MEDIA
 from router.routing.surface_metrics import METRICS
@@ -183,6 +184,7 @@ GLOBAL = (
         "Which calls have a line in the log when they have ended; failed: those without an answer.",
         "all",
     ),
+    *CAPTURE,
     Setting("max_attempts", POSITIVE, "How many gateways one call tries at most.", "5"),
     Setting("max_hops", POSITIVE, "How often one call is forwarded at most.", "5"),
     Setting(

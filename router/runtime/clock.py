@@ -6,6 +6,17 @@ import time
 from collections.abc import Callable
 
 
+def make_clock_us() -> Callable[[], int]:
+    """The same in microseconds."""
+    monotonic_ns = time.monotonic_ns
+    offset_ns = time.time_ns() - monotonic_ns()
+
+    def now_us() -> int:
+        return (monotonic_ns() + offset_ns) // 1_000
+
+    return now_us
+
+
 def make_clock() -> Callable[[], int]:
     """Epoch milliseconds, taken from the wall once and carried on by the monotonic clock.
 

@@ -69,6 +69,13 @@ class DrivenEngine(Protocol):
     def end_all(self, now_ms: int) -> None: ...
 
 
+class Listening(Protocol):
+    """What hears all that passes between sockets and engine (`router.runtime.capture`)."""
+
+    def receive(self, data: bytes, flow: Flow, now_ms: int) -> None: ...
+    def sent(self, sends: Sequence[tuple[bytes, Flow]]) -> None: ...
+
+
 class CommittingStore(Protocol):
     """The one thing the turn asks of the store."""
 
@@ -115,6 +122,8 @@ class Driver:
             limits=stream_limits if stream_limits is not None else StreamLimits(),
         )
         # With one worker every call is ours: nothing stands between socket and engine.
+        self._capture: Listening | None = None
+        self._receive = engine.receive
         deliver = engine.receive if self._slots == 1 else self._deliver
         self._udp = [
             UdpPort(loop, opened, listener, deliver, self.finish_turn, self._on_refused)
@@ -147,6 +156,16 @@ class Driver:
         self._relays.stop()
         if self._timer is not None:
             self._timer.cancel()
+
+    def tap(self, capture: Listening | None) -> None:
+        """Let it hear every message from now on; None: nobody, which costs nothing."""
+        if capture is self._capture:
+            return
+        self._capture = capture
+        self._receive = self.engine.receive if capture is None else capture.receive
+        if self._slots == 1:
+            for port in self._udp:
+                port.deliver = self._receive
 
     @property
     def dropped(self) -> int:
@@ -207,6 +226,8 @@ class Driver:
 
     def _send_all(self, sends: list[tuple[bytes, Flow]]) -> list[Flow] | None:
         """Send the turn's messages; the flows that turned out unreachable, None when all went."""
+        if self._capture is not None:
+            self._capture.sent(sends)
         unreachable: list[Flow] | None = None
         ports = self._udp_by_listener
         for data, flow in sends:
@@ -261,7 +282,7 @@ class Driver:
             if owner != self._slot:
                 self.strays.hand_over(owner, data, flow)
                 return
-        self.engine.receive(data, flow, now_ms)
+        self._receive(data, flow, now_ms)
 
     def _read_strays(self) -> None:
         now_ms = self._now()
@@ -273,7 +294,7 @@ class Driver:
                 break
             kind, sender, flow, message = self._codec.unpack(datagram)
             if kind == RECEIVED:
-                self.engine.receive(message, flow, now_ms)
+                self._receive(message, flow, now_ms)
             elif kind == BROKEN:
                 self.engine.on_transport_error(flow, now_ms)
             elif kind == REFUSED:
@@ -293,7 +314,7 @@ class Driver:
                 if slot != self._slot:
                     self.strays.hand_over(slot, data, flow)
                     return slot
-        self.engine.receive(data, flow, self._now())
+        self._receive(data, flow, self._now())
         return slot
 
     def _on_refused(self, host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""What commands order and workers carry out within a second: locks, and the end of calls.
+"""What commands order and workers carry out within a second: locks, ends of calls, captures.
 
 A worker asks for one number a second. Only when it has changed, the locks and the calls that are
 to be ended are read.
@@ -23,6 +23,7 @@ class OperatorOrders:
         self._objects = LmdbObjects(path, readonly=True)
         self._version = self._objects.version()
         self._locked = frozenset(self._objects.locks())
+        self.captures = self._objects.captures(0)
         # The calls of a configuration that is gone keep it until they end.
         self._by_status: weakref.WeakKeyDictionary[Config, frozenset[str]]
         self._by_status = weakref.WeakKeyDictionary()
@@ -39,6 +40,7 @@ class OperatorOrders:
         if version == self._version:
             return
         self._version = version
+        self.captures = self._objects.captures(now_ms)
         locked = frozenset(self._objects.locks())
         if locked != self._locked:
             self._locked = locked

@@ -27,7 +27,7 @@ class Swapper:
     """Gives an engine new routes.
 
     `config` is what the engine runs now, `started` the one whose sockets and files stay;
-    `make_policy` makes the routes' policy.
+    `make_policy` makes the routes' policy; `swapped` hears of each new configuration.
     """
 
     def __init__(
@@ -37,12 +37,14 @@ class Swapper:
         config: Config,
         started: Config,
         make_policy: Callable[[Program, Config], Policy],
+        swapped: Callable[[Config], None] | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
         self._config = config
         self._started = started
         self._make_policy = make_policy
+        self._swapped = swapped
 
     def load(self, raw: bytes) -> Loaded:
         """Load an image, in any thread; what is returned makes the rest ready in the engine's.
@@ -62,6 +64,8 @@ class Swapper:
         self._config = config
         engine = self._engine
         engine.use_policy(policy, config.timers, now_ms)
+        if self._swapped is not None:
+            self._swapped(config)
         states: Mapping[str, GatewayState] = {}
         readable = True
         try:

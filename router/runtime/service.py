@@ -23,9 +23,12 @@ from router.routing.accounts import openings
 from router.routing.config import Config
 from router.routing.switch import build_switch
 from router.runtime.call_log import ALL, CallLog
+from router.runtime.capture import Capture
+from router.runtime.capture_writer import CaptureWriter
 from router.runtime.cdr_file import FilePlan
 from router.runtime.child import EXIT_OK, CannotBoot, Life
-from router.runtime.clock import make_clock
+from router.runtime.clock import make_clock, make_clock_us
+from router.runtime.hep import HepPlan
 from router.runtime.ledger_process import StopSignal, run_ledger
 from router.runtime.logs import log_sink, structlog_emitter
 from router.runtime.metrics import MetricsFlusher, prepare_metrics
@@ -38,6 +41,7 @@ from router.runtime.sockets import Sockets
 from router.runtime.tokens import TokenSource
 from router.runtime.worker import Birth, Equipment, run_worker
 from router.store.boot import LIVE_DIR, live_is_current
+from router.store.capture_ring import CAPTURE_DIR
 from router.store.draining import open_accounts
 from router.store.errors import StoreError
 from router.store.live import LmdbLive
@@ -134,6 +138,13 @@ def _sweep(store: LmdbLive, now_ms: int) -> None:
             return
 
 
+def _capture_plan(config: Config) -> tuple[int, HepPlan | None]:
+    """How many bytes the ring of captured messages has, and the Homer that is told of them."""
+    target = config.capture_hep
+    hep = HepPlan(target, config.capture_hep_id) if target is not None else None
+    return config.capture_mb * 1_000_000, hep
+
+
 def _worker_equipment(
     first: Program, started: Config, deployment: Deployment
 ) -> Callable[[Birth], Equipment]:
@@ -222,13 +233,24 @@ def _worker_equipment(
             except StoreError as error:
                 log.line("error", "orders of commands cannot be read", reason=str(error))
 
-        swapper = Swapper(engine, store, config, started, make_policy)
+        writer = CaptureWriter(
+            config.state / CAPTURE_DIR, birth.slot, birth.slots, *_capture_plan(config)
+        )
+        capture = Capture(
+            engine, birth.listeners, birth.tally, writer, lambda: orders.captures,
+            make_clock_us(), log.line,
+        )
+        swapper = Swapper(
+            engine, store, config, started, make_policy,
+            lambda config: writer.use(*_capture_plan(config)),
+        )
 
         def close() -> None:
+            capture.close()
             store.close()
             rates.close()
             orders.close()
 
-        return Equipment(engine, store, on_second, close, swapper.load)
+        return Equipment(engine, store, on_second, close, swapper.load, capture)
 
     return equip

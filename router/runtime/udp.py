@@ -50,7 +50,6 @@ class UdpPort:
     """A socket and the queue in front of it for when the kernel takes no more."""
 
     __slots__ = (
-        "_deliver",
         "_end_turn",
         "_idle_looks",
         "_loop",
@@ -60,6 +59,7 @@ class UdpPort:
         "_refused",
         "_sendto",
         "_socket",
+        "deliver",
         "dropped",
         "listener",
     )
@@ -77,7 +77,8 @@ class UdpPort:
         self._socket = opened
         self._sendto = opened.sendto
         self._queued: deque[tuple[bytes, tuple[str, int]]] = deque()
-        self._deliver = deliver
+        self.deliver = deliver
+        """Gets what arrives; another may take its place between two turns."""
         self._end_turn = end_turn
         self._refused = refused
         self._read_s = 0.0
@@ -105,7 +106,7 @@ class UdpPort:
 
     def _reader(self, now: Callable[[], int]) -> Callable[[], None]:
         recvfrom = self._socket.recvfrom
-        deliver, end_turn, listener = self._deliver, self._end_turn, self.listener
+        end_turn, listener = self._end_turn, self.listener
         flows: dict[Any, Flow] = {}
         turn = range(DATAGRAMS_PER_TURN)
         further = range(FURTHER_TURNS)
@@ -115,6 +116,7 @@ class UdpPort:
         def read_turn() -> bool:
             """Drain and finish one turn; False when there was nothing."""
             now_ms = now()
+            deliver = self.deliver
             source = None
             for _ in turn:
                 try:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from router.core.flow import Listener
 from router.core.tally import Tally
+from router.runtime.capture import Capture
 from router.runtime.child import EXIT_OK, FINISH, Life
 from router.runtime.clock import make_clock
 from router.runtime.driver import CommittingStore, DrivenEngine, Driver
@@ -62,6 +63,8 @@ class Equipment(NamedTuple):
     close: Callable[[], None]
     load: Load | None = None
     """Loads a new configuration from an image, in a thread; None: reloads are not followed."""
+    capture: Capture | None = None
+    """Keeps the messages of calls that operators ask for."""
 
 
 def run_worker(
@@ -126,6 +129,7 @@ class _Worker:
             log=self._log,
             stream_limits=self._stream_limits,
         )
+        self._follow_captures(driver, equipment)
         await driver.start()
         gc.collect()
         gc.freeze()
@@ -180,6 +184,7 @@ class _Worker:
             self._tally.loop_lag.observe(max(0.0, due_s - SECOND_S - was_due_s))
         now_ms = self._now()
         equipment.on_second(now_ms)
+        self._follow_captures(driver, equipment)
         driver.finish_turn(now_ms)
         driver.streams.sweep()
         if now_ms >= self._collect_at_ms:
@@ -191,6 +196,11 @@ class _Worker:
             lost, self._dropped = driver.dropped - self._dropped, driver.dropped
             self._log.line("warning", "messages dropped: not taken in time", messages=lost)
         self._log.tick()
+
+    def _follow_captures(self, driver: Driver, equipment: Equipment) -> None:
+        capture = equipment.capture
+        if capture is not None:
+            driver.tap(capture if capture.on_second(self._now()) else None)
 
     async def _until_ended(self, driver: Driver, ordered: asyncio.Event) -> None:
         """Follow the orders: finish (new calls are refused), then end what is left."""

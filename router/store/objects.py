@@ -1,9 +1,10 @@
-"""What operators have said by command: locks, orders to calls, and the audit of every change.
+"""What operators have said by command: locks, ends of calls, captures, and the audit of all.
 
     locks     key of an object        Lock: who locked it, when, and why
     kills     id of a call            who wants it ended, until its worker has done so
     audit     number, rising          AuditRow: who changed what, from what, to what, how it ended
-    meta      version                 rises with every lock and kill, so that workers look seldom
+    meta      version                 rises with all of these, so that workers look seldom
+              capture                 whose messages are captured, and until when
 
 Durable, and written by commands directly: LMDB lets one write at a time. Workers only read. An
 audit row is there before what it tells of is done, and told afterwards how that ended, so that a
@@ -13,7 +14,7 @@ command that is killed leaves a row that says "begun".
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -38,7 +39,11 @@ DATABASES = ("locks", "kills", "audit", "meta")
 BEGUN, DONE, REFUSED = "begun", "done", "refused"
 LOCK_SCHEMA = 1
 AUDIT_SCHEMA = 1
+CAPTURE_SCHEMA = 1
+ALL_SHARES = 10_000
+MAX_CAPTURES = 16
 _VERSION = b"version"
+_CAPTURE = b"capture"
 _NUMBER = struct.Struct(">Q")
 _T = TypeVar("_T")
 
@@ -49,6 +54,26 @@ class Lock(msgspec.Struct, array_like=True, frozen=True):
     who: str
     at_ms: int
     note: str = ""
+
+
+class CaptureOrder(msgspec.Struct, array_like=True, frozen=True):
+    """Whose messages are captured: calls that all that is given here is true of.
+
+    `account` is of the call or above it; `number` is the beginning of the caller's or the
+    callee's; `source` an address or a network. `share` of the calls are taken, in hundredths of a
+    percent. `until_ms` is epoch ms. `credentials`: digests of passwords are kept as they are.
+    """
+
+    id: int
+    account: str = ""
+    number: str = ""
+    gateway: str = ""
+    source: str = ""
+    share: int = ALL_SHARES
+    credentials: bool = False
+    until_ms: int = 0
+    who: str = ""
+    at_ms: int = 0
 
 
 class AuditRow(msgspec.Struct, array_like=True):
@@ -68,6 +93,7 @@ class AuditRow(msgspec.Struct, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 _lock_decoder = msgspec.msgpack.Decoder(Lock)
 _audit_decoder = msgspec.msgpack.Decoder(AuditRow)
+_capture_decoder = msgspec.msgpack.Decoder(list[CaptureOrder])
 
 
 class LmdbObjects:
@@ -112,6 +138,11 @@ class LmdbObjects:
         with reading(self._environment()) as txn, txn.cursor(self._kills) as cursor:
             return {key.decode(): raw.decode() for key, raw in cursor}
 
+    def captures(self, now_ms: int) -> list[CaptureOrder]:
+        """Whose messages are to be captured now."""
+        with reading(self._environment()) as txn:
+            return [one for one in self._captures(txn) if one.until_ms > now_ms]
+
     def audit(self, limit: int = 0) -> Iterator[AuditRow]:
         """The newest rows first, all without a limit; no transaction is held."""
         left = limit or -1
@@ -142,6 +173,25 @@ class LmdbObjects:
                 return False
             self._changed(txn, row)
             return True
+
+    def start_capture(self, order: CaptureOrder, row: AuditRow) -> CaptureOrder | None:
+        """Order a capture beside those that are ordered, with its number; None: too many."""
+        with self._writing() as txn:
+            others = [one for one in self._captures(txn) if one.until_ms > order.at_ms]
+            if len(others) >= MAX_CAPTURES:
+                return None
+            number = max((one.id for one in others), default=0) + 1
+            order = msgspec.structs.replace(order, id=number)
+            row.what = f"{row.what} {number}"
+            self._put_captures(txn, [*others, order])
+            self._changed(txn, row)
+            return order
+
+    def stop_captures(self, ids: Collection[int], row: AuditRow) -> None:
+        """Order the end of these captures."""
+        with self._writing() as txn:
+            self._put_captures(txn, [one for one in self._captures(txn) if one.id not in ids])
+            self._changed(txn, row)
 
     def kill(self, id: str, row: AuditRow) -> None:
         """Order the end of a call; its worker looks once a second."""
@@ -174,6 +224,13 @@ class LmdbObjects:
         if self._env is not None:
             self._env.close()
             self._env = None
+
+    def _captures(self, txn: lmdb.Transaction[bytes]) -> list[CaptureOrder]:
+        raw = txn.get(_CAPTURE, None, self._meta)
+        return _decode(_capture_decoder, CAPTURE_SCHEMA, raw) if raw is not None else []
+
+    def _put_captures(self, txn: lmdb.Transaction[bytes], orders: list[CaptureOrder]) -> None:
+        txn.put(_CAPTURE, bytes((CAPTURE_SCHEMA,)) + _encoder.encode(orders), db=self._meta)
 
     def _changed(self, txn: lmdb.Transaction[bytes], row: AuditRow) -> None:
         row.result = DONE

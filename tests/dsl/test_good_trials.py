@@ -53,6 +53,7 @@ UNSEEN = {
     *("workers", "state", "metrics", "shutdown_timeout", "hook_timeout", "t1", "t2", "ping"),
     *("cdr_file", "cdr_file_mb", "log_calls", "script_metric_series", "username", "register"),
     *("api_tls_certificate", "api_tls_key"),
+    *("capture_mb", "capture_hep", "capture_hep_id"),
     # How phones prove themselves, and for how long: a trial's phones need no password.
     *("realm", "digest", "nonce_lifetime", "block_after", "block_within", "block_time"),
     *("min_expires", "max_expires", "max_contacts"),

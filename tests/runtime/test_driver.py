@@ -225,7 +225,7 @@ def test_a_fault_in_the_engine_is_logged_and_the_worker_goes_on() -> None:
         def fail(data: bytes, flow: Flow, now_ms: int) -> None:
             raise ValueError("a fault of ours")
 
-        stage.drivers[0]._udp[0]._deliver = fail
+        stage.drivers[0]._udp[0].deliver = fail
         stage.drivers[0]._udp[0].start(make_clock())
         stage.peer.send(echo.request("ECHO", "x"))
         await until(lambda: stage.lines, "the log line")
@@ -611,3 +611,37 @@ def test_a_peer_that_does_not_read_is_closed_and_not_buffered_for() -> None:
         stream.close()
 
     play(scene, limits=StreamLimits(unsent_bytes=300_000))
+
+
+class Eavesdropper:
+    """Hears all that passes, and passes it on."""
+
+    def __init__(self, engine: echo.EchoEngine) -> None:
+        self.engine = engine
+        self.heard: list[bytes] = []
+
+    def receive(self, data: bytes, flow: Flow, now_ms: int) -> None:
+        self.heard.append(data)
+        self.engine.receive(data, flow, now_ms)
+
+    def sent(self, sends: Any) -> None:
+        self.heard += [data for data, _ in sends]
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_who_taps_hears_what_comes_and_what_leaves_until_it_is_told_to_stop(slots: int) -> None:
+    async def scene(stage: Scene) -> None:
+        taps = [Eavesdropper(engine) for engine in stage.engines]
+        for on in (True, False, True):
+            for driver, tap in zip(stage.drivers, taps, strict=True):
+                driver.tap(tap if on else None)
+                tap.heard.clear()
+            asked = [echo.request("STORE", f"call-{n}") for n in range(20)]
+            answers = []
+            for request in asked:
+                stage.peer.send(request)
+                answers.append(await stage.hear())
+            heard = [data for tap in taps for data in tap.heard]
+            assert sorted(heard) == (sorted(asked + answers) if on else [])
+
+    play(scene, slots=slots)

@@ -18,6 +18,19 @@ ITSELF: Final = Section("The router itself", (
         "Some are normal; all of them mean that kernel steering is off.",
     ),
     Metric(
+        "captured_messages", "counter", (),
+        "SIP messages that were captured.",
+        "If it rises and nobody looks for anything, run trunkline capture stop.",
+        "See [capture](capture.md).",
+    ),
+    Metric(
+        "capture_dropped_messages", "counter", ("reason",),
+        "Messages of captured calls that were left out.",
+        "Capture fewer calls, or see the log: the disk or the Homer may be at fault.",
+        "`budget`: more came than the ring takes in a second; `memory`: too much waited to be "
+        "matched; `disk`, `homer`: could not be written or sent.",
+    ),
+    Metric(
         "worker_loop_lag_seconds", "histogram", (),
         "How late a worker comes to what is due.",
         "If it grows, calls wait: too few workers, or a route that is slow.",
