@@ -112,7 +112,7 @@ def test_a_call_is_ended_by_command_on_both_sides(switch: Switch, sipp) -> None:
     cdr = switch.cdr("kill-me")
     assert (cdr["end_reason"], cdr["end_side"]) == ("OperatorKill", "server")
     assert any(line.startswith("ended by ") for line in cdr["decision"])
-    assert run(switch, "calls", "list") .startswith("No call is in progress.")
+    assert run(switch, "calls", "list").startswith("No call is in progress.")
     assert "no call in progress has the Call-ID" in run(switch, "calls", "kill", call["id"], code=1)
     row = json.loads(run(switch, "audit", "--json").splitlines()[0])
     assert (row["command"], row["what"], row["why"]) == ("kill", f"call {call['id']}", "fraud")
