@@ -121,9 +121,9 @@ class Driver:
             tally=tally,
             limits=stream_limits if stream_limits is not None else StreamLimits(),
         )
-        # With one worker every call is ours: nothing stands between socket and engine.
         self._capture: Listening | None = None
         self._receive = engine.receive
+        # With one worker every call is ours: nothing stands between socket and engine.
         deliver = engine.receive if self._slots == 1 else self._deliver
         self._udp = [
             UdpPort(loop, opened, listener, deliver, self.finish_turn, self._on_refused)

@@ -140,6 +140,7 @@ def configure_logs(
     structlog.configure(
         processors=[_confess, *shared, *tail],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        # It only writes and flushes, which a SteadyStream does as well.
         logger_factory=structlog.WriteLoggerFactory(file=out),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )

@@ -148,6 +148,7 @@ class _Worker:
         finally:
             driver.stop()
             await asyncio.sleep(FLUSH_S if driver.streams.connections else 0)
+            self._log.say_left_out()
             equipment.on_second(self._now())
             equipment.close()
         return EXIT_OK
