@@ -65,7 +65,11 @@ class _View:
             if txn is not None:
                 # Not remembered: the transaction that makes it may still fail.
                 return self._shared.env.open_db(key, txn=txn, create=create)
-            found = self._shared.env.open_db(key, create=create and not self._readonly)
+            env = self._shared.env
+            # Without a transaction of ours lmdb begins one for writing and keeps the interpreter
+            # to itself meanwhile: a thread that writes could never come to the end of its own.
+            with env.begin(write=True) as own:
+                found = env.open_db(key, txn=own, create=create and not self._readonly)
             return self._shared.databases.setdefault(key, found)
 
     def flags(self) -> dict[str, Any]:
