@@ -75,11 +75,11 @@ def capture_routes(desk: Desk) -> list[HTTPRouteHandler]:
     order: Mapping[str, Any] = {**told, "guards": [needs(OPERATE)]}
 
     @get("/captures", summary="What is captured now, and how much is kept", **told)
-    async def captures() -> CaptureStatus:
+    async def list_captures() -> CaptureStatus:
         return await desk.short.do(lambda: capture_status(desk.state, _now_ms()))
 
     @post("/captures", summary="Begin to capture SIP messages, within a second", **order)
-    async def start(request: Ask, data: JSONBody[CaptureBody]) -> RunningCapture:
+    async def begin_capture(request: Ask, data: JSONBody[CaptureBody]) -> RunningCapture:
         who = request.auth.who
 
         def work() -> RunningCapture:
@@ -94,7 +94,7 @@ def capture_routes(desk: Desk) -> list[HTTPRouteHandler]:
     @delete(
         "/captures/{number:str}", status_code=200, summary="End a capture; 0 ends all", **order
     )
-    async def stop(request: Ask, number: Name) -> list[RunningCapture]:
+    async def end_capture(request: Ask, number: Name) -> list[RunningCapture]:
         who = request.auth.who
 
         def work() -> list[RunningCapture]:
@@ -105,12 +105,12 @@ def capture_routes(desk: Desk) -> list[HTTPRouteHandler]:
 
         return await desk.orders.do(work)
 
-    return [captures, start, stop, *_captured(desk, order)]
+    return [list_captures, begin_capture, end_capture, *_captured(desk, order)]
 
 
 def _captured(desk: Desk, order: Mapping[str, Any]) -> list[HTTPRouteHandler]:
     @get("/captured", summary="The calls whose messages are kept, oldest first", **order)
-    async def calls(limit: Limit = 50, cursor: Cursor = "") -> Page:
+    async def list_captured_calls(limit: Limit = 50, cursor: Cursor = "") -> Page:
         def work() -> Page:
             found = list_captured(in_time(read_ring(desk.state / CAPTURE_DIR)))
             return page(
@@ -121,21 +121,21 @@ def _captured(desk: Desk, order: Mapping[str, Any]) -> list[HTTPRouteHandler]:
         return await desk.searches.do(work)
 
     @delete("/captured", status_code=200, summary="Delete all that was captured", **order)
-    async def clear(request: Ask) -> dict[str, int]:
+    async def delete_captured(request: Ask) -> dict[str, int]:
         who = request.auth.who
         return await desk.orders.do(
             lambda: {"deleted_bytes": clear_captured(desk.state, who, _now_ms())}
         )
 
     @get("/captured/{id:str}", summary="The messages of a call, in order of time", **order)
-    async def messages(id: Name) -> list[dict[str, Any]]:
+    async def show_captured(id: Name) -> list[dict[str, Any]]:
         return await desk.searches.do(lambda: [as_data(one) for one in _of(desk, id)])
 
     @get(
         "/captured/{id:str}/pcap", summary="The messages of a call, for Wireshark and sngrep",
         media_type=PCAP, **order,
     )
-    async def pcap(id: Name) -> Response[bytes]:
+    async def download_captured(id: Name) -> Response[bytes]:
         def work() -> bytes:
             file = io.BytesIO()
             PcapWriter(file).write_all(_of(desk, id))
@@ -144,7 +144,7 @@ def _captured(desk: Desk, order: Mapping[str, Any]) -> list[HTTPRouteHandler]:
         named = {"Content-Disposition": 'attachment; filename="call.pcap"'}
         return Response(await desk.searches.do(work), media_type=PCAP, headers=named)
 
-    return [calls, clear, messages, pcap]
+    return [list_captured_calls, delete_captured, show_captured, download_captured]
 
 
 def _of(desk: Desk, word: str) -> list[Captured]:

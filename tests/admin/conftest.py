@@ -102,6 +102,8 @@ def directory(tmp_path: Path) -> Path:
         tally.registrations["cn_mobile", "registered"] += 1
         tally.registration_delay["cn_mobile"].observe(0.02)
         tally.loop_lag.observe(0.002)
+        tally.captured += 2
+        tally.capture_dropped["budget"] = 1
         tally.relays["127.0.0.1:2223", "answered"] += 1
         tally.calls["cn_mobile", "Normal"] += 2
         tally.calls["", "NotFound"] += 1
