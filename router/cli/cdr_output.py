@@ -12,7 +12,7 @@ import msgspec
 
 from router.admin.advice import advice
 from router.cli.paragraphs import print_wrapped
-from router.cli.tables import make_console, show_columns
+from router.cli.tables import GAP, make_console, show_columns
 from router.core.decision import sentences
 from router.core.end_reasons import EndReason, reason_named
 from router.core.reason_guide import GUIDE
@@ -86,7 +86,9 @@ def show_table(cdrs: list[Cdr], limit: int, now: datetime) -> None:
     if not wide:
         del columns["ACCOUNT"]
     colours = {"REASON": list(map(_colour, cdrs))}
-    show_columns(columns, RIGHT, cuts=CUTS, colours=colours, console=console)
+    # On 80 columns the end reasons are worth more than wide gaps.
+    gap = GAP if wide else " "
+    show_columns(columns, RIGHT, cuts=CUTS, colours=colours, console=console, gap=gap)
     if limit and len(cdrs) == limit:
         console.print(f"The newest {limit}; --limit 0 shows all.", style="dim")
 

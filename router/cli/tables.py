@@ -60,19 +60,20 @@ def show_columns(
     colours: Mapping[str, Sequence[str]] | None = None,
     footer: bool = False,
     console: Console | None = None,
+    gap: str = GAP,
 ) -> None:
     """Print the columns by their titles; those in `right` are aligned to the right.
 
     Where the terminal is too narrow, the columns of `cuts` are shortened to so many cells, in this
     order, then those of `drops` left out, which a last line says. `colours` are the styles of a
-    column's cells; with `footer` the last row is a sum, in bold.
+    column's cells; with `footer` the last row is a sum, in bold. `gap` stands between columns.
     """
     # Not rich's Table, which takes a millisecond for each row.
     from rich.text import Text
 
     console = console or make_console()
     cells = {title: [plain(cell) or "-" for cell in column] for title, column in columns.items()}
-    shown, left_out = fit(cells, right, console.width, cuts, drops)
+    shown, left_out = fit(cells, right, console.width, cuts, drops, len(gap))
     padded = {title: _padded(rows, title in right) for title, rows in shown.items()}
     rows = len(next(iter(padded.values())))
     for number in range(rows):
@@ -81,7 +82,7 @@ def show_columns(
         for title, column in padded.items():
             style = colours[title][number - 1] if colours and title in colours and not bold else ""
             line.append(column[number], style=style)
-            line.append(GAP)
+            line.append(gap)
         line.rstrip()
         console.print(line, no_wrap=True, crop=False, soft_wrap=True)
     if left_out:
@@ -95,6 +96,7 @@ def fit(
     width: int,
     cuts: Cuts = (),
     drops: Sequence[str] = (),
+    gap: int = len(GAP),
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Titles and cells so that a line has at most `width` cells, and the titles of those left out.
 
@@ -103,7 +105,7 @@ def fit(
     widths = {title: max(map(cell_len, (title, *cells))) for title, cells in columns.items()}
 
     def excess() -> int:
-        return sum(widths.values()) + len(GAP) * (len(widths) - 1) - width
+        return sum(widths.values()) + gap * (len(widths) - 1) - width
 
     for title, least in cuts:
         if title in widths and excess() > 0:
